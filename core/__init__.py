@@ -1,0 +1,1 @@
+"""What several rooms share: errors, registries, affine arithmetic, atomic files, the graph."""

@@ -1,0 +1,44 @@
+"""The closed sets that several rooms share."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info >= (3, 11):
+    from enum import StrEnum
+else:
+    from backports.strenum import StrEnum
+
+
+class Format(StrEnum):
+    """File formats that an export writes."""
+
+    TFLITE = "tflite"
+    ONNX = "onnx"
+    C = "c"
+
+
+class Precision(StrEnum):
+    """Number formats of an artifact's weights and activations."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    DYNAMIC = "dynamic"
+    INT8 = "int8"
+    INT16X8 = "int16x8"
+
+
+class IoType(StrEnum):
+    """Type of an integer artifact's input and output tensors."""
+
+    INT8 = "int8"
+    UINT8 = "uint8"
+    INT16 = "int16"
+    FLOAT32 = "float32"
+
+
+class Verdict(StrEnum):
+    """Outcome of a check."""
+
+    PASS = "pass"
+    FAIL = "fail"
