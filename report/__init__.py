@@ -1,1 +1,1 @@
-"""The report room."""
+"""Results in the forms that people and machines read: JSON, HTML, Markdown, JUnit, plots."""
