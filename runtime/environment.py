@@ -1,0 +1,104 @@
+"""What machine and which packages a figure was measured with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+PACKAGES: Final = ("mnist-export", "numpy", "ai-edge-litert", "onnxruntime", "onnx", "tensorflow", "keras",
+                   "tf-keras", "tensorflow-model-optimization", "tf2onnx", "jax", "torch")  # fmt: skip
+# Instruction sets that decide how fast int8 is, as Linux names them on x86-64 and on Arm.
+INT8_FLAGS: Final = ("sse4_1", "avx2", "avx512bw", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp",
+                     "i8mm", "sve")  # fmt: skip
+_CPUINFO: Final = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The machine and the versions beside every figure.
+
+    Attributes:
+        cpu: the processor's name.
+        architecture: such as ``x86_64``.
+        cores: processors that this process may use.
+        flags: the instruction sets of `INT8_FLAGS` that it has.
+        memory_bytes: of the machine, 0 where unknown.
+        os: system and release.
+        python: version.
+        threads: threads of one inference, as asked for.
+        versions: installed packages of `PACKAGES`.
+    """
+
+    cpu: str
+    architecture: str
+    cores: int
+    flags: tuple[str, ...]
+    memory_bytes: int
+    os: str
+    python: str
+    threads: int
+    versions: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**asdict(self), "flags": list(self.flags)}
+
+
+def usable_cores() -> int:
+    """Processors that this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def describe(*, threads: int = 1) -> Environment:
+    """Look at this machine; imports none of the packages that it names.
+
+    Args:
+        threads: threads of one inference, for the record.
+    """
+    fields = _cpu_fields()
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    return Environment(
+        cpu=fields.get("model name") or fields.get("Model") or platform.processor() or "unknown",
+        architecture=platform.machine(),
+        cores=usable_cores(),
+        flags=tuple(flag for flag in INT8_FLAGS if flag in flags),
+        memory_bytes=_memory(),
+        os=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        threads=threads,
+        versions=_versions(),
+    )
+
+
+def _cpu_fields() -> dict[str, str]:
+    try:
+        text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    fields: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    return fields
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 0
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
