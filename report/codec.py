@@ -40,8 +40,9 @@ class Record:
 
     def __post_init__(self) -> None:
         """Check and normalise every field against its type hint, then the record as a whole."""
-        kind = type(self).__name__
-        for name, hint in _hints(type(self)).items():
+        own_class: Any = type(self)  # Any: type checkers hold a frozen dataclass's class for unhashable
+        kind = own_class.__name__
+        for name, hint in _hints(own_class).items():
             object.__setattr__(self, name, _coerce(getattr(self, name), hint, f"{kind}.{name}"))
         for name in self.FRACTIONS:
             value = getattr(self, name)
@@ -143,7 +144,8 @@ def _decode(value: object, kind: type[R], where: str) -> R:
         raise _wrong(where, "an object", value)
     given: dict[str, Any] = {}
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    for name, hint in _hints(kind).items():
+    record_class: Any = kind
+    for name, hint in _hints(record_class).items():
         field = fields[name]
         if name in value:
             given[name] = _coerce(value[name], hint, f"{where}.{name}" if where else name)

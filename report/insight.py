@@ -1,0 +1,213 @@
+"""The page's evidence about causes: latency, layers, calibration, gaps, what the files hold, training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mnist_export.core.kinds import Verdict
+from mnist_export.report import wording
+from mnist_export.report.evidence import group, names
+from mnist_export.report.markup import Html, badge, bullets, el, fold, join, section, table
+from mnist_export.report.parts import Audit, LayerError, Percentiles
+from mnist_export.report.pictures import data_uri
+from mnist_export.report.schema import ArtifactResult, Report
+from mnist_export.report.sections import DASH, MICRO, spelled
+from mnist_export.report.svg import axis_end, latency_bar, lines, share_bar
+
+
+def latency(report: Report) -> Html:
+    """Latency of one call for the original and every file, over one axis."""
+    reference = report.reference
+    rows: list[tuple[str, Percentiles, str]] = []
+    if reference.latency_us is not None:
+        rows.append((f"{reference.runtime} (original)", reference.latency_us, ""))
+    for artifact in report.artifacts:
+        if artifact.latency_us is not None:
+            against = "" if artifact.vs_original is None else spelled(wording.speed(artifact.vs_original))
+            rows.append((f"{wording.label(artifact)} in {artifact.runtime}", artifact.latency_us, against))
+    if not rows:
+        return Html("")
+    end = axis_end([row[1] for row in rows])
+    runs = {p.runs for _, p, _ in rows if p.runs is not None}
+    batches = {p.batch or 1 for _, p, _ in rows}
+    how = (
+        f"Batch {', '.join(map(str, sorted(batches)))}, {wording.count(report.environment.threads, 'thread')}"
+    )
+    how += f", {min(runs):,} measured calls or more each" if runs else ""
+    text = f"{how}. Solid up to the median, lighter to the 90th and the 99th percentile; shorter is faster."
+    if any(p.histogram for _, p, _ in rows):
+        text += " Above each bar, the distribution."
+    drawn = [_latency_row(name, p, against, end) for name, p, against in rows]
+    axis = el("div", el("span", "0"), el("span", wording.duration(end, MICRO)), class_="axis")
+    return section("latency", "Latency", el("p", text), el("div", *drawn, axis, class_="latency"))
+
+
+def _latency_row(name: str, percentiles: Percentiles, against: str, end_us: float) -> Html:
+    spread = percentiles.p50_interval
+    figures = [
+        el("b", wording.duration(percentiles.p50, MICRO)),
+        el("span", f"p90 {wording.duration(percentiles.p90, MICRO)}"),
+        el("span", f"p99 {wording.duration(percentiles.p99, MICRO)}"),
+        el("span", f"median between {wording.duration(spread[0], MICRO)} and "
+           f"{wording.duration(spread[1], MICRO)}") if spread else None,
+    ]  # fmt: skip
+    return el(
+        "div",
+        el("div", el("span", name), el("em", against) if against else None, class_="name"),
+        latency_bar(percentiles, end_us),
+        el("div", *figures, class_="figures"),
+        class_="lat",
+    )
+
+
+def layers(report: Report) -> Html:
+    """Where the file and the original part, layer by layer."""
+    parts: list[Html] = []
+    for members, entries in group(report.artifacts, lambda a: a.layers):
+        first = next((e.name for e in entries if e.exceeds), None)
+        found = f"The first layer above its budget is {first}." if first else "No layer is above its budget."
+        if all(e.budget_steps is None for e in entries) and first is None:
+            found = ""
+        parts.append(
+            fold(names(members), el("p", found) if found else None, _layer_table(entries), open_=not parts)
+        )
+    return section("layers", "Error by layer", *parts)
+
+
+def _layer_table(entries: tuple[LayerError, ...]) -> Html:
+    largest = max((e.max_error_steps or 0.0 for e in entries), default=0.0) or 1.0
+    rows: list[list[str]] = []
+    for e in entries:
+        steps = DASH if e.max_error_steps is None else f"{e.max_error_steps:.3g}"
+        bar = share_bar((e.max_error_steps or 0.0) / largest, "over" if e.exceeds else "share")
+        rows.append(
+            [
+                el("code", e.name),
+                e.operator,
+                join([steps, bar]),
+                DASH if e.budget_steps is None else f"{e.budget_steps:.3g}",
+                DASH if e.max_abs_error is None else f"{e.max_abs_error:.3g}",
+                DASH if e.sqnr_db is None else f"{e.sqnr_db:.1f} dB",
+            ]
+        )
+    header = ("layer", "operator", "largest error, steps", "budget", "largest error, real", "SQNR")
+    classes = ["fail" if e.exceeds else None for e in entries]
+    return table(header, rows, numeric=(2, 3, 4, 5), row_classes=classes)
+
+
+def calibration(report: Report) -> Html:
+    """What calibration noticed, warnings first."""
+    ordered = sorted(report.findings, key=lambda f: f.level != "warning")
+    items = [
+        el("li", el("code", f.where) if f.where else None, " " if f.where else None, f.text, class_=f.level)
+        for f in ordered
+    ]
+    return section("calibration", "Calibration", el("ul", *items, class_="findings") if items else None)
+
+
+def gaps(report: Report) -> Html:
+    """Accuracy step by step from float to runtime, and what was left unchecked."""
+    rows = [
+        [
+            gap.name,
+            spelled(wording.percent(gap.top1)),
+            spelled(wording.points(gap.drop_pp)),
+            spelled(wording.percent(gap.agreement)),
+            DASH if gap.max_abs_error is None else f"{gap.max_abs_error:.3g}",
+            gap.text,
+        ]
+        for gap in report.gaps
+    ]
+    header = ("step", "top-1", "drop", "agreement", "largest logit error", "")
+    return join(
+        [
+            section("gaps", "From float to runtime", table(header, rows, numeric=(1, 2, 3, 4)))
+            if rows
+            else None,
+            section("unchecked", "Not checked", bullets(report.not_checked)),
+        ]
+    )
+
+
+def contents(report: Report) -> Html:
+    """What each file holds: operators, weights by type, certificate, compression."""
+    parts = [
+        fold(el("code", a.name), _audit(a.audit, a) if a.audit else None, _certificate(a), _compression(a))
+        for a in report.artifacts
+        if a.audit or a.certificate or a.compression
+    ]
+    return section("contents", "What the files hold", *parts)
+
+
+def _audit(audit: Audit, artifact: ArtifactResult) -> Html:
+    operators = ", ".join(f"{name} {amount}" for name, amount in audit.operators.items())
+    weights = ", ".join(f"{wording.size(b)} {kind}" for kind, b in audit.weight_bytes.items())
+    pairs = [("operators", operators), ("constants", weights)]
+    if artifact.input_type or artifact.output_type:
+        pairs.append(("input and output", f"{artifact.input_type or '?'}, {artifact.output_type or '?'}"))
+    if audit.float_operators:
+        pairs.append(("operators in float", ", ".join(audit.float_operators)))
+    rows = [el("div", el("dt", name), el("dd", text)) for name, text in pairs if text]
+    return join([el("dl", *rows), bullets(audit.notes)])
+
+
+def _certificate(artifact: ArtifactResult) -> Html | None:
+    certificate = artifact.certificate
+    if certificate is None:
+        return None
+    rows = [
+        [el("code", r.name), badge(r.holds), wording.number(r.accumulator_bound), r.text]
+        for r in certificate.layers
+    ]
+    header = ("layer", "exact", "accumulator at most", "finding")
+    return join(
+        [
+            el("h3", "Certificate of exactness ", badge(certificate.verdict is Verdict.PASS)),
+            el("p", certificate.text) if certificate.text else None,
+            table(header, rows, numeric=(2,)) if rows else None,
+        ]
+    )
+
+
+def _compression(artifact: ArtifactResult) -> Html | None:
+    kept = artifact.compression
+    if kept is None:
+        return None
+    lines_ = []
+    if kept.sparsity is not None:
+        lines_.append(f"{wording.percent(kept.sparsity)} of the weights are zero.")
+    if kept.size_gzip_bytes is not None:
+        lines_.append(f"{wording.size(kept.size_gzip_bytes)} after gzip.")
+    if kept.distinct_weights:
+        each = ", ".join(f"{name} {amount}" for name, amount in kept.distinct_weights.items())
+        lines_.append(f"Distinct weights: {each}.")
+    return bullets(lines_)
+
+
+def training(report: Report, figures: Mapping[str, bytes]) -> Html:
+    """Curves of the training's figures, and the pictures that were given."""
+    charts = []
+    families: dict[str, dict[str, tuple[float | None, ...]]] = {}
+    for name, curve in report.history.items():
+        families.setdefault(name.removeprefix("val_"), {})[name] = curve
+    for family, series in families.items():
+        drawn = lines(series)
+        if drawn is None:
+            continue
+        drawing, low, high = drawn
+        keys = [el("span", name, class_=f"key s{place % 6}") for place, name in enumerate(series)]
+        epochs = max(len(curve) for curve in series.values())
+        span = (
+            f"{family}: {wording.number(low)} to {wording.number(high)} over {wording.count(epochs, 'epoch')}"
+        )
+        charts.append(el("figure", drawing, el("figcaption", span, " ", *keys)))
+    pictures = [
+        el("figure", el("img", src=data_uri(png, title), alt=title), el("figcaption", title))
+        for title, png in figures.items()
+    ]
+    return section(
+        "training",
+        "Training and data" if report.history else "Figures",
+        el("div", *charts, class_="charts") if charts else None,
+        el("div", *pictures, class_="figures-grid") if pictures else None,
+    )

@@ -1,0 +1,138 @@
+"""The final table, aligned for a terminal and valid as Markdown, and the step summary of CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnist_export.core.errors import OutputError
+from mnist_export.core.kinds import Verdict
+from mnist_export.report.schema import ArtifactResult, Report
+from mnist_export.report.text import cell, clean, pad, width
+from mnist_export.report.wording import NOT_MEASURED, duration, headline, percent, points, size, speed
+
+COLUMNS = (
+    "format", "precision", "size", "top-1", "drop", "agreement", "p50", "vs original", "verdict",
+)  # fmt: skip
+_RIGHT = (False, False, True, True, True, True, True, True, False)
+STEP_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+
+
+def render_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    """A Markdown table whose columns line up in a plain terminal.
+
+    Args:
+        header: column titles.
+        rows: cells, already escaped; each row as long as the header.
+        right: for each column, whether it is aligned to the right.
+    """
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(3, *(width(text) for text in column)) for column in columns]
+    lines = [
+        [pad(text, w, right=r) for text, w, r in zip(row, widths, right, strict=True)]
+        for row in [header, *rows]
+    ]
+    rule = ["-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
+
+
+def results_table(report: Report) -> str:
+    """The table of a run: the original first, then a row for each artifact. ASCII but for names."""
+    reference = report.reference
+    p50 = reference.latency_us.p50 if reference.latency_us else None
+    original = [
+        cell(f"{reference.runtime} (original)"), "", "", percent(reference.top1), "", "",
+        duration(p50), "", "",
+    ]  # fmt: skip
+    rows = [original, *(_row(artifact) for artifact in report.artifacts)]
+    return render_table(COLUMNS, [[_short(text) for text in row] for row in rows], _RIGHT)
+
+
+def _row(artifact: ArtifactResult) -> list[str]:
+    variant = f" ({artifact.variant})" if artifact.variant else ""
+    p50 = artifact.latency_us.p50 if artifact.latency_us else None
+    return [
+        cell(artifact.format),
+        cell(artifact.precision + variant),
+        size(artifact.size_bytes),
+        percent(artifact.top1),
+        points(artifact.drop_pp),
+        percent(artifact.agreement),
+        duration(p50),
+        speed(artifact.vs_original),
+        "pass" if artifact.verdict is Verdict.PASS else "FAIL",
+    ]
+
+
+def _short(text: str) -> str:
+    return "-" if text == NOT_MEASURED else text
+
+
+def console_summary(report: Report) -> str:
+    """What a command prints at its end: verdict, table, reasons, notes, next command. Plain text."""
+    lines = [_verdict_line(report), "", results_table(report)]
+    reasons = [f"  {clean(a.name)}: {clean(a.why)}" for a in _failed(report) if a.why]
+    if reasons:
+        lines += ["", "Why:", *reasons]
+    if report.notes:
+        lines += ["", *(f"Note: {clean(note)}" for note in report.notes)]
+    if report.next_command:
+        lines += ["", "Next:", f"  {clean(report.next_command)}"]
+    return "\n".join(lines) + "\n"
+
+
+def markdown_summary(report: Report) -> str:
+    """The same for a Markdown reader, such as a step summary or a comment on a pull request."""
+    name = cell(report.model.name)
+    data = f"{cell(report.data.name)}, {report.data.images:,} images"
+    lines = [f"### {name} on {data}: {report.verdict.value}", "", cell(headline(report)), ""]
+    lines += [results_table(report)]
+    reasons = [f"- **{cell(a.name)}**: {cell(a.why)}" for a in _failed(report) if a.why]
+    if reasons:
+        lines += ["", *reasons]
+    if report.notes:
+        lines += ["", *(f"> {cell(note)}" for note in report.notes)]
+    if report.next_command:
+        lines += ["", *_fence(clean(report.next_command))]
+    return "\n".join(lines) + "\n"
+
+
+def _verdict_line(report: Report) -> str:
+    return f"{'PASS' if report.verdict is Verdict.PASS else 'FAIL'}: {clean(headline(report))}"
+
+
+def _failed(report: Report) -> list[ArtifactResult]:
+    return [a for a in report.artifacts if a.verdict is Verdict.FAIL]
+
+
+def _fence(command: str) -> list[str]:
+    ticks = "```"
+    while ticks in command:
+        ticks += "`"
+    return [f"{ticks}sh", command, ticks]
+
+
+def append_step_summary(text: str, path: Path | None = None) -> Path | None:
+    """Append Markdown to the step summary of a CI job.
+
+    Args:
+        text: Markdown.
+        path: the file; without one, what the environment variable GITHUB_STEP_SUMMARY names.
+
+    Returns:
+        The file that was written to, or None when there is none to write to.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    named = os.environ.get(STEP_SUMMARY_VARIABLE)
+    target = path or (Path(named) if named else None)
+    if target is None:
+        return None
+    try:
+        with target.open("a", encoding="utf-8", errors="replace") as stream:
+            stream.write(text if text.endswith("\n") else text + "\n")
+    except OSError as error:
+        raise OutputError(f"cannot write the step summary {target}: {error.strerror or error}.") from error
+    return target

@@ -1,0 +1,144 @@
+"""Plots of a benchmark as PNG bytes: accuracy over size, latency bars, throughput over batch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from mnist_export.core.errors import InputError, MissingExtraError
+from mnist_export.report.benchmark import Benchmark, BenchmarkRow
+
+_MARKERS = "osD^vPX*"
+_DPI = 130
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure with one pair of axes that needs no display."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "convert", "Drawing plots") from error
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, alpha=0.25)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    # Without the version of matplotlib in it, the same figures give the same bytes.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _some(rows: list[BenchmarkRow], plot: str, needed: str) -> list[BenchmarkRow]:
+    if not rows:
+        raise InputError(f"{plot}: expected rows with {needed}, found none. Measure them first.")
+    return rows
+
+
+def accuracy_over_size(rows: Sequence[BenchmarkRow]) -> bytes:
+    """Top-1 in percent over file size in kB, logarithmic; one point a file, PNG.
+
+    Raises:
+        InputError: no row has both figures.
+        MissingExtraError: matplotlib is not installed.
+    """
+    files: dict[tuple[object, ...], BenchmarkRow] = {}
+    for row in rows:
+        if row.top1 is not None and row.size_bytes:
+            files.setdefault((row.name, row.top1, row.size_bytes), row)
+    known = _some(list(files.values()), "accuracy over size", "top1 and size_bytes")
+    figure, axes = _figure(8.0, 4.8)
+    models = list(dict.fromkeys(row.model for row in known))
+    for place, row in enumerate(known):
+        top1, size_bytes = row.top1 or 0.0, row.size_bytes or 0
+        marker = _MARKERS[models.index(row.model) % len(_MARKERS)]
+        axes.plot(size_bytes / 1000, top1 * 100, marker, color=f"C{place % 10}", markersize=9, label=row.name)
+    axes.set_xscale("log")
+    axes.set_xlabel("file size, kB (logarithmic)")
+    axes.set_ylabel("top-1, %")
+    axes.set_title("Accuracy over size")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return _png(figure)
+
+
+def latency_bars(rows: Sequence[BenchmarkRow]) -> bytes:
+    """Median latency at the smallest batch size, with a whisker to the 99th percentile, PNG.
+
+    Raises:
+        InputError: no row has a latency.
+        MissingExtraError: matplotlib is not installed.
+    """
+    known = _some([row for row in rows if row.latency_us is not None], "latency bars", "latency_us")
+    smallest = min(row.batch for row in known)
+    chosen = [row for row in known if row.batch == smallest]
+    medians = [row.latency_us.p50 for row in chosen if row.latency_us]
+    whiskers = [row.latency_us.p99 - row.latency_us.p50 for row in chosen if row.latency_us]
+    figure, axes = _figure(8.0, 1.4 + 0.38 * len(chosen))
+    places = list(range(len(chosen)))
+    zeros = [0.0] * len(chosen)
+    axes.barh(places, medians, xerr=[zeros, whiskers], color="#2458c5", ecolor="#8a94a6", capsize=3)
+    threads = sorted({row.threads for row in chosen})
+    axes.set_yticks(places, [_with_threads(row, threads) for row in chosen])
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.set_xlabel("latency of one call, \u00b5s: median, whisker to the 99th percentile")
+    axes.set_title(f"Latency at batch {smallest}")
+    return _png(figure)
+
+
+def _with_threads(row: BenchmarkRow, threads: Sequence[int]) -> str:
+    return row.name if len(threads) == 1 else f"{row.name}, {row.threads} threads"
+
+
+def throughput_over_batch(rows: Sequence[BenchmarkRow]) -> bytes:
+    """Images per second over batch size, both logarithmic, a curve for each configuration, PNG.
+
+    Raises:
+        InputError: no row has a throughput.
+        MissingExtraError: matplotlib is not installed.
+    """
+    known = _some(
+        [row for row in rows if row.images_per_second], "throughput over batch", "images_per_second"
+    )
+    threads = sorted({row.threads for row in known})
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for row in known:
+        curves.setdefault(_with_threads(row, threads), []).append((row.batch, row.images_per_second or 0.0))
+    figure, axes = _figure(8.0, 4.8)
+    for place, (name, points) in enumerate(curves.items()):
+        batches, rates = zip(*sorted(points), strict=True)
+        marker = _MARKERS[place % len(_MARKERS)]
+        axes.plot(batches, rates, marker + "-", label=name, color=f"C{place % 10}")
+    batches = sorted({row.batch for row in known})
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(batches, [str(batch) for batch in batches])
+    axes.set_xlabel("batch size")
+    axes.set_ylabel("images per second (logarithmic)")
+    axes.set_title("Throughput over batch")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return _png(figure)
+
+
+def benchmark_plots(benchmark: Benchmark) -> dict[str, bytes]:
+    """Every plot that the benchmark has figures for: file name without extension to PNG bytes.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    rows = benchmark.rows
+    plots: dict[str, bytes] = {}
+    if any(row.top1 is not None and row.size_bytes for row in rows):
+        plots["accuracy-over-size"] = accuracy_over_size(rows)
+    if any(row.latency_us is not None for row in rows):
+        plots["latency"] = latency_bars(rows)
+    if any(row.images_per_second for row in rows):
+        plots["throughput-over-batch"] = throughput_over_batch(rows)
+    return plots

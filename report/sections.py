@@ -1,0 +1,242 @@
+"""The page's overview: verdict, files, how to use them, circumstances."""
+
+from __future__ import annotations
+
+from mnist_export.core.kinds import Verdict
+from mnist_export.report import wording
+from mnist_export.report.markup import (
+    Html,
+    badge,
+    bullets,
+    code,
+    el,
+    facts,
+    fold,
+    join,
+    section,
+    table,
+)
+from mnist_export.report.schema import ArtifactResult, Report
+from mnist_export.report.snippets import python_snippet
+from mnist_export.report.svg import share_bar
+
+MICRO = "\u00b5s"
+DASH = "\u2013"
+
+
+def spelled(text: str) -> str:
+    """The page's spelling of a figure: a dash for what was not measured, a minus, a times sign."""
+    if text == wording.NOT_MEASURED:
+        return DASH
+    return (
+        text.replace("-", "\u2212").replace("x faster", "\u00d7 faster").replace("x slower", "\u00d7 slower")
+    )
+
+
+def verdict_header(report: Report) -> Html:
+    """The verdict first, in a word and in a sentence, then what it is about."""
+    passed = report.verdict is Verdict.PASS
+    model, data, reference = report.model, report.data, report.reference
+    chips = [
+        ("model", model.name),
+        ("parameters", wording.number(model.parameters) if model.parameters is not None else None),
+        ("MACs", wording.number(model.macs) if model.macs is not None else None),
+        ("test data", f"{data.name}, {wording.count(data.images, 'image')}"),
+        ("calibrated on", wording.count(data.calibration_images, "image")),
+        ("original", f"{reference.runtime} on {reference.device}"),
+        ("original top-1", None if reference.top1 is None else wording.percent(reference.top1)),
+        ("thresholds", _thresholds(report)),
+    ]
+    return el(
+        "header",
+        el("p", el("span", "pass" if passed else "fail", class_="verdict"), class_="eyebrow"),
+        el("h1", wording.headline(report)),
+        facts((name, value) for name, value in chips),
+        class_="pass" if passed else "fail",
+    )
+
+
+def _thresholds(report: Report) -> str | None:
+    limits = report.thresholds
+    if limits is None:
+        return None
+    parts = []
+    if limits.max_drop_pp is not None:
+        parts.append(f"drop at most {limits.max_drop_pp:g} pp")
+    if limits.min_agreement is not None:
+        parts.append(f"agreement at least {limits.min_agreement * 100:g} %")
+    return ", ".join(parts) or None
+
+
+def remarks(report: Report) -> Html:
+    """Notes that concern the whole run, before any figure."""
+    texts = [*report.notes, *report.data.notes, *report.model.notes]
+    unique = list(dict.fromkeys(texts))
+    return el("aside", bullets(unique), class_="note") if unique else Html("")
+
+
+def files(report: Report) -> Html:
+    """The table of the run, then the checks of each file."""
+    header = ("file", "precision", "size", "top-1", "drop", "agreement", "p50", "vs original", "verdict")
+    reference = report.reference
+    p50 = reference.latency_us.p50 if reference.latency_us else None
+    rows: list[list[str]] = [
+        [
+            f"{reference.runtime} (original)", DASH, DASH,
+            _with_interval(wording.percent(reference.top1), reference.top1_interval),
+            DASH, DASH, spelled(wording.duration(p50, MICRO)), DASH, "reference",
+        ]
+    ]  # fmt: skip
+    rows += [_file_row(artifact) for artifact in report.artifacts]
+    classes = ["original", *(a.verdict.value for a in report.artifacts)]
+    return section(
+        "files",
+        "The files",
+        table(header, rows, numeric=(2, 3, 4, 5, 6, 7), cards=True, row_classes=classes),
+        *(_reasons(artifact, report.data.images) for artifact in report.artifacts),
+    )
+
+
+def _file_row(artifact: ArtifactResult) -> list[str]:
+    variant = f" ({artifact.variant})" if artifact.variant else ""
+    agreement = wording.percent(artifact.agreement)
+    p50 = artifact.latency_us.p50 if artifact.latency_us else None
+    return [
+        el("code", artifact.name),
+        artifact.precision + variant,
+        spelled(wording.size(artifact.size_bytes)),
+        _with_interval(wording.percent(artifact.top1), artifact.top1_interval),
+        spelled(wording.points(artifact.drop_pp)),
+        _with_interval(agreement, artifact.agreement_interval),
+        spelled(wording.duration(p50, MICRO)),
+        spelled(wording.speed(artifact.vs_original)),
+        badge(artifact.verdict is Verdict.PASS),
+    ]
+
+
+def _with_interval(text: str, bounds: tuple[float, float] | None) -> Html:
+    shown = wording.interval(bounds).replace(" to ", DASH).removesuffix(" %")
+    return join([spelled(text), el("small", shown) if shown else None])
+
+
+def _reasons(artifact: ArtifactResult, images: int) -> Html:
+    failed = artifact.verdict is Verdict.FAIL
+    rows = [[c.name, badge(c.verdict is Verdict.PASS), c.why] for c in artifact.checks]
+    sentence = wording.finding(artifact, images)
+    logits = artifact.logits
+    return fold(
+        join([el("code", artifact.name), f" {DASH} why it {'does not pass' if failed else 'passes'}"]),
+        el("p", artifact.why, class_="why") if artifact.why else None,
+        el("p", sentence) if sentence != artifact.why else None,
+        table(("check", "verdict", "what was found"), rows) if rows else None,
+        facts(
+            [
+                ("different logits", _of(logits.different, logits.compared) if logits else None),
+                ("largest logit error", _logit_error(artifact)),
+                ("SQNR", f"{logits.sqnr_db:.1f} dB" if logits and logits.sqnr_db is not None else None),
+                ("McNemar's exact test", _upper(wording.significance(artifact.mcnemar_p))),
+                ("load time", None if artifact.load_ms is None else f"{artifact.load_ms:.1f} ms"),
+                (
+                    "peak memory",
+                    None if artifact.peak_memory_bytes is None else wording.size(artifact.peak_memory_bytes),
+                ),
+            ]
+        ),
+        bullets(artifact.notes),
+        open_=failed,
+    )
+
+
+def _upper(text: str) -> str | None:
+    return f"the difference is {text}" if text else None
+
+
+def _of(part: int | None, whole: int | None) -> str | None:
+    if part is None:
+        return None
+    return wording.number(part) + (f" of {wording.number(whole)}" if whole is not None else "")
+
+
+def _logit_error(artifact: ArtifactResult) -> str | None:
+    logits = artifact.logits
+    if logits is None or logits.max_abs_error is None:
+        return None
+    steps = logits.max_error_steps
+    return wording.number(logits.max_abs_error) + (
+        f" ({steps:g} {'step' if steps == 1 else 'steps'})" if steps is not None else ""
+    )
+
+
+def how_to_use(report: Report) -> Html:
+    """The pixel rule and a snippet of Python for each file, and the next command."""
+    parts: list[Html] = []
+    for artifact in report.artifacts:
+        snippet = python_snippet(artifact, report.model, report.data.class_names)
+        if snippet is None and artifact.pixel_rule is None:
+            continue
+        parts.append(
+            fold(
+                join([el("code", artifact.name), f" in {artifact.runtime}" if artifact.runtime else None]),
+                el("p", el("b", "Pixel rule: "), artifact.pixel_rule) if artifact.pixel_rule else None,
+                code(snippet, "python") if snippet else None,
+                open_=not parts,
+            )
+        )
+    if report.next_command:
+        parts.append(join([el("p", "Next:"), code(report.next_command, "sh")]))
+    return section("use", "Use the files", *parts)
+
+
+def environment(report: Report) -> Html:
+    """Machine, versions, timings and hashes."""
+    place = report.environment
+    reference = report.reference
+    machine = facts(
+        [
+            ("CPU", place.cpu),
+            ("cores", None if place.cores is None else str(place.cores)),
+            ("threads used", str(place.threads)),
+            ("memory", None if place.memory_bytes is None else wording.size(place.memory_bytes)),
+            ("instruction sets", ", ".join(place.instruction_sets)),
+            ("system", place.system),
+            *((f"original: {key}", value) for key, value in reference.details.items()),
+        ]
+    )
+    versions = facts(place.versions.items())
+    hashes = facts(
+        [
+            ("model", report.model.sha256),
+            ("data", report.data.sha256),
+            *((a.name, a.sha256) for a in report.artifacts),
+        ]
+    )
+    return section(
+        "environment",
+        "Environment",
+        el("div", machine, versions, class_="columns"),
+        _timings(report),
+        fold("Hashes (SHA-256)", el("div", hashes, class_="hashes")) if hashes else None,
+        fold("Command", code(report.command, "sh")) if report.command else None,
+    )
+
+
+def _timings(report: Report) -> Html | None:
+    total = sum(report.timings_s.values())
+    if total <= 0:
+        return None
+    rows = [
+        [stage, wording.seconds(spent), share_bar(spent / total)] for stage, spent in report.timings_s.items()
+    ]
+    rows.append([el("b", "total"), el("b", wording.seconds(total)), ""])
+    return join([el("h3", "Where the time went"), table(("stage", "time", "share"), rows, numeric=(1,))])
+
+
+def footer(report: Report) -> Html:
+    """Which tool wrote the page, when, and where the data and the model came from."""
+    parts = [
+        f"mnist-export {report.tool_version}" if report.tool_version else "mnist-export",
+        report.created,
+        f"model: {report.model.source}" + (f", {report.model.path}" if report.model.path else ""),
+        f"data: {report.data.source}" if report.data.source else None,
+    ]
+    return el("footer", join([p for p in parts if p], " \u00b7 "))
