@@ -14,6 +14,10 @@ from mnist_export.data.dataset import Dataset
 Notify = Callable[[str], None]
 
 
+class UnavailableError(InputError):
+    """A named data set is neither on this machine nor to be had from the network now."""
+
+
 def to_stderr(message: str) -> None:
     """Write one line to stderr: where messages go when nobody asks for them."""
     sys.stderr.write(message + "\n")
