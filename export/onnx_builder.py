@@ -1,0 +1,129 @@
+"""Collects ONNX nodes and initializers while a `Graph` is spelled out, and keeps track of layouts.
+
+Rank-4 activations are NCHW in the ONNX file and NHWC in the graph. A flattened NCHW tensor feeds a
+dense layer whose weight rows are permuted instead, so no transpose runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.affine import QuantParams
+from mnist_export.core.graph import Graph, Tensor
+
+NHWC_TO_NCHW = (0, 3, 1, 2)
+NCHW_TO_NHWC = (0, 2, 3, 1)
+
+
+@dataclass(kw_only=True)
+class OnnxBuilder:
+    """The ONNX side of a graph under construction.
+
+    Attributes:
+        graph: what is being spelled.
+        nodes: ONNX NodeProtos in execution order.
+        initializers: name to constant.
+        real_values: tensor index to the ONNX value that holds it in real units (float), where a
+            float operator wrote it.
+        codes: tensor index to the ONNX value that holds its uint8 (or int16) codes.
+        flattened: tensor index to the (H, W, C) whose NCHW order its elements have.
+    """
+
+    graph: Graph
+    nodes: list[Any] = field(default_factory=list)
+    initializers: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    real_values: dict[int, str] = field(default_factory=dict)
+    codes: dict[int, str] = field(default_factory=dict)
+    flattened: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    _names: dict[str, int] = field(default_factory=dict)
+
+    def unique(self, name: str) -> str:
+        """A value or node name that is not taken yet."""
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return name if not count else f"{name}_{count + 1}"
+
+    def node(self, op_type: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        """Append a node with one output and return that output's name."""
+        from onnx import helper
+
+        output = self.unique(name)
+        domain = attributes.pop("domain", None)
+        node = helper.make_node(op_type, inputs, [output], name=f"{output}/{op_type}", domain=domain)
+        for key in sorted(attributes):
+            node.attribute.append(helper.make_attribute(key, attributes[key]))
+        self.nodes.append(node)
+        return output
+
+    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
+        """Add an initializer and return its name."""
+        unique = self.unique(name)
+        self.initializers[unique] = np.ascontiguousarray(value)
+        return unique
+
+    def scalars(self, tensor: Tensor, quant: QuantParams) -> list[str]:
+        """Initializers for an activation's scale and zero point, in the ONNX file's types."""
+        dtype = onnx_dtype(tensor)
+        offset = 128 if dtype == np.uint8 else 0
+        scale = self.constant(f"{tensor.name}/scale", quant.scale.reshape(()).astype(np.float32))
+        zero = self.constant(f"{tensor.name}/zero_point", (quant.zero_point.reshape(()) + offset).astype(dtype))
+        return [scale, zero]
+
+    def real(self, index: int) -> str:
+        """The value of an activation in real units, dequantized for this one consumer if needed.
+
+        Each consumer gets its own DequantizeLinear: ONNX Runtime fuses an operator with its
+        neighbours only where no other operator shares them.
+        """
+        tensor = self.graph.tensors[index]
+        if index in self.real_values:
+            return self.real_values[index]
+        if tensor.quant is None:
+            raise KeyError(f"no value for tensor '{tensor.name}'")
+        code = self.codes[index]
+        return self.node("DequantizeLinear", [code, *self.scalars(tensor, tensor.quant)], f"{tensor.name}/real")
+
+    def store(self, index: int, value: str) -> None:
+        """Keep an operator's result: as it is for a float tensor, quantized for an integer one."""
+        tensor = self.graph.tensors[index]
+        if tensor.quant is None or tensor.dtype == np.float32:
+            self.real_values[index] = value
+            return
+        self.codes[index] = self.node(
+            "QuantizeLinear", [value, *self.scalars(tensor, tensor.quant)], f"{tensor.name}/codes"
+        )
+
+    def weights(self, index: int, value: npt.NDArray[Any], axis: int) -> str:
+        """A constant in real units: float as it is, float16 through Cast, integers through DequantizeLinear.
+
+        Args:
+            index: the tensor, for its name and its parameters.
+            value: its data in ONNX's layout.
+            axis: the output channels' axis in that layout.
+        """
+        from onnx import TensorProto
+
+        tensor = self.graph.tensors[index]
+        name = self.constant(tensor.name, value)
+        if tensor.dtype == np.float16:
+            return self.node("Cast", [name], f"{tensor.name}/real", to=TensorProto.FLOAT)
+        if tensor.quant is None:
+            return name
+        quant = tensor.quant
+        shape = quant.scale.shape if quant.is_per_channel else ()
+        parts = [
+            name,
+            self.constant(f"{tensor.name}/scale", quant.scale.reshape(shape)),
+            self.constant(f"{tensor.name}/zero_point", quant.zero_point.reshape(shape).astype(tensor.dtype)),
+        ]
+        attributes = {"axis": axis} if quant.is_per_channel else {}
+        return self.node("DequantizeLinear", parts, f"{tensor.name}/real", **attributes)
+
+
+def onnx_dtype(tensor: Tensor) -> np.dtype[Any]:
+    """The type of a tensor's codes in an ONNX file: uint8 for int8, which ONNX Runtime is fast with."""
+    return np.dtype(np.uint8) if tensor.dtype == np.int8 else tensor.dtype

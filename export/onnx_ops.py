@@ -1,0 +1,348 @@
+"""How each operator of a `Graph` is spelled in ONNX (standard operators, NCHW).
+
+References: ONNX operator specifications of opset 17; TFLite's SAME padding as in
+tensorflow/lite/kernels/padding.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.errors import UnsupportedError
+from mnist_export.core.graph import Activation, Op, Padding, Tensor
+from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder
+
+_NHWC_TO_NCHW_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
+
+
+def refuse(tensor: Tensor, why: str) -> UnsupportedError:
+    """The error for a layer that ONNX cannot carry as it stands."""
+    return UnsupportedError(
+        f"ONNX export: layer '{tensor.name}' {why}. Export it to TFLite alone (--format tflite), or "
+        "replace the layer."
+    )
+
+
+def pads(op: Op, source: Tensor, kernel: tuple[int, int]) -> list[int]:
+    """ONNX pads (top, left, bottom, right) that equal TFLite's padding.
+
+    SAME pads ``max((ceil(n / stride) - 1) * stride + extent - n, 0)`` in all, the smaller half first.
+    """
+    if op.options.get("padding", Padding.VALID) == Padding.VALID:
+        return [0, 0, 0, 0]
+    strides = (op.options["strideH"], op.options["strideW"])
+    dilations = (op.options.get("dilationHFactor", 1), op.options.get("dilationWFactor", 1))
+    before, after = [], []
+    for size, stride, dilation, extent in zip(source.shape[1:3], strides, dilations, kernel, strict=True):
+        reach = (extent - 1) * dilation + 1
+        total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+        before.append(total // 2)
+        after.append(total - total // 2)
+    return before + after
+
+
+def _activated(builder: OnnxBuilder, op: Op, value: str) -> str:
+    """Apply the fused activation where the output's own range does not imply it.
+
+    A zero point at the smallest code clamps at 0 as ReLU does; a range that ends at or below 6 clamps
+    as ReLU6 does.
+    """
+    target = builder.graph.tensors[op.outputs[0]]
+    kind = Activation(op.options.get("fusedActivationFunction", 0))
+    if kind == Activation.NONE:
+        return value
+    clamps_at_zero = clamps_at_six = False
+    if target.quant is not None and target.dtype != np.float32:
+        info = np.iinfo(target.dtype)
+        zero_point, scale = int(target.quant.zero_point[0]), float(target.quant.scale[0])
+        clamps_at_zero = zero_point == info.min
+        clamps_at_six = (info.max - zero_point) * scale <= 6.0
+    if kind == Activation.RELU:
+        return value if clamps_at_zero else builder.node("Relu", [value], f"{target.name}/relu")
+    if kind == Activation.RELU6:
+        if clamps_at_zero and clamps_at_six:
+            return value
+        return _clip(builder, value, target.name, 0.0, 6.0)
+    return _clip(builder, value, target.name, -1.0, 1.0)
+
+
+def _clip(builder: OnnxBuilder, value: str, name: str, lo: float, hi: float) -> str:
+    bounds = [
+        builder.constant(f"{name}/lo", np.array(lo, np.float32)),
+        builder.constant(f"{name}/hi", np.array(hi, np.float32)),
+    ]
+    return builder.node("Clip", [value, *bounds], f"{name}/clip")
+
+
+def _conv(builder: OnnxBuilder, op: Op, layout: tuple[int, ...], groups: int) -> str:
+    source, weights = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.inputs[1]]
+    target = builder.graph.tensors[op.outputs[0]]
+    if weights.data is None:
+        raise refuse(target, "computes its weights at run time")
+    inputs = [
+        builder.real(op.inputs[0]),
+        builder.weights(op.inputs[1], weights.data.transpose(layout), axis=0),
+        *_bias(builder, op),
+    ]
+    kernel = (weights.shape[1], weights.shape[2])
+    return builder.node(
+        "Conv",
+        inputs,
+        f"{target.name}/out",
+        kernel_shape=list(kernel),
+        strides=[op.options["strideH"], op.options["strideW"]],
+        dilations=[op.options.get("dilationHFactor", 1), op.options.get("dilationWFactor", 1)],
+        pads=pads(op, source, kernel),
+        group=groups,
+    )
+
+
+def _bias(builder: OnnxBuilder, op: Op) -> list[str]:
+    if len(op.inputs) < 3 or op.inputs[2] < 0:
+        return []
+    bias = builder.graph.tensors[op.inputs[2]]
+    if bias.data is None:
+        raise refuse(builder.graph.tensors[op.outputs[0]], "computes its bias at run time")
+    return [builder.weights(op.inputs[2], bias.data, axis=0)]
+
+
+def conv_2d(builder: OnnxBuilder, op: Op) -> str:
+    """CONV_2D: weights OHWI become OIHW."""
+    source, weights = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.inputs[1]]
+    return _conv(builder, op, (0, 3, 1, 2), source.shape[3] // weights.shape[3])
+
+
+def depthwise_conv_2d(builder: OnnxBuilder, op: Op) -> str:
+    """DEPTHWISE_CONV_2D: weights 1HWC become C1HW with one group an input channel."""
+    return _conv(builder, op, (3, 0, 1, 2), builder.graph.tensors[op.inputs[0]].shape[3])
+
+
+def fully_connected(builder: OnnxBuilder, op: Op) -> str:
+    """FULLY_CONNECTED: Gemm with weights (in, out), rows permuted behind a flattened NCHW tensor."""
+    source, weights = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.inputs[1]]
+    target = builder.graph.tensors[op.outputs[0]]
+    if weights.data is None:
+        raise refuse(target, "computes its weights at run time")
+    if len(source.shape) != 2:
+        raise refuse(target, f"is dense over an input of rank {len(source.shape)}, expected 2 (add a Flatten)")
+    rows = weights.data.T
+    if op.inputs[0] in builder.flattened:
+        rows = rows[_nchw_order(builder.flattened[op.inputs[0]])]
+    inputs = [
+        builder.real(op.inputs[0]),
+        builder.weights(op.inputs[1], rows, axis=1),
+        *_bias(builder, op),
+    ]
+    return builder.node("Gemm", inputs, f"{target.name}/out")
+
+
+def _nchw_order(shape: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+    height, width, channels = shape
+    return np.arange(height * width * channels).reshape(height, width, channels).transpose(2, 0, 1).ravel()
+
+
+def _pool(builder: OnnxBuilder, op: Op, op_type: str, **attributes: Any) -> str:
+    source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
+    kernel = (op.options["filterHeight"], op.options["filterWidth"])
+    return builder.node(
+        op_type,
+        [builder.real(op.inputs[0])],
+        f"{target.name}/out",
+        kernel_shape=list(kernel),
+        strides=[op.options["strideH"], op.options["strideW"]],
+        pads=pads(op, source, kernel),
+        **attributes,
+    )
+
+
+def max_pool_2d(builder: OnnxBuilder, op: Op) -> str:
+    """MAX_POOL_2D."""
+    return _pool(builder, op, "MaxPool")
+
+
+def average_pool_2d(builder: OnnxBuilder, op: Op) -> str:
+    """AVERAGE_POOL_2D: TFLite leaves padding out of the mean."""
+    return _pool(builder, op, "AveragePool", count_include_pad=0)
+
+
+def mean(builder: OnnxBuilder, op: Op) -> str:
+    """MEAN over height and width is GlobalAveragePool; other axes are ReduceMean."""
+    source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
+    axes = builder.graph.tensors[op.inputs[1]].data
+    if axes is None:
+        raise refuse(target, "computes its axes at run time")
+    wanted = sorted(int(a) % len(source.shape) for a in axes.ravel())
+    if len(source.shape) == 4 and wanted == [1, 2]:
+        pooled = builder.node("GlobalAveragePool", [builder.real(op.inputs[0])], f"{target.name}/pool")
+        if op.options.get("keepDims"):
+            return pooled
+        shape = builder.constant(f"{target.name}/shape", np.array([0, -1], np.int64))
+        return builder.node("Reshape", [pooled, shape], f"{target.name}/out")
+    if len(source.shape) == 4:
+        wanted = sorted(_NHWC_TO_NCHW_AXIS[a] for a in wanted)
+    keep = int(bool(op.options.get("keepDims")))
+    return builder.node(
+        "ReduceMean", [builder.real(op.inputs[0])], f"{target.name}/out", axes=wanted, keepdims=keep
+    )
+
+
+def reshape(builder: OnnxBuilder, op: Op) -> str:
+    """RESHAPE, SQUEEZE and EXPAND_DIMS, as Flatten or Reshape, with the layout kept track of."""
+    graph = builder.graph
+    source, target = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    value = builder.real(op.inputs[0])
+    if len(source.shape) == 4 and min(source.shape[1] * source.shape[2], source.shape[3]) > 1:
+        if len(target.shape) == 2 and all(_is_dense(o) for o in graph.consumers(op.outputs[0])):
+            builder.flattened[op.outputs[0]] = source.shape[1:4]  # type: ignore[assignment]
+            return builder.node("Flatten", [value], f"{target.name}/out", axis=1)
+        value = builder.node("Transpose", [value], f"{target.name}/nhwc", perm=list(NCHW_TO_NHWC))
+    sizes = list(target.shape[1:])
+    if len(sizes) == 1:
+        return builder.node("Flatten", [value], f"{target.name}/out", axis=1)
+    if len(sizes) == 3 and min(sizes[0] * sizes[1], sizes[2]) == 1:
+        sizes = [sizes[2], sizes[0], sizes[1]]  # NCHW and NHWC have one order here
+        return _reshaped(builder, value, target.name, sizes)
+    value = _reshaped(builder, value, target.name, sizes)
+    if len(sizes) == 3:
+        value = builder.node("Transpose", [value], f"{target.name}/nchw", perm=list(NHWC_TO_NCHW))
+    return value
+
+
+def _reshaped(builder: OnnxBuilder, value: str, name: str, sizes: list[int]) -> str:
+    shape = builder.constant(f"{name}/shape", np.array([-1, *sizes], np.int64))
+    return builder.node("Reshape", [value, shape], f"{name}/out")
+
+
+def _is_dense(op: Op) -> bool:
+    return op.kind == "FULLY_CONNECTED"
+
+
+def pad(builder: OnnxBuilder, op: Op) -> str:
+    """PAD with zeros in real units."""
+    source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
+    amounts = builder.graph.tensors[op.inputs[1]].data
+    if amounts is None:
+        raise refuse(target, "computes its padding at run time")
+    order = NHWC_TO_NCHW if len(source.shape) == 4 else range(len(source.shape))
+    table = amounts.reshape(-1, 2)[list(order)]
+    value = builder.constant(f"{target.name}/pads", table.T.ravel().astype(np.int64))
+    return builder.node("Pad", [builder.real(op.inputs[0]), value], f"{target.name}/out", mode="constant")
+
+
+def binary(op_type: str) -> Callable[[OnnxBuilder, Op], str]:
+    """An elementwise operator of two inputs, constants broadcast over NHWC's last axis."""
+
+    def emit(builder: OnnxBuilder, op: Op) -> str:
+        target = builder.graph.tensors[op.outputs[0]]
+        values = [_operand(builder, i, len(target.shape)) for i in op.inputs]
+        return builder.node(op_type, values, f"{target.name}/out")
+
+    return emit
+
+
+def _operand(builder: OnnxBuilder, index: int, rank: int) -> str:
+    tensor = builder.graph.tensors[index]
+    if tensor.data is None:
+        if len(tensor.shape) not in {0, rank}:
+            raise refuse(tensor, f"is broadcast from rank {len(tensor.shape)} to {rank}")
+        return builder.real(index)
+    value = tensor.data
+    if rank == 4 and value.ndim:
+        value = value.reshape((1,) * (4 - value.ndim) + value.shape).transpose(NHWC_TO_NCHW)
+    quant = tensor.quant
+    if quant is not None and tensor.dtype == np.int8:
+        name = builder.constant(tensor.name, (value.astype(np.int16) + 128).astype(np.uint8))
+        return builder.node("DequantizeLinear", [name, *builder.scalars(tensor, quant)], f"{tensor.name}/real")
+    return builder.weights(index, value, axis=0)
+
+
+def unary(op_type: str, **attributes: Any) -> Callable[[OnnxBuilder, Op], str]:
+    """An elementwise operator of one input."""
+
+    def emit(builder: OnnxBuilder, op: Op) -> str:
+        target = builder.graph.tensors[op.outputs[0]]
+        return builder.node(op_type, [builder.real(op.inputs[0])], f"{target.name}/out", **attributes)
+
+    return emit
+
+
+def relu6(builder: OnnxBuilder, op: Op) -> str:
+    """RELU6 as Clip."""
+    return _clip(builder, builder.real(op.inputs[0]), builder.graph.tensors[op.outputs[0]].name, 0.0, 6.0)
+
+
+def leaky_relu(builder: OnnxBuilder, op: Op) -> str:
+    """LEAKY_RELU."""
+    target = builder.graph.tensors[op.outputs[0]]
+    alpha = float(op.options["alpha"])
+    return builder.node("LeakyRelu", [builder.real(op.inputs[0])], f"{target.name}/out", alpha=alpha)
+
+
+def softmax(builder: OnnxBuilder, op: Op) -> str:
+    """SOFTMAX over the last axis."""
+    target = builder.graph.tensors[op.outputs[0]]
+    if len(target.shape) == 4:
+        raise refuse(target, "is a softmax over rank 4")
+    return builder.node("Softmax", [builder.real(op.inputs[0])], f"{target.name}/out", axis=-1)
+
+
+def concatenation(builder: OnnxBuilder, op: Op) -> str:
+    """CONCATENATION along one axis."""
+    target = builder.graph.tensors[op.outputs[0]]
+    axis = int(op.options["axis"]) % len(target.shape)
+    axis = _NHWC_TO_NCHW_AXIS[axis] if len(target.shape) == 4 else axis
+    return builder.node("Concat", [builder.real(i) for i in op.inputs], f"{target.name}/out", axis=axis)
+
+
+def same(builder: OnnxBuilder, op: Op) -> str:
+    """QUANTIZE and DEQUANTIZE: the builder itself changes between codes and real values."""
+    return builder.real(op.inputs[0])
+
+
+EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
+    {
+        "CONV_2D": conv_2d,
+        "DEPTHWISE_CONV_2D": depthwise_conv_2d,
+        "FULLY_CONNECTED": fully_connected,
+        "MAX_POOL_2D": max_pool_2d,
+        "AVERAGE_POOL_2D": average_pool_2d,
+        "MEAN": mean,
+        "RESHAPE": reshape,
+        "SQUEEZE": reshape,
+        "EXPAND_DIMS": reshape,
+        "PAD": pad,
+        "ADD": binary("Add"),
+        "SUB": binary("Sub"),
+        "MUL": binary("Mul"),
+        "MAXIMUM": binary("Max"),
+        "MINIMUM": binary("Min"),
+        "RELU": unary("Relu"),
+        "RELU6": relu6,
+        "LEAKY_RELU": leaky_relu,
+        "LOGISTIC": unary("Sigmoid"),
+        "TANH": unary("Tanh"),
+        "SOFTMAX": softmax,
+        "CONCATENATION": concatenation,
+        "QUANTIZE": same,
+        "DEQUANTIZE": same,
+    }
+)
+"""TFLite operator to the function that spells it and returns its result's name in real units."""
+
+
+def emit(builder: OnnxBuilder, op: Op) -> None:
+    """Spell one operator, its fused activation and its output's quantization.
+
+    Raises:
+        UnsupportedError: the operator has no ONNX spelling here; the message names the layer.
+    """
+    target = builder.graph.tensors[op.outputs[0]]
+    if op.kind not in EMITTERS:
+        raise refuse(target, f"uses the operator {op.kind}, which has no ONNX form here")
+    value = _activated(builder, op, EMITTERS[op.kind](builder, op))
+    builder.store(op.outputs[0], value)

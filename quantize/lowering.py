@@ -1,0 +1,177 @@
+"""Lowers a Keras model to a float `Graph` through TensorFlow's own TFLite converter.
+
+The converter folds batch normalization into convolutions and activations into operators. Its result
+is read back as data; every scheme starts from it, and so does every format.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mnist_export.core.errors import ConversionError
+from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.tflite_reader import read_tflite
+
+_MARK = re.compile(r"mxlayer(\d{5})")
+INPUT_NAME = "image"
+OUTPUT_NAME = "logits"
+
+
+def lower(model: Any, input_shape: tuple[int, ...]) -> Graph:
+    """Convert a model to a float graph with readable tensor names and a free batch.
+
+    Args:
+        model: a Keras 3 or tf_keras model, or any callable that TensorFlow can trace, from float32 of
+            shape (batch, *input_shape) to float32 logits of shape (batch, classes).
+        input_shape: the input's shape without the batch.
+
+    Returns:
+        The graph; its input is named ``image``, its output ``logits``, each operator's output carries
+        its Keras layer's name, each constant ``<layer>/<role>``.
+
+    Raises:
+        ConversionError: the converter refused the model; its reason is in the message.
+    """
+    with _marked_layers(model) as names:
+        content = convert_function(model, input_shape)
+    graph = read_tflite(content, where="the converter's output")
+    return free_batch(_renamed(graph, names))
+
+
+def convert_function(
+    model: Callable[..., Any],
+    input_shape: tuple[int, ...],
+    configure: Callable[[Any], None] | None = None,
+) -> bytes:
+    """Run the TFLite converter over a concrete function of batch 1.
+
+    Args:
+        model: see `lower`.
+        input_shape: the input's shape without the batch.
+        configure: sets options on the converter before it runs.
+
+    Returns:
+        The bytes of a .tflite file.
+    """
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((1, *input_shape), tf.float32, name=INPUT_NAME)]
+
+    def logits(image: Any) -> Any:
+        return {OUTPUT_NAME: model(image, training=False)}
+
+    try:
+        concrete = tf.function(logits, input_signature=signature, autograph=False).get_concrete_function()
+        # Without the trackable object: its variables are frozen into constants. With it, Keras 3
+        # variables stay behind resource handles that the calibrator cannot read.
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+        if configure is not None:
+            configure(converter)
+        content: bytes = converter.convert()
+    except Exception as error:  # the converter raises many types, from several libraries
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        reason = (lines[0] if lines else type(error).__name__)[:300]
+        raise ConversionError(
+            f"TFLite conversion failed for '{getattr(model, 'name', 'the model')}': {reason} "
+            "Replace the layer that it names, or export a sub-model with --until LAYER."
+        ) from error
+    return content
+
+
+@contextlib.contextmanager
+def _marked_layers(model: Any) -> Iterator[dict[int, str]]:
+    """Give each layer a name that survives TensorFlow's scope renaming, and take it back.
+
+    TensorFlow makes scopes unique by appending numbers, so that ``conv2d_1`` may stand for the layer
+    ``conv2d`` or for the layer ``conv2d_1``.
+    """
+    flatten = getattr(model, "_flatten_layers", None)
+    layers = list(flatten(include_self=False, recursive=True)) if flatten is not None else []
+    # tf_keras keeps the name in _name behind a property; Keras 3 in the attribute itself.
+    held = [(layer, "_name" if "_name" in vars(layer) else "name", layer.name) for layer in layers]
+    try:
+        for number, (layer, attribute, _) in enumerate(held):
+            setattr(layer, attribute, f"mxlayer{number:05d}")
+        yield {number: name for number, (_, _, name) in enumerate(held)}
+    finally:
+        for layer, attribute, name in held:
+            setattr(layer, attribute, name)
+
+
+def _layer_of(tensor_name: str, names: dict[int, str]) -> str | None:
+    found = _MARK.findall(tensor_name)
+    return names.get(int(found[-1])) if found else None
+
+
+def _renamed(graph: Graph, names: dict[int, str]) -> Graph:
+    taken: set[str] = set()
+    result = dict(enumerate(graph.tensors))
+
+    def assign(index: int, wanted: str) -> None:
+        name, count = wanted, 1
+        while name in taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        taken.add(name)
+        result[index] = replace(result[index], name=name)
+
+    for index in graph.inputs:
+        assign(index, INPUT_NAME)
+    taken.add(OUTPUT_NAME)
+    roles = {1: "kernel", 2: "bias"}
+    done = set(graph.inputs)
+    for op in graph.ops:
+        layer = next(
+            (
+                name
+                for index in (*op.outputs, *op.inputs)
+                if index >= 0 and (index in op.outputs or graph.tensors[index].is_constant)
+                for name in [_layer_of(graph.tensors[index].name, names)]
+                if name
+            ),
+            op.kind.lower(),
+        )
+        weighted = op.kind in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+        for position, index in enumerate(op.inputs):
+            if index >= 0 and index not in done and graph.tensors[index].is_constant:
+                done.add(index)
+                role = roles.get(position, "constant") if weighted else "constant"
+                assign(index, f"{layer}/{role}")
+        for index in op.outputs:
+            if index not in done:
+                done.add(index)
+                if index in graph.outputs:
+                    result[index] = replace(result[index], name=OUTPUT_NAME)
+                else:
+                    assign(index, layer)
+    return replace(graph, tensors=tuple(result[i] for i in range(len(graph.tensors)))).pruned()
+
+
+def free_batch(graph: Graph) -> Graph:
+    """Replace the batch of 1 by -1 in activations and in the constants that RESHAPE reads."""
+    changes: dict[int, Tensor] = {}
+    for index in graph.activations():
+        tensor = graph.tensors[index]
+        if tensor.shape[:1] == (1,):
+            changes[index] = replace(tensor, shape=(-1, *tensor.shape[1:]))
+    for op in graph.ops:
+        if op.kind == "RESHAPE":
+            changes |= _free_reshape(graph, op)
+    return graph.with_tensors(changes)
+
+
+def _free_reshape(graph: Graph, op: Op) -> dict[int, Tensor]:
+    if len(op.inputs) < 2 or op.inputs[1] < 0:
+        return {}
+    shape = graph.tensors[op.inputs[1]]
+    if shape.data is None or not shape.data.size or shape.data.flat[0] != 1 or -1 in shape.data:
+        return {}
+    freed = shape.data.copy()
+    freed.flat[0] = -1
+    return {op.inputs[1]: replace(shape, data=freed.astype(np.int32))}

@@ -1,0 +1,61 @@
+"""What int8 quantization means for each operator, as TFLite's 8-bit specification has it.
+
+Reference: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from mnist_export.core.affine import QuantParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How one operator's tensors are quantized.
+
+    Attributes:
+        weight_axis: axis of per-channel scales in the weights (input 1), or None without weights.
+        same_scale: inputs and output must share scale and zero point.
+        output: fixed parameters of an int8 output, or None where calibration decides.
+    """
+
+    weight_axis: int | None = None
+    same_scale: bool = False
+    output: QuantParams | None = None
+
+
+_SAME = Rule(same_scale=True)
+_PROBABILITY = Rule(output=QuantParams.per_tensor(1 / 256, -128))
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "CONV_2D": Rule(weight_axis=0),
+        "DEPTHWISE_CONV_2D": Rule(weight_axis=3),
+        "FULLY_CONNECTED": Rule(weight_axis=0),
+        "MAX_POOL_2D": _SAME,
+        "AVERAGE_POOL_2D": _SAME,
+        "RESHAPE": _SAME,
+        "SQUEEZE": _SAME,
+        "EXPAND_DIMS": _SAME,
+        "TRANSPOSE": _SAME,
+        "PAD": _SAME,
+        "STRIDED_SLICE": _SAME,
+        "CONCATENATION": _SAME,
+        "ADD": Rule(),
+        "SUB": Rule(),
+        "MUL": Rule(),
+        "MAXIMUM": _SAME,
+        "MINIMUM": _SAME,
+        "MEAN": Rule(),
+        "RELU": Rule(),
+        "RELU6": Rule(),
+        "LEAKY_RELU": Rule(),
+        "LOGISTIC": _PROBABILITY,
+        "SOFTMAX": _PROBABILITY,
+        "TANH": Rule(output=QuantParams.per_tensor(1 / 128, 0)),
+    }
+)
+"""Operators that run on integers; any other stays in float and the audit says so."""

@@ -1,0 +1,305 @@
+"""Post-training int8: calibrated ranges and float weights become one graph of integers.
+
+Reference: Jacob et al., CVPR 2018; Krishnamoorthi, "Quantizing deep convolutional networks for
+efficient inference", 2018 (per-channel weights); the TFLite 8-bit quantization specification.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.affine import QuantParams, asymmetric
+from mnist_export.core.errors import InputError, UnsupportedError
+from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.quantize.calibration import Range
+from mnist_export.quantize.operators import RULES
+from mnist_export.quantize.scheme import SchemeConfig
+
+_BIAS_LIMIT = 2**30
+"""Quantized biases stay below this, so that adding the products cannot overflow 32 bits."""
+
+
+def quantize_graph(graph: Graph, ranges: Mapping[int, Range], config: SchemeConfig) -> Graph:
+    """Quantize a float graph to int8 activations and weights, int32 biases.
+
+    Activations: one asymmetric scale a tensor over the calibrated range; the input's is the pixel
+    rule's own, so that an int8 input is exactly ``pixel - 128``. Weights: symmetric, narrow range
+    (-127..127), rounded half to even. Biases: scale ``input scale * weight scale``, zero point 0.
+
+    Args:
+        graph: a float graph, batch free.
+        ranges: real range of each activation, by tensor index.
+        config: the scheme's settings.
+
+    Returns:
+        A graph whose quantized tensors are int8 or int32; QUANTIZE and DEQUANTIZE stand where a
+        float operator meets a quantized one.
+
+    Raises:
+        UnsupportedError: an operator that has no integer form; the message names its layer.
+        InputError: ``keep_float`` names a layer that is not there.
+    """
+    is_float = _kept_float(graph, config)
+    for op in graph.ops:
+        if op.kind not in RULES and op not in is_float:
+            raise UnsupportedError(
+                f"int8: layer '{graph.tensors[op.outputs[0]].name}' uses the operator {op.kind}, "
+                f"which has no integer form here. Leave it in float with --keep-float "
+                f"'{graph.tensors[op.outputs[0]].name}'."
+            )
+    params = activation_params(graph, ranges, config)
+    builder = _Builder(graph, params, config)
+    for op in graph.ops:
+        builder.add(op, is_float=op in is_float)
+    return builder.finish().pruned()
+
+
+def _kept_float(graph: Graph, config: SchemeConfig) -> set[Op]:
+    kept: set[Op] = set()
+    for pattern in config.keep_float:
+        found = {
+            op
+            for op in graph.ops
+            for i in op.outputs
+            if fnmatch.fnmatchcase(graph.tensors[i].name, pattern)
+            or any(
+                j >= 0
+                and graph.tensors[j].is_constant
+                and fnmatch.fnmatchcase(graph.tensors[j].name.rpartition("/")[0], pattern)
+                for j in op.inputs
+            )
+        }
+        if not found:
+            names = ", ".join(graph.tensors[op.outputs[0]].name for op in graph.ops)
+            raise InputError(f"--keep-float: no layer matches '{pattern}'. The layers are: {names}.")
+        kept |= found
+    return kept
+
+
+def activation_params(
+    graph: Graph, ranges: Mapping[int, Range], config: SchemeConfig
+) -> dict[int, QuantParams]:
+    """Scale and zero point of every activation, shared where an operator demands it.
+
+    Args:
+        graph: a float graph.
+        ranges: real range of each activation.
+        config: symmetric or not, and the input's range.
+    """
+    group = _same_scale_groups(graph)
+    members: dict[int, list[int]] = {}
+    for index, root in group.items():
+        members.setdefault(root, []).append(index)
+    params: dict[int, QuantParams] = {}
+    for indices in members.values():
+        fixed = _fixed_params(graph, indices, config)
+        # A pool's or reshape's own range lies within its producer's: the first tensor decides,
+        # and a concatenation's or maximum's several producers are covered together.
+        heads = [i for i in indices if not _is_same_scale_output(graph, i)] or indices[:1]
+        lo = min(ranges[i].lo for i in heads)
+        hi = max(ranges[i].hi for i in heads)
+        chosen = fixed or (_symmetric(lo, hi) if config.symmetric else asymmetric(lo, hi, np.int8))
+        params |= dict.fromkeys(indices, chosen)
+    return params
+
+
+def _symmetric(lo: float, hi: float) -> QuantParams:
+    bound = max(abs(lo), abs(hi))
+    return QuantParams.per_tensor(bound / 127 if bound > 0 else 1.0)
+
+
+def _is_same_scale_output(graph: Graph, index: int) -> bool:
+    producer = graph.producer(index)
+    return producer is not None and RULES.get(producer.kind, RULES["ADD"]).same_scale
+
+
+def _same_scale_groups(graph: Graph) -> dict[int, int]:
+    parent = {i: i for i in graph.activations() if graph.tensors[i].dtype == np.float32}
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for op in graph.ops:
+        if op.kind in RULES and RULES[op.kind].same_scale:
+            linked = [i for i in (*op.inputs, *op.outputs) if i in parent]
+            for other in linked[1:]:
+                parent[root(other)] = root(linked[0])
+    return {i: root(i) for i in parent}
+
+
+def _fixed_params(graph: Graph, indices: list[int], config: SchemeConfig) -> QuantParams | None:
+    for index in indices:
+        if index in graph.inputs:
+            return config.input_range.params_int8()
+        producer = graph.producer(index)
+        rule = RULES.get(producer.kind) if producer else None
+        if rule is not None and rule.output is not None:
+            return rule.output
+    return None
+
+
+def quantize_weights(
+    weights: npt.NDArray[np.float32], axis: int, *, per_channel: bool, limit: int = 127
+) -> tuple[npt.NDArray[np.int8], QuantParams]:
+    """Quantize weights symmetrically to ``-limit..limit``, ``scale = max|w| / limit``.
+
+    A channel of zeros takes the tensor's scale, so that its bias keeps a sensible step.
+
+    Args:
+        weights: float32, any shape.
+        axis: the output channels' axis.
+        per_channel: one scale a channel, else one a tensor.
+        limit: 127 (narrow range), or 63 for a reduced one.
+
+    Returns:
+        int8 weights of the same shape, and their parameters.
+    """
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    bound = np.abs(weights).max(axis=others) if per_channel else np.abs(weights).max(keepdims=True).reshape(1)
+    whole = float(bound.max())
+    scale = np.where(bound > 0, bound, whole if whole > 0 else limit) / limit
+    scale = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
+    quant = QuantParams(
+        scale=scale, zero_point=np.zeros(scale.shape, np.int64), quantized_dimension=axis if per_channel else 0
+    )
+    q = quant.quantize(weights, np.int8)
+    return np.clip(q, -limit, limit).astype(np.int8), quant
+
+
+class _Builder:
+    """Builds the quantized graph operator by operator over a growing table of tensors."""
+
+    def __init__(self, graph: Graph, params: Mapping[int, QuantParams], config: SchemeConfig) -> None:
+        self._graph = graph
+        self._params = params
+        self._config = config
+        self._tensors = list(graph.tensors)
+        self._ops: list[Op] = []
+        # Float graph's tensor index to the index of its int8 form, and to that of its float form.
+        self._int8: dict[int, int] = {}
+        self._float: dict[int, int] = {}
+        for index in graph.inputs:
+            self._tensors[index] = self._as_int8(index)
+            self._int8[index] = index
+
+    def _as_int8(self, index: int) -> Tensor:
+        tensor = self._graph.tensors[index]
+        return replace(tensor, dtype=np.dtype(np.int8), quant=self._params[index])
+
+    def _append(self, tensor: Tensor) -> int:
+        self._tensors.append(tensor)
+        return len(self._tensors) - 1
+
+    def add(self, op: Op, *, is_float: bool) -> None:
+        if is_float or not all(self._graph.tensors[i].dtype == np.float32 for i in op.outputs):
+            self._ops.append(replace(op, inputs=tuple(self._float_input(i) for i in op.inputs)))
+            self._float |= {i: i for i in op.outputs}
+            return
+        inputs = [self._int8_input(i) for i in op.inputs]
+        axis = RULES[op.kind].weight_axis
+        if axis is not None:
+            inputs = self._weighted(op, inputs, axis)
+        for index in op.outputs:
+            self._tensors[index] = self._as_int8(index)
+            self._int8[index] = index
+        self._ops.append(replace(op, inputs=tuple(inputs)))
+
+    def _int8_input(self, index: int) -> int:
+        if index < 0 or self._graph.tensors[index].dtype != np.float32:
+            return index
+        if index not in self._int8:
+            if self._graph.tensors[index].is_constant:
+                self._int8[index] = index  # weights and biases; other constants below
+            else:
+                made = self._append(
+                    replace(self._as_int8(index), name=f"{self._graph.tensors[index].name}/int8")
+                )
+                self._ops.append(Op(kind="QUANTIZE", inputs=(index,), outputs=(made,)))
+                self._int8[index] = made
+        return self._int8[index]
+
+    def _float_input(self, index: int) -> int:
+        if index < 0 or index not in self._int8 or self._graph.tensors[index].is_constant:
+            return index
+        if index not in self._float:
+            source = self._graph.tensors[index]
+            made = self._append(replace(source, name=f"{source.name}/float32"))
+            self._ops.append(Op(kind="DEQUANTIZE", inputs=(self._int8[index],), outputs=(made,)))
+            self._float[index] = made
+        return self._float[index]
+
+    def _weighted(self, op: Op, inputs: list[int], axis: int) -> list[int]:
+        config = self._config
+        weights = self._graph.tensors[op.inputs[1]]
+        if weights.data is None:
+            raise UnsupportedError(
+                f"int8: layer '{self._graph.tensors[op.outputs[0]].name}' computes its weights at run "
+                "time; expected constants. Leave it in float with --keep-float."
+            )
+        per_channel = config.per_channel_dense if op.kind == "FULLY_CONNECTED" else config.per_channel
+        limit = 63 if config.reduce_range else 127
+        data, quant = quantize_weights(weights.real(), axis, per_channel=per_channel, limit=limit)
+        input_scale = float(self._params[op.inputs[0]].scale[0])
+        has_bias = len(op.inputs) > 2 and op.inputs[2] >= 0
+        bias = self._graph.tensors[op.inputs[2]].real() if has_bias else None
+        if bias is not None:
+            needed = np.abs(bias) / (input_scale * _BIAS_LIMIT)
+            needed = needed if quant.is_per_channel else needed.max(keepdims=True)
+            if np.any(needed > quant.scale):
+                quant = replace(quant, scale=np.maximum(quant.scale, needed).astype(np.float32))
+                data = np.clip(quant.quantize(weights.real(), np.int8), -limit, limit).astype(np.int8)
+        inputs[1] = self._append(replace(weights, data=data, dtype=np.dtype(np.int8), quant=quant))
+        if bias is not None:
+            scale = (np.float32(input_scale) * quant.scale).astype(np.float32)
+            params = QuantParams(scale=scale, zero_point=np.zeros(scale.shape, np.int64))
+            inputs[2] = self._append(
+                replace(
+                    self._graph.tensors[op.inputs[2]],
+                    data=params.quantize(bias, np.int32),
+                    dtype=np.dtype(np.int32),
+                    quant=params,
+                )
+            )
+        return inputs
+
+    def finish(self) -> Graph:
+        ops = tuple(self._ops)
+        self._quantize_constants(ops)
+        outputs = tuple(self._int8_output(i) for i in self._graph.outputs)
+        return Graph(
+            tensors=tuple(self._tensors), ops=tuple(self._ops), inputs=self._graph.inputs, outputs=outputs
+        )
+
+    def _quantize_constants(self, ops: tuple[Op, ...]) -> None:
+        """Quantize constant operands of ADD, MUL and the like, which are no weights."""
+        for op in ops:
+            if self._tensors[op.outputs[0]].quant is None:
+                continue
+            for index in op.inputs:
+                tensor = self._tensors[index] if index >= 0 else None
+                if tensor is None or tensor.data is None or tensor.dtype != np.float32:
+                    continue
+                shared = self._tensors[op.outputs[0]].quant if RULES[op.kind].same_scale else None
+                lo, hi = float(tensor.data.min()), float(tensor.data.max())
+                quant = shared or asymmetric(lo, hi, np.int8)
+                self._tensors[index] = replace(
+                    tensor, data=quant.quantize(tensor.data, np.int8), dtype=np.dtype(np.int8), quant=quant
+                )
+
+    def _int8_output(self, index: int) -> int:
+        if index in self._int8:
+            return index
+        made = self._int8_input(index)
+        source = self._tensors[index]
+        self._tensors[index] = replace(source, name=f"{source.name}/float32")
+        self._tensors[made] = replace(self._tensors[made], name=source.name)
+        return made
+
+

@@ -1,0 +1,79 @@
+"""What a quantization is asked to do, and what it gives: one set of integers for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mnist_export.core.affine import QuantParams
+from mnist_export.core.errors import InputError
+from mnist_export.core.graph import Graph
+from mnist_export.core.kinds import Precision
+from mnist_export.core.pixels import InputRange
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemeConfig:
+    """How to turn a float graph into an artifact's numbers.
+
+    Attributes:
+        precision: the number format of weights and activations.
+        input_range: what pixel values 0 and 255 become for the model.
+        calibration_method: name in the registry of `quantize.calibration`.
+        per_channel: one weight scale an output channel (else one a tensor) for convolutions.
+        per_channel_dense: the same for fully connected layers.
+        symmetric: activations with zero point 0 (int8 -127..127), for targets that need it.
+        reduce_range: weights in 7 bits, so that pairs of products fit 16 bits on CPUs without VNNI.
+        keep_float: layer names, or globs of them, that stay in float32.
+    """
+
+    precision: Precision = Precision.INT8
+    input_range: InputRange = field(default_factory=InputRange)
+    calibration_method: str = "minmax"
+    per_channel: bool = True
+    per_channel_dense: bool = True
+    symmetric: bool = False
+    reduce_range: bool = False
+    keep_float: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse combinations that no scheme carries out."""
+        if self.keep_float and self.precision not in {Precision.INT8, Precision.INT16X8}:
+            raise InputError(
+                f"--keep-float: expected precision int8 or int16x8, found {self.precision}. "
+                "Leave --keep-float out, or quantize with --int8."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QuantizedModel:
+    """One quantized (or float) network: what every exporter spells.
+
+    Attributes:
+        graph: the network; its quantized tensors hold the integers. Input and output carry the
+            scheme's own types (int8 for int8 and int16x8's weights), whatever a file's I/O type.
+        precision: the number format.
+        variant: what distinguishes it from the plain scheme, such as ``"qat"``, or ``""``.
+        input_range: what pixel values 0 and 255 become for the model.
+        calibration_images: how many images set the ranges; 0 where none were needed.
+        notes: what the user should know, in sentences.
+        saturation: share of calibration values outside the range, by activation name.
+    """
+
+    graph: Graph
+    precision: Precision
+    variant: str = ""
+    input_range: InputRange = field(default_factory=InputRange)
+    calibration_images: int = 0
+    notes: tuple[str, ...] = ()
+    saturation: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def input_quant(self) -> QuantParams | None:
+        """Scale and zero point of the network's input, None for float."""
+        return self.graph.tensors[self.graph.inputs[0]].quant
+
+    @property
+    def output_quant(self) -> QuantParams | None:
+        """Scale and zero point of the logits, None for float."""
+        return self.graph.tensors[self.graph.outputs[0]].quant
