@@ -1,1 +1,50 @@
-"""The quantize room."""
+"""From a Keras model to one quantized network, the single set of integers that every format spells."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.graph import Graph
+from mnist_export.quantize.scheme import QuantizedModel, SchemeConfig
+
+__all__ = ["QuantizedModel", "SchemeConfig", "quantize"]
+
+
+def quantize(
+    graph: Graph, config: SchemeConfig, images: npt.NDArray[np.uint8] | None = None
+) -> QuantizedModel:
+    """Turn a float graph into the numbers of one precision.
+
+    Args:
+        graph: a float graph, as `quantize.lowering.lower` gives it.
+        config: the scheme's settings.
+        images: calibration images, uint8 of shape (n, H, W, C); needed for int8 and int16x8.
+
+    Returns:
+        The network with its integers (or float weights).
+
+    Raises:
+        InputError: an integer precision without calibration images.
+        UnsupportedError: a layer that the precision cannot carry, by name.
+    """
+    from mnist_export.quantize.calibration import calibrate
+    from mnist_export.quantize.ptq import quantize_graph
+    from mnist_export.quantize.storage import STORAGE
+
+    if config.precision in STORAGE:
+        return QuantizedModel(
+            graph=STORAGE[config.precision](graph),
+            precision=config.precision,
+            input_range=config.input_range,
+        )
+    if images is None or not len(images):
+        raise InputError(f"{config.precision}: expected calibration images, found none. Use --data.")
+    ranges = calibrate(graph, images, input_range=config.input_range, method=config.calibration_method)
+    return QuantizedModel(
+        graph=quantize_graph(graph, ranges, config),
+        precision=config.precision,
+        input_range=config.input_range,
+        calibration_images=len(images),
+    )

@@ -1,4 +1,4 @@
-"""Post-training int8: calibrated ranges and float weights become one graph of integers.
+"""Post-training int8 and int16x8: calibrated ranges and float weights become one graph of integers.
 
 Reference: Jacob et al., CVPR 2018; Krishnamoorthi, "Quantizing deep convolutional networks for
 efficient inference", 2018 (per-channel weights); the TFLite 8-bit quantization specification.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams, asymmetric
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.kinds import Precision
 from mnist_export.quantize.calibration import Range
 from mnist_export.quantize.operators import RULES
 from mnist_export.quantize.scheme import SchemeConfig
@@ -24,11 +26,17 @@ _BIAS_LIMIT = 2**30
 """Quantized biases stay below this, so that adding the products cannot overflow 32 bits."""
 
 
+def activation_dtype(config: SchemeConfig) -> np.dtype[Any]:
+    """The integer type of activations: int16 for int16x8, else int8."""
+    return np.dtype(np.int16 if config.precision == Precision.INT16X8 else np.int8)
+
+
 def quantize_graph(graph: Graph, ranges: Mapping[int, Range], config: SchemeConfig) -> Graph:
-    """Quantize a float graph to int8 activations and weights, int32 biases.
+    """Quantize a float graph to int8 (or int16) activations, int8 weights, int32 (or int64) biases.
 
     Activations: one asymmetric scale a tensor over the calibrated range; the input's is the pixel
-    rule's own, so that an int8 input is exactly ``pixel - 128``. Weights: symmetric, narrow range
+    rule's own, so that an int8 input is exactly ``pixel - 128``. int16 activations are symmetric,
+    with scale ``max|x| / 32767``, as the 16x8 specification has it. Weights: symmetric, narrow range
     (-127..127), rounded half to even. Biases: scale ``input scale * weight scale``, zero point 0.
 
     Args:
@@ -103,14 +111,16 @@ def activation_params(
         heads = [i for i in indices if not _is_same_scale_output(graph, i)] or indices[:1]
         lo = min(ranges[i].lo for i in heads)
         hi = max(ranges[i].hi for i in heads)
-        chosen = fixed or (_symmetric(lo, hi) if config.symmetric else asymmetric(lo, hi, np.int8))
+        symmetric = config.symmetric or config.precision == Precision.INT16X8
+        dtype = activation_dtype(config)
+        chosen = fixed or (_symmetric(lo, hi, dtype) if symmetric else asymmetric(lo, hi, dtype))
         params |= dict.fromkeys(indices, chosen)
     return params
 
 
-def _symmetric(lo: float, hi: float) -> QuantParams:
+def _symmetric(lo: float, hi: float, dtype: np.dtype[Any]) -> QuantParams:
     bound = max(abs(lo), abs(hi))
-    return QuantParams.per_tensor(bound / 127 if bound > 0 else 1.0)
+    return QuantParams.per_tensor(bound / np.iinfo(dtype).max if bound > 0 else 1.0)
 
 
 def _is_same_scale_output(graph: Graph, index: int) -> bool:
@@ -135,13 +145,15 @@ def _same_scale_groups(graph: Graph) -> dict[int, int]:
 
 
 def _fixed_params(graph: Graph, indices: list[int], config: SchemeConfig) -> QuantParams | None:
+    wide = config.precision == Precision.INT16X8
     for index in indices:
         if index in graph.inputs:
-            return config.input_range.params_int8()
+            span = config.input_range
+            return _symmetric(span.lo, span.hi, np.dtype(np.int16)) if wide else span.params_int8()
         producer = graph.producer(index)
         rule = RULES.get(producer.kind) if producer else None
         if rule is not None and rule.output is not None:
-            return rule.output
+            return QuantParams.per_tensor(1 / 32768) if wide else rule.output
     return None
 
 
@@ -180,18 +192,19 @@ class _Builder:
         self._graph = graph
         self._params = params
         self._config = config
+        self._dtype = activation_dtype(config)
         self._tensors = list(graph.tensors)
         self._ops: list[Op] = []
-        # Float graph's tensor index to the index of its int8 form, and to that of its float form.
-        self._int8: dict[int, int] = {}
+        # Float graph's tensor index to the index of its integer form, and to that of its float form.
+        self._codes: dict[int, int] = {}
         self._float: dict[int, int] = {}
         for index in graph.inputs:
-            self._tensors[index] = self._as_int8(index)
-            self._int8[index] = index
+            self._tensors[index] = self._as_codes(index)
+            self._codes[index] = index
 
-    def _as_int8(self, index: int) -> Tensor:
+    def _as_codes(self, index: int) -> Tensor:
         tensor = self._graph.tensors[index]
-        return replace(tensor, dtype=np.dtype(np.int8), quant=self._params[index])
+        return replace(tensor, dtype=self._dtype, quant=self._params[index])
 
     def _append(self, tensor: Tensor) -> int:
         self._tensors.append(tensor)
@@ -199,39 +212,39 @@ class _Builder:
 
     def add(self, op: Op, *, is_float: bool) -> None:
         if is_float or not all(self._graph.tensors[i].dtype == np.float32 for i in op.outputs):
-            self._ops.append(replace(op, inputs=tuple(self._float_input(i) for i in op.inputs)))
+            self._ops.append(replace(op, inputs=tuple(self._float_of(i) for i in op.inputs)))
             self._float |= {i: i for i in op.outputs}
             return
-        inputs = [self._int8_input(i) for i in op.inputs]
+        inputs = [self._codes_of(i) for i in op.inputs]
         axis = RULES[op.kind].weight_axis
         if axis is not None:
             inputs = self._weighted(op, inputs, axis)
         for index in op.outputs:
-            self._tensors[index] = self._as_int8(index)
-            self._int8[index] = index
+            self._tensors[index] = self._as_codes(index)
+            self._codes[index] = index
         self._ops.append(replace(op, inputs=tuple(inputs)))
 
-    def _int8_input(self, index: int) -> int:
+    def _codes_of(self, index: int) -> int:
         if index < 0 or self._graph.tensors[index].dtype != np.float32:
             return index
-        if index not in self._int8:
+        if index not in self._codes:
             if self._graph.tensors[index].is_constant:
-                self._int8[index] = index  # weights and biases; other constants below
+                self._codes[index] = index  # weights and biases; other constants below
             else:
                 made = self._append(
-                    replace(self._as_int8(index), name=f"{self._graph.tensors[index].name}/int8")
+                    replace(self._as_codes(index), name=f"{self._graph.tensors[index].name}/codes")
                 )
                 self._ops.append(Op(kind="QUANTIZE", inputs=(index,), outputs=(made,)))
-                self._int8[index] = made
-        return self._int8[index]
+                self._codes[index] = made
+        return self._codes[index]
 
-    def _float_input(self, index: int) -> int:
-        if index < 0 or index not in self._int8 or self._graph.tensors[index].is_constant:
+    def _float_of(self, index: int) -> int:
+        if index < 0 or index not in self._codes or self._graph.tensors[index].is_constant:
             return index
         if index not in self._float:
             source = self._graph.tensors[index]
             made = self._append(replace(source, name=f"{source.name}/float32"))
-            self._ops.append(Op(kind="DEQUANTIZE", inputs=(self._int8[index],), outputs=(made,)))
+            self._ops.append(Op(kind="DEQUANTIZE", inputs=(self._codes[index],), outputs=(made,)))
             self._float[index] = made
         return self._float[index]
 
@@ -257,13 +270,14 @@ class _Builder:
                 data = np.clip(quant.quantize(weights.real(), np.int8), -limit, limit).astype(np.int8)
         inputs[1] = self._append(replace(weights, data=data, dtype=np.dtype(np.int8), quant=quant))
         if bias is not None:
+            bias_dtype = np.dtype(np.int64 if self._dtype == np.int16 else np.int32)
             scale = (np.float32(input_scale) * quant.scale).astype(np.float32)
             params = QuantParams(scale=scale, zero_point=np.zeros(scale.shape, np.int64))
             inputs[2] = self._append(
                 replace(
                     self._graph.tensors[op.inputs[2]],
-                    data=params.quantize(bias, np.int32),
-                    dtype=np.dtype(np.int32),
+                    data=params.quantize(bias, bias_dtype),
+                    dtype=bias_dtype,
                     quant=params,
                 )
             )
@@ -272,7 +286,7 @@ class _Builder:
     def finish(self) -> Graph:
         ops = tuple(self._ops)
         self._quantize_constants(ops)
-        outputs = tuple(self._int8_output(i) for i in self._graph.outputs)
+        outputs = tuple(self._output_codes(i) for i in self._graph.outputs)
         return Graph(
             tensors=tuple(self._tensors), ops=tuple(self._ops), inputs=self._graph.inputs, outputs=outputs
         )
@@ -288,15 +302,16 @@ class _Builder:
                     continue
                 shared = self._tensors[op.outputs[0]].quant if RULES[op.kind].same_scale else None
                 lo, hi = float(tensor.data.min()), float(tensor.data.max())
-                quant = shared or asymmetric(lo, hi, np.int8)
+                own = _symmetric(lo, hi, self._dtype) if self._dtype == np.int16 else None
+                quant = shared or own or asymmetric(lo, hi, self._dtype)
                 self._tensors[index] = replace(
-                    tensor, data=quant.quantize(tensor.data, np.int8), dtype=np.dtype(np.int8), quant=quant
+                    tensor, data=quant.quantize(tensor.data, self._dtype), dtype=self._dtype, quant=quant
                 )
 
-    def _int8_output(self, index: int) -> int:
-        if index in self._int8:
+    def _output_codes(self, index: int) -> int:
+        if index in self._codes:
             return index
-        made = self._int8_input(index)
+        made = self._codes_of(index)
         source = self._tensors[index]
         self._tensors[index] = replace(source, name=f"{source.name}/float32")
         self._tensors[made] = replace(self._tensors[made], name=source.name)
