@@ -148,13 +148,16 @@ def _pixel_findings(images: Images) -> list[Finding]:
     constant = int(np.count_nonzero(low == high))
     if not high.any():
         return [
-            _error(Problem.ALL_BLACK, "expected calibration images with content, found only black. Use real ones.")
+            _error(
+                Problem.ALL_BLACK,
+                "expected images with content, found only black. Use real ones.",
+            )
         ]
     if constant == len(images):
         return [
             _error(
                 Problem.ALL_CONSTANT,
-                "expected calibration images with content, found each of one grey value. Use real ones.",
+                "expected images with content, found each of one grey value. Use real ones.",
             )
         ]
     findings = []

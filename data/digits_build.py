@@ -1,6 +1,7 @@
-"""Makes ``digits.npz`` from scikit-learn's copy of the digits: ``python -m mnist_export.data.digits_build OUT``.
+"""Makes ``digits.npz`` from scikit-learn's copy of the digits.
 
-Needs scikit-learn (the extra ``convert``). The same input gives the same arrays.
+Run ``python -m mnist_export.data.digits_build OUT``. It needs scikit-learn (the extra ``convert``); the
+same input gives the same arrays.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def _fetch_part(url: str, folder: Path, part: str, sha256: str) -> None:
     try:
         _download(url, temporary, archive_name(part))
         _check(url, temporary, part, sha256)
-        os.replace(temporary, folder / archive_name(part))
+        temporary.replace(folder / archive_name(part))
     except OSError as error:
         raise _cannot_write(folder, error) from error
     finally:

@@ -22,7 +22,7 @@ from mnist_export.core.errors import InputError
 from mnist_export.data.limits import bad_file, check_array_bytes, check_image_size, regular_file_size
 
 _CHUNK = 1 << 20
-_TYPES = {0x08: "unsigned bytes", 0x09: "signed bytes", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
+_OTHER_TYPES = {0x09: "signed bytes", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 _DAMAGED = "The file is damaged: copy or download it again."
 
 Read = Callable[[int], bytes]
@@ -102,7 +102,7 @@ def _read_body(
         raise _wrong_length(path, promised, total_bytes - header_bytes, shape)
     check_array_bytes(path, promised, stored_bytes)
     data = np.empty(promised, np.uint8)  # untouched pages cost nothing until data arrives
-    view = memoryview(data)
+    view = data.data
     filled = 0
     while filled < promised and (block := read(min(_CHUNK, promised - filled))):
         view[filled : filled + len(block)] = block
@@ -121,8 +121,8 @@ def _parse_header(path: Path, header: bytes, ndim: int, total_bytes: int | None)
         kind, found_ndim = header[2], header[3]
         if int.from_bytes(header[:4], "little") == 0x0800 + ndim:
             found, advice = "its bytes in little-endian order", "Write the header big-endian."
-        elif header[:2] == b"\0\0" and kind in _TYPES and kind != 0x08:
-            found, advice = f"{_TYPES[kind]}", "Convert the data to unsigned bytes 0..255."
+        elif header[:2] == b"\0\0" and kind in _OTHER_TYPES:
+            found, advice = _OTHER_TYPES[kind], "Convert the data to unsigned bytes 0..255."
         elif header[:3] == b"\0\0\x08":
             found = f"{found_ndim} dimensions instead of {ndim}"
             advice = "Check that images and labels are not swapped."
@@ -133,7 +133,9 @@ def _parse_header(path: Path, header: bytes, ndim: int, total_bytes: int | None)
         raise bad_file(path, f"a header of {4 + 4 * ndim} bytes", f"{len(header)} bytes", _DAMAGED)
     shape = struct.unpack(f">{ndim}I", header[4:])
     if 0 in shape:
-        raise bad_file(path, "at least one item in every dimension", f"shape {shape}", "Use a file with data.")
+        raise bad_file(
+            path, "at least one item in every dimension", f"shape {shape}", "Use a file with data."
+        )
     swapped = struct.unpack(f"<{ndim}I", header[4:])
     promised = math.prod(shape)
     if math.prod(swapped) < promised and (

@@ -26,7 +26,7 @@ def shown(text: object) -> str:
 
 
 def bad_file(path: object, expected: str, found: str, advice: str) -> InputError:
-    """Build the error ``PATH: expected X, found Y. What to do.``"""
+    """Build the error ``PATH: expected X, found Y. What to do.``."""
     return InputError(f"{shown(path)}: expected {expected}, found {shown(found)}. {advice}")
 
 

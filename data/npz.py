@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import struct
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +19,16 @@ from mnist_export.data.limits import bad_file, check_array_bytes, regular_file_s
 
 _CHUNK = 1 << 20
 _MAX_MEMBERS = 256
+_ZIP_ERRORS = (
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 _DAMAGED = "The file is damaged: copy or write it again."
 
 
@@ -51,8 +63,10 @@ class NpzFile:
         regular_file_size(path)
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise bad_file(path, "an .npz file", str(error) or "something else", "Write it with numpy.savez.") from error
+        except _ZIP_ERRORS as error:
+            raise bad_file(
+                path, "an .npz file", str(error) or "something else", "Write it with numpy.savez."
+            ) from error
         names = [info.filename for info in self._zip.infolist()]
         try:
             self._check_members(names)
@@ -63,7 +77,9 @@ class NpzFile:
 
     def _check_members(self, names: list[str]) -> None:
         if len(names) > _MAX_MEMBERS:
-            raise bad_file(self.path, f"at most {_MAX_MEMBERS} arrays", f"{len(names)}", "Keep what is needed.")
+            raise bad_file(
+                self.path, f"at most {_MAX_MEMBERS} arrays", f"{len(names)}", "Keep what is needed."
+            )
         keys = [name.removesuffix(".npy") for name in names]
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
@@ -114,33 +130,31 @@ class NpzFile:
         Raises:
             InputError: the member is damaged, holds Python objects, or its header does not fit its size.
         """
-        info = self._member(key)
-        where = f"{self.path}[{key}]"
-        try:
-            with self._zip.open(info) as stream:
-                header = self._header(stream, info, where)
-                items = math.prod(header.shape)
-                if at_most_items is not None:
-                    items = min(items, at_most_items)
-                flat = _fill(stream, items, header.dtype, where)
-                if at_most_items is None and stream.read(1):
-                    raise bad_file(where, "no bytes after the array", "more", _DAMAGED)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-            raise bad_file(where, "a sound array", str(error) or "its end missing", _DAMAGED) from error
-        if at_most_items is not None:
-            return flat
+        with self._opened(key) as (stream, header, where):
+            items = math.prod(header.shape)
+            if at_most_items is not None:
+                return _fill(stream, min(items, at_most_items), header.dtype, where)
+            flat = _fill(stream, items, header.dtype, where)
+            if stream.read(1):
+                raise bad_file(where, "no bytes after the array", "more", _DAMAGED)
         if header.fortran_order:
             return np.ascontiguousarray(flat.reshape(header.shape[::-1]).T)
         return flat.reshape(header.shape)
 
     def header(self, key: str) -> Header:
         """Read only what one array says of itself; raises as `read` does."""
+        with self._opened(key) as (_, header, _):
+            return header
+
+    @contextlib.contextmanager
+    def _opened(self, key: str) -> Iterator[tuple[IO[bytes], Header, str]]:
+        """Open a member at its data; turn whatever the archive's damage raises into `InputError`."""
         info = self._member(key)
         where = f"{self.path}[{key}]"
         try:
             with self._zip.open(info) as stream:
-                return self._header(stream, info, where)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+                yield stream, self._header(stream, info, where), where
+        except _ZIP_ERRORS as error:
             raise bad_file(where, "a sound array", str(error) or "its end missing", _DAMAGED) from error
 
     def _header(self, stream: IO[bytes], info: zipfile.ZipInfo, where: str) -> Header:
@@ -179,7 +193,7 @@ class NpzFile:
 def _fill(stream: IO[bytes], items: int, dtype: np.dtype[Any], where: str) -> npt.NDArray[Any]:
     promised = items * dtype.itemsize
     data = np.empty(promised, np.uint8)
-    view = memoryview(data)
+    view = data.data
     filled = 0
     while filled < promised and (block := stream.read(min(_CHUNK, promised - filled))):
         view[filled : filled + len(block)] = block

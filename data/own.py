@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.core.errors import InputError
 from mnist_export.data.dataset import Dataset, Images, Labels, Provenance, Split
 from mnist_export.data.limits import bad_file, check_image_size, shown
 from mnist_export.data.request import Request
@@ -73,10 +72,12 @@ def _pixel_advice(array: npt.NDArray[Any]) -> str:
     if array.dtype.kind == "f" and array.size:
         if not np.isfinite(array).all():
             return "Find and remove the values that are not numbers, then store uint8 pixels."
-        if -1 <= array.min() and array.max() <= 1:
+        if array.min() >= -1 and array.max() <= 1:
             scale = "multiply by 255" if array.min() >= 0 else "map -1..1 to 0..255"
             return f"To convert, {scale}, round, and store as uint8."
-    return "Store raw pixels: x.round().astype('uint8')." if array.dtype.kind == "f" else "Store them as uint8."
+    return (
+        "Store raw pixels: x.round().astype('uint8')." if array.dtype.kind == "f" else "Store them as uint8."
+    )
 
 
 def label_vector(where: object, array: npt.NDArray[Any]) -> Labels:
@@ -90,15 +91,23 @@ def label_vector(where: object, array: npt.NDArray[Any]) -> Labels:
         InputError: another type or shape, or negative labels.
     """
     if array.ndim == 2 and array.shape[1] > 1:
-        raise bad_file(where, "one class number an image", f"shape {array.shape}", "Use labels.argmax(axis=1).")
+        raise bad_file(
+            where, "one class number an image", f"shape {array.shape}", "Use labels.argmax(axis=1)."
+        )
     if array.dtype.kind not in "iu" or array.ndim not in (1, 2):
         raise bad_file(
-            where, "integer labels of shape (n,)", f"{array.dtype} of shape {array.shape}", "Store class numbers."
+            where,
+            "integer labels of shape (n,)",
+            f"{array.dtype} of shape {array.shape}",
+            "Store numbers.",
         )
     flat = array.reshape(-1)
     if flat.size and (int(flat.min()) < 0 or int(flat.max()) > 9999):
         raise bad_file(
-            where, "labels 0 to 9999", f"{flat.min()}..{flat.max()}", "Number the classes from 0 without gaps."
+            where,
+            "labels 0 to 9999",
+            f"{flat.min()}..{flat.max()}",
+            "Number the classes from 0 without gaps.",
         )
     return flat.astype(np.int64)
 
@@ -108,7 +117,10 @@ def own_split(where: object, images: npt.NDArray[Any], labels: npt.NDArray[Any])
     pixels, classes = image_batch(where, images), label_vector(where, labels)
     if len(pixels) != len(classes):
         raise bad_file(
-            where, "one label an image", f"{len(pixels)} images and {len(classes)} labels", "Store both whole."
+            where,
+            "one label an image",
+            f"{len(pixels)} images and {len(classes)} labels",
+            "Store both whole.",
         )
     return Split(images=pixels, labels=classes)
 
@@ -186,22 +198,12 @@ def _check_classes(path: Path, labels: Labels, names: Sequence[str], parts_neede
         raise bad_file(
             path, f"labels 0..{len(names) - 1}", f"{labels.max()}", "Name every class, or check the labels."
         )
-    for number, count in enumerate(counts):
-        if count < parts_needed:
-            raise InputError(_too_few(path, names, number, int(count), parts_needed, counts))
-
-
-def _too_few(
-    path: Path,
-    names: Sequence[str],
-    number: int,
-    count: int,
-    parts_needed: int,
-    counts: npt.NDArray[np.int64],
-) -> str:
-    used = np.flatnonzero(counts)
-    detail = f"; the labels used are {used[0]}..{used[-1]}" if not count else ""
-    return (
-        f"{shown(path)}: expected at least {parts_needed} training images of every class, found {count} of "
-        f"class '{shown(names[number])}'{detail}. Number the classes from 0 without gaps, or add images."
-    )
+    if counts.min() < parts_needed:
+        number = int(counts.argmin())
+        used = np.flatnonzero(counts)
+        raise bad_file(
+            path,
+            f"at least {parts_needed} training images of every class",
+            f"{counts[number]} of class '{names[number]}' (the labels used are {used[0]}..{used[-1]})",
+            "Number the classes from 0 without gaps, or add images.",
+        )

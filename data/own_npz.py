@@ -71,7 +71,10 @@ def _read_names(npz: NpzFile) -> tuple[str, ...]:
         )
     if bad := [name for name in names if not name or not name.isprintable() or len(name) > 100]:
         raise bad_file(
-            f"{npz.path}[class_names]", "printable names of 1 to 100 characters", repr(bad[0])[:60], "Rename it."
+            f"{npz.path}[class_names]",
+            "printable names of 1 to 100 characters",
+            repr(bad[0])[:60],
+            "Rename it.",
         )
     return names
 

@@ -19,7 +19,8 @@ def _shuffled(count: int, seed: int) -> Indices:
     if seed < 0:
         raise InputError(f"seed: expected 0 or more, found {seed}. Choose another seed.")
     keys = np.asarray(np.random.PCG64(seed).random_raw(count), np.uint64)
-    return np.argsort(keys, kind="stable").astype(np.int64)
+    order: Indices = np.argsort(keys, kind="stable").astype(np.int64)
+    return order
 
 
 def allocate(class_counts: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
@@ -38,7 +39,7 @@ def allocate(class_counts: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.
     if total == 0 or count == 0:
         return np.zeros_like(class_counts)
     exact = class_counts * (count / total)
-    share = np.floor(exact).astype(np.int64)
+    share: Indices = np.floor(exact).astype(np.int64)
     if count >= np.count_nonzero(class_counts):
         share = np.maximum(share, (class_counts > 0).astype(np.int64))
     # Most deserving first when adding, least deserving first when the ones given above are too many.
@@ -78,7 +79,8 @@ def stratified_indices(labels: Labels, count: int, seed: int) -> Indices:
     chosen = np.zeros(len(labels), np.bool_)
     for class_number, wanted in enumerate(share):
         chosen[np.flatnonzero(shuffled_labels == class_number)[:wanted]] = True
-    return order[chosen]
+    picked: Indices = order[chosen]
+    return picked
 
 
 def stratified_sample(split: Split, count: int, seed: int = 0) -> Indices:
@@ -114,7 +116,7 @@ def calibration_images(dataset: Dataset, count: int = 300, seed: int = 0) -> Ima
     """
     if not len(dataset.train):
         raise InputError(
-            f"calibration on '{dataset.name}': expected training images, found none. Use data with a train part."
+            f"calibration on '{dataset.name}': expected training images, found none. Use other data."
         )
     chosen = stratified_sample(dataset.train, min(count, len(dataset.train)), seed)
     return dataset.train.images[chosen]
