@@ -54,8 +54,8 @@ class Console:
 
     @property
     def progress(self) -> bool:
-        """Whether progress bars are wanted: not quiet, and stderr is a terminal (or -v)."""
-        return not self.quiet and (self.verbose or sys.stderr.isatty())
+        """Whether progress bars are wanted: not quiet, and stderr is a terminal."""
+        return not self.quiet and sys.stderr.isatty()
 
     def note(self, text: str) -> None:
         """Say what is being done; silent with -q."""

@@ -9,6 +9,8 @@ if sys.version_info >= (3, 11):
 else:
     from backports.strenum import StrEnum
 
+__all__ = ["Format", "IoType", "Precision", "StrEnum", "Verdict"]
+
 
 class Format(StrEnum):
     """File formats that an export writes."""

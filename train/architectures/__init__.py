@@ -1,0 +1,1 @@
+"""The zoo's members, one module to a family."""

@@ -1,0 +1,106 @@
+"""What a trainer receives and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mnist_export.core.pixels import InputRange
+from mnist_export.data.request import to_stderr
+from mnist_export.train.engine import Strategy
+from mnist_export.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mnist_export.data.dataset import Dataset
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training.
+
+    Attributes:
+        name: what is trained, for messages and files.
+        build: makes the model; called inside of the strategy's scope.
+        dataset: train and validation parts are used, test is not.
+        recipe: how.
+        seed: of everything that is random.
+        pixels: what pixel values 0 and 255 become.
+        checkpoint: file that a killed training resumes from; None keeps none.
+        resume: whether to take up such a file where it fits.
+        strategy: how training is spread over devices.
+        gpu_memory_mib: cap for each GPU; None sets none.
+        progress: whether bars are drawn on stderr.
+        notify: receives one line an epoch.
+    """
+
+    name: str
+    build: Callable[[], Any]
+    dataset: Dataset
+    recipe: Recipe
+    seed: int = 0
+    pixels: InputRange = field(default_factory=InputRange)
+    checkpoint: Path | None = None
+    resume: bool = True
+    strategy: Strategy = Strategy.NONE
+    gpu_memory_mib: int | None = None
+    progress: bool = False
+    notify: Notify = to_stderr
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Figures of each epoch that was run, in order.
+
+    Attributes:
+        loss: mean training loss of the epoch, as seen while the weights moved.
+        accuracy: the same for the accuracy, a fraction of 1.
+        val_loss: on the validation part after the epoch.
+        val_accuracy: the same, a fraction of 1.
+        learning_rate: that the epoch was run with.
+        seconds: wall time of the epoch with its validation.
+    """
+
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+    val_loss: tuple[float, ...] = ()
+    val_accuracy: tuple[float, ...] = ()
+    learning_rate: tuple[float, ...] = ()
+    seconds: tuple[float, ...] = ()
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were run."""
+        return len(self.val_accuracy)
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch of the highest validation accuracy, counted from 0."""
+        return max(range(self.epochs), key=lambda epoch: (self.val_accuracy[epoch], -epoch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a trainer gives back.
+
+    Attributes:
+        model: with the weights of the best epoch by validation accuracy.
+        history: of all epochs, those before a resume too.
+        seconds: sum of the epochs' wall times.
+        device: where it ran, in words.
+    """
+
+    model: Any
+    history: History
+    seconds: float
+    device: str
+
+
+class Trainer(Protocol):
+    """Trains a job."""
+
+    def __call__(self, job: Job) -> Outcome:
+        """Run it to its end, or to an interrupt that leaves a checkpoint."""

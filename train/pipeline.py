@@ -1,0 +1,92 @@
+"""Batches for both trainers: the order and the changes of every epoch follow from the seed alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mnist_export.train.augment import augment
+from mnist_export.train.engine import tensorflow
+
+if TYPE_CHECKING:
+    from mnist_export.core.pixels import InputRange
+    from mnist_export.data.dataset import Split
+    from mnist_export.train.recipe import Recipe
+
+EVALUATION_BATCH = 256
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Steps of an epoch; the last, smaller batch counts."""
+    return -(-images // batch_size)
+
+
+def training_batches(
+    split: Split, recipe: Recipe, *, num_classes: int, seed: int, first_epoch: int, pixels: InputRange
+) -> Any:
+    """All training batches from ``first_epoch`` to the recipe's last, one epoch after the other.
+
+    The permutation and the augmentation of an epoch depend on the seed and the epoch's number only, so
+    that a resumed run sees what the whole run would have seen.
+
+    Args:
+        split: uint8 images (n, height, width, channels) and int64 labels (n,).
+        recipe: batch size, epochs, augmentation; one-hot labels if its loss takes them.
+        num_classes: width of a one-hot label.
+        seed: of the run.
+        first_epoch: counted from 0.
+        pixels: what 0 and 255 become.
+
+    Returns:
+        A ``tf.data.Dataset`` of (float32 images, labels) with `steps_per_epoch` elements an epoch.
+    """
+    tf = tensorflow()
+    images, labels = tf.constant(split.images), tf.constant(split.labels)
+    count = int(split.labels.shape[0])
+    height, width, channels = split.images.shape[1:]
+    amounts = recipe.augmentation
+
+    def epoch_of(epoch: Any) -> Any:
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(count), tf.stack([tf.constant(seed, tf.int64), epoch])
+        )
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size).enumerate()
+
+        def load(step: Any, chosen: Any) -> Any:
+            x = _to_real(tf.gather(images, chosen), pixels)
+            x = tf.ensure_shape(x, [None, height, width, channels])
+            if amounts.active:
+                # Black is `lo`; the warp fills with 0, so move black to 0 and back.
+                key = tf.stack([tf.constant(seed * 1_000_003 % 2**31, tf.int64) + epoch * 31, step * 64])
+                x = augment(x - pixels.lo, key, amounts) + pixels.lo
+            return x, _labels(tf.gather(labels, chosen), num_classes, one_hot=recipe.one_hot)
+
+        return batches.map(load, num_parallel_calls=2, deterministic=True)
+
+    epochs = tf.data.Dataset.range(first_epoch, recipe.epochs)
+    return epochs.flat_map(epoch_of).prefetch(4)
+
+
+def evaluation_batches(
+    split: Split, *, num_classes: int, one_hot: bool, pixels: InputRange, batch_size: int = EVALUATION_BATCH
+) -> Any:
+    """Batches of a split in its own order, not augmented; see `training_batches`."""
+    tf = tensorflow()
+    data = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).batch(batch_size)
+
+    def load(x: Any, y: Any) -> Any:
+        return _to_real(x, pixels), _labels(y, num_classes, one_hot=one_hot)
+
+    return data.map(load, deterministic=True).prefetch(2)
+
+
+def _to_real(images: Any, pixels: InputRange) -> Any:
+    tf = tensorflow()
+    x = tf.cast(images, tf.float32)
+    if (pixels.lo, pixels.hi) == (0.0, 1.0):
+        return x / 255.0
+    return x * ((pixels.hi - pixels.lo) / 255.0) + pixels.lo
+
+
+def _labels(labels: Any, num_classes: int, *, one_hot: bool) -> Any:
+    tf = tensorflow()
+    return tf.one_hot(labels, num_classes) if one_hot else labels
