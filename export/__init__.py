@@ -1,1 +1,16 @@
-"""The export room."""
+"""From one quantized network to files: each format is another spelling of the same numbers."""
+
+from __future__ import annotations
+
+from mnist_export.core.registry import LazyRegistry
+from mnist_export.export.request import Exporter, ExportRequest, file_stem
+
+__all__ = ["EXPORTERS", "ExportRequest", "Exporter", "file_stem"]
+
+EXPORTERS: LazyRegistry[type[Exporter]] = LazyRegistry(
+    "format",
+    {
+        "tflite": "mnist_export.export.tflite_format:TfliteExporter",
+        "onnx": "mnist_export.export.onnx_format:OnnxExporter",
+    },
+)

@@ -1,0 +1,40 @@
+"""Exports a network as .onnx."""
+
+from __future__ import annotations
+
+from mnist_export.core.errors import UnsupportedError
+from mnist_export.core.kinds import IoType, Precision
+from mnist_export.export.metadata import METADATA_KEY, metadata_text
+from mnist_export.export.onnx_writer import write_onnx
+from mnist_export.export.request import ExportRequest, io_for
+from mnist_export.quantize.scheme import QuantizedModel
+
+
+class OnnxExporter:
+    """Writes a QDQ graph of the network's integers (or its float form), opset 17, batch free."""
+
+    def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
+        """Spell a network as .onnx; uint8 input and output by default, float32 for float precisions.
+
+        Raises:
+            InputError: an input type that the precision does not have.
+            UnsupportedError: a layer without an ONNX form, by name, or int16x8.
+        """
+        if model.precision == Precision.INT16X8:
+            raise UnsupportedError(
+                "ONNX export: int16x8 has no kernels in ONNX Runtime's CPU provider (16-bit QDQ runs as "
+                "float32 with conversions). Use --format tflite for int16x8, or --int8 for ONNX."
+            )
+        io = io_for(model, request, IoType.UINT8)
+        metadata = {METADATA_KEY: metadata_text(model, request, io)}
+        try:
+            content = write_onnx(
+                model.graph, io=io, metadata=metadata, name=request.name, version=request.tool_version
+            )
+        except UnsupportedError:
+            if model.precision != Precision.FLOAT32:
+                raise
+            from mnist_export.export.onnx_fallback import convert_float
+
+            content = convert_float(model.graph, metadata=metadata, name=request.name)
+        return {".onnx": content}

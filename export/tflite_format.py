@@ -1,0 +1,28 @@
+"""Exports a network as .tflite."""
+
+from __future__ import annotations
+
+from mnist_export.core.graph.tflite_writer import write_tflite
+from mnist_export.core.kinds import IoType
+from mnist_export.export.metadata import METADATA_KEY, metadata_text
+from mnist_export.export.request import ExportRequest, io_for
+from mnist_export.export.tflite_io import with_io
+from mnist_export.quantize.scheme import QuantizedModel
+
+
+class TfliteExporter:
+    """Writes a flatbuffer with one signature, ``image`` to ``logits``, batch 1 and resizable."""
+
+    def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
+        """Spell a network as .tflite; int8 input and output by default, float32 for float precisions.
+
+        Raises:
+            InputError: an input type that the precision does not have.
+        """
+        io = io_for(model, request, IoType.INT8)
+        content = write_tflite(
+            with_io(model.graph, io),
+            metadata={METADATA_KEY: metadata_text(model, request, io).encode()},
+            description=f"{request.name}, {model.precision}, written by mnist-export {request.tool_version}",
+        )
+        return {".tflite": content}
