@@ -83,6 +83,20 @@ class GoldenMeta:
         """The JSON form, with its schema version."""
         return {"schema_version": SCHEMA_VERSION, "kind": "golden", **asdict(self)}
 
+    def details(self) -> dict[str, str]:
+        """Driver, TF32 and versions, as text for a reader."""
+        texts = {"recorded with": self.backend or self.runtime, "driver": self.driver}
+        if self.tf32 is not None:
+            texts["TF32"] = "allowed" if self.tf32 else "off"
+        versions = self.environment.get("versions")
+        if isinstance(versions, dict):
+            texts["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+        if self.latency_us:
+            texts["latency at batch 1 there"] = ", ".join(
+                f"{name} {value:.1f} us" for name, value in self.latency_us.items()
+            )
+        return {name: text for name, text in texts.items() if text}
+
     @classmethod
     def from_json(cls, fields: Any, *, label: str) -> GoldenMeta:
         """Read the JSON form.
@@ -156,8 +170,8 @@ class Golden:
             )
             raise InputError(
                 f"{label}: recorded on {expected[0]} images of '{self.meta.data}' (sha256 "
-                f"{expected[1][:12]}), found {found[0]} images (sha256 {found[1][:12]}): other {what}. Give the same data with "
-                f"--data, or record again."
+                f"{expected[1][:12]}), found {found[0]} images (sha256 {found[1][:12]}): other {what}. "
+                "Give the same data with --data, or record again."
             )
 
     def save(self, path: Path) -> None:

@@ -14,6 +14,7 @@ from mnist_export.core.pixels import InputRange
 from mnist_export.runtime.runner import Runner, TensorInfo
 
 if TYPE_CHECKING:
+    from mnist_export.data.dataset import Dataset
     from mnist_export.train.loading import LoadedModel
 
 
@@ -22,6 +23,8 @@ class KerasRunner(Runner):
 
     name = "keras"
     preferred_batch = 256
+    parameters = 0
+    macs = 0
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class KerasRunner(Runner):
             input_range=input_range,
         )
         runner.notes.extend(loaded.notes)
+        runner.parameters, runner.macs = loaded.parameters, loaded.macs
         return runner
 
     def _invoke(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -86,11 +90,21 @@ class KerasRunner(Runner):
 def open_keras(
     path: str | Path,
     *,
+    dataset: Dataset | None = None,
+    notify: Callable[[str], None] | None = None,
     threads: int = 1,
     input_range: InputRange | None = None,
     trust: bool = False,
 ) -> KerasRunner:
-    """Load a .keras, .h5 or SavedModel and wrap it.
+    """Load a .keras, .h5, SavedModel or a named architecture with its weights, and wrap it.
+
+    Args:
+        path: a path, or a name of the train room's registry.
+        dataset: what a named architecture's weights are for.
+        notify: told what is loaded.
+        threads: noted in results.
+        input_range: what pixels 0 and 255 become.
+        trust: allow formats that can run code on loading (SavedModel).
 
     Raises:
         MissingExtraError: no Keras on this machine.
@@ -99,7 +113,7 @@ def open_keras(
     try:
         from mnist_export.train.loading import load_model
 
-        loaded = load_model(str(path), None, trust=trust)
+        loaded = load_model(str(path), dataset, trust=trust, **({"notify": notify} if notify else {}))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnist_export":
             raise

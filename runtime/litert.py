@@ -12,6 +12,7 @@ from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.registry import unknown_name
+from mnist_export.runtime.native_log import quiet_stderr
 from mnist_export.runtime.runner import Runner, TensorInfo, check_classifier
 from mnist_export.runtime.tflite_check import check_tflite
 
@@ -93,7 +94,8 @@ class LiteRtRunner(Runner):
             if batch is not None:
                 index = interpreter.get_input_details()[0]["index"]
                 interpreter.resize_tensor_input(index, [batch, *self._tail])
-            interpreter.allocate_tensors()
+            with quiet_stderr():
+                interpreter.allocate_tensors()
         except _NATIVE_ERRORS as error:
             reason = " ".join(str(error).split())
             raise InputError(

@@ -70,7 +70,11 @@ def are_probabilities(values: npt.NDArray[np.float64], step: float | None = None
 
 
 def logit_errors(
-    reference: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64], *, step: float | None = None
+    reference: npt.NDArray[np.float64],
+    candidate: npt.NDArray[np.float64],
+    *,
+    step: float | None = None,
+    reference_step: float | None = None,
 ) -> tuple[LogitErrors, tuple[str, ...]]:
     """Measure the difference of two sets of output values.
 
@@ -80,12 +84,13 @@ def logit_errors(
         reference: shape (n, classes), finite.
         candidate: the same shape, finite.
         step: real units per step of a quantized candidate.
+        reference_step: of a quantized reference.
 
     Returns:
         The errors, and notes for a reader.
     """
     notes: list[str] = []
-    soft = are_probabilities(reference), are_probabilities(candidate, step)
+    soft = are_probabilities(reference, reference_step), are_probabilities(candidate, step)
     if soft == (True, False):
         candidate, step = softmax(candidate), None
         notes.append("the reference ends in softmax: errors are between probabilities")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.files import sha256_bytes
+from mnist_export.core.files import sha256_bytes, sha256_file
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.registry import LazyRegistry
+from mnist_export.runtime.precision import precision_of_onnx, precision_of_tflite
+from mnist_export.runtime.results import ModelFile
 from mnist_export.runtime.runner import Runner
 from mnist_export.runtime.sandbox import is_vouched, try_in_child
 
@@ -111,11 +114,39 @@ def open_runner(
         raise InputError(f"--threads: expected at least 1, found {threads}.")
     name = runtime_of(path)
     factory = RUNTIMES.get(name)
-    if name == "golden":
-        return factory(path)
-    if name == "keras":
-        return factory(path, threads=threads, input_range=input_range, trust=trust)
+    if name in ("golden", "keras"):
+        started = time.perf_counter()
+        runner = (
+            factory(path)
+            if name == "golden"
+            else factory(path, threads=threads, input_range=input_range, trust=trust)
+        )
+        size, digest = (path.stat().st_size, sha256_file(path)) if path.is_file() else (0, "")
+        runner.source = ModelFile(
+            path=str(path),
+            format=name,
+            sha256=digest,
+            size_bytes=size,
+            load_ms=(time.perf_counter() - started) * 1e3,
+        )
+        return runner
     content = read_model(path)
-    if not trust and not is_vouched(path, sha256_bytes(content)):
+    digest = sha256_bytes(content)
+    if not trust and not is_vouched(path, digest):
         try_in_child(content, runtime=name, label=path.name)
-    return factory(content, label=path.name, threads=threads, kernels=kernels, input_range=input_range)
+    started = time.perf_counter()
+    runner = factory(content, label=path.name, threads=threads, kernels=kernels, input_range=input_range)
+    loaded = time.perf_counter() - started
+    guess = precision_of_tflite if name == "litert" else precision_of_onnx
+    about = runner.metadata
+    runner.source = ModelFile(
+        path=str(path),
+        format="tflite" if name == "litert" else "onnx",
+        sha256=digest,
+        size_bytes=len(content),
+        precision=about.precision if about else guess(content, label=path.name),
+        variant=about.variant if about else "",
+        kernels=kernels,
+        load_ms=loaded * 1e3,
+    )
+    return runner

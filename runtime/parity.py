@@ -123,6 +123,7 @@ def compare(
     *,
     thresholds: Thresholds | None = None,
     candidate_step: float | None = None,
+    reference_step: float | None = None,
 ) -> Parity:
     """Compare two sets of answers to the same images.
 
@@ -134,6 +135,7 @@ def compare(
         labels: integer, shape (n,), true classes.
         thresholds: what the verdict is measured against; None takes 0.5 pp and 99 %.
         candidate_step: real units per step of a quantized candidate's output.
+        reference_step: of a quantized reference's output.
 
     Returns:
         All figures and the verdict.
@@ -150,7 +152,7 @@ def compare(
     right, kept = theirs == labels, ours == labels
     equal = int(np.count_nonzero(theirs == ours))
     lost, won = int(np.count_nonzero(right & ~kept)), int(np.count_nonzero(kept & ~right))
-    errors, notes = logit_errors(reference, candidate, step=candidate_step)
+    errors, notes = logit_errors(reference, candidate, step=candidate_step, reference_step=reference_step)
     figures: dict[str, Any] = {
         "images": images,
         "reference_top1": float(right.mean()),

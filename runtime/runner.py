@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.runtime.metadata import Metadata
 from mnist_export.runtime.pixel_input import native_input
+
+if TYPE_CHECKING:
+    from mnist_export.runtime.results import ModelFile
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +50,7 @@ class Runner(ABC):
         device: what it runs on, such as ``CPU``.
         threads: threads that one inference may use.
         notes: fallbacks that were taken, one sentence each.
+        source: the file that it was opened from; None for a model in memory.
         metadata: what our own files say about themselves; None for foreign files.
     """
 
@@ -80,6 +84,7 @@ class Runner(ABC):
         self.threads = threads
         self.metadata = metadata
         self.notes: list[str] = []
+        self.source: ModelFile | None = None
         self._input = inputs
         self._output = outputs
         stated = metadata.input_range if metadata else None

@@ -1,0 +1,69 @@
+"""``mnist-parity``: one table of subcommands, each a module with ``configure`` and ``execute``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from mnist_export.cli.common import EXIT_USAGE, Console, add_output_options, console_of, run
+
+# Name to (module, one line of help). A module is imported only when its subcommand is used.
+SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "check": ("mnist_export.cli.parity_check", "compare exported files with the original"),
+    "record": ("mnist_export.cli.parity_record", "record the original's answers in a golden file"),
+    "layers": ("mnist_export.cli.parity_layers", "find the layer at which two models part"),
+}
+
+_EXAMPLES = """examples:
+  mnist-parity check lenet5.keras lenet5.int8.tflite lenet5.int8.onnx
+  mnist-parity record lenet5.keras -o golden.npz      # where the original and its GPU are
+  mnist-parity check golden.npz lenet5.int8.tflite    # where neither is
+  mnist-parity layers lenet5.keras lenet5.int8.tflite
+
+exit codes: 0 all verdicts pass, 1 a verdict fails, 2 bad usage or input, 130 interrupted
+"""
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mnist-parity",
+        description="Checks that exported models still give the answers of the original.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, text) in SUBCOMMANDS.items():
+        command = commands.add_parser(
+            name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == chosen:
+            importlib.import_module(module).configure(command)
+            add_output_options(command)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``mnist-parity``.
+
+    Args:
+        argv: arguments without the program's name; None takes the command line's.
+
+    Returns:
+        The exit code of the contract.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    try:
+        parsed = _parser(chosen).parse_args(arguments)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    module = importlib.import_module(SUBCOMMANDS[parsed.command][0])
+    console: Console = console_of(parsed)
+    return run(lambda: int(module.execute(parsed, console)), console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

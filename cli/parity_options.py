@@ -1,0 +1,125 @@
+"""Options and steps that the subcommands of ``mnist-parity`` share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_export.cli.common import Console
+from mnist_export.core.errors import InputError
+
+if TYPE_CHECKING:
+    from mnist_export.core.pixels import InputRange
+    from mnist_export.data import Dataset
+    from mnist_export.runtime.runner import Runner
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how models are opened and on which data."""
+    parser.add_argument(
+        "--data",
+        metavar="D",
+        help="auto, mnist, fashion-mnist, digits, or a path (default: the recording's own, else auto)",
+    )
+    parser.add_argument("--images", type=int, metavar="N", help="only the first N test images")
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads an inference (default 1)"
+    )
+    parser.add_argument(
+        "--kernels",
+        default="default",
+        metavar="K",
+        help="LiteRT: default, xnnpack, builtin, reference; ONNX Runtime: default, all, extended, basic, "
+        "disabled",
+    )
+    parser.add_argument(
+        "--input-range",
+        metavar="LO,HI",
+        help="what pixels 0 and 255 become for the model (default: the file's own, else 0,1)",
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="open SavedModels, and files without a trial run first"
+    )
+
+
+def input_range_of(arguments: argparse.Namespace) -> InputRange | None:
+    """Read ``--input-range``."""
+    from mnist_export.core.pixels import InputRange
+
+    return InputRange.parse(arguments.input_range) if arguments.input_range else None
+
+
+def existing(paths: Sequence[str]) -> None:
+    """Refuse paths that are not there before any work is done."""
+    for path in paths:
+        if not Path(path).exists():
+            raise InputError(f"{path}: no such file. Check the path.")
+
+
+def load_data(arguments: argparse.Namespace, console: Console, *, recorded: str | None = None) -> Dataset:
+    """Load the data that ``--data`` or a recording names.
+
+    Args:
+        arguments: the parsed command line.
+        console: told what was chosen.
+        recorded: the data set's name in a golden file.
+    """
+    import dataclasses
+
+    from mnist_export.data import Split, load_dataset
+
+    dataset = load_dataset(arguments.data or recorded or "auto", notify=console.warn)
+    if arguments.images is None:
+        return dataset
+    if arguments.images < 1:
+        raise InputError(f"--images: expected at least 1, found {arguments.images}.")
+    test = dataset.test
+    first = Split(images=test.images[: arguments.images], labels=test.labels[: arguments.images])
+    return dataclasses.replace(dataset, test=first)
+
+
+def open_kernels(path: str, arguments: argparse.Namespace) -> Runner:
+    """Open a .tflite, .onnx or golden file with the options of the command line.
+
+    ``--kernels`` applies to the runtime that knows the name; the other one keeps its default.
+    """
+    from mnist_export.core.registry import unknown_name
+    from mnist_export.runtime import open_runner
+    from mnist_export.runtime.litert import KERNELS
+    from mnist_export.runtime.opening import runtime_of
+    from mnist_export.runtime.ort import LEVELS
+
+    known = {"litert": KERNELS, "onnxruntime": LEVELS}
+    if all(arguments.kernels not in names for names in known.values()):
+        raise unknown_name("--kernels", arguments.kernels, {*KERNELS, *LEVELS})
+    names = known.get(runtime_of(Path(path)), {})
+    return open_runner(
+        path,
+        threads=arguments.threads,
+        kernels=arguments.kernels if arguments.kernels in names else "default",
+        input_range=input_range_of(arguments),
+        trust=arguments.trust,
+    )
+
+
+def open_original(
+    spec: str, dataset: Dataset | None, arguments: argparse.Namespace, console: Console
+) -> Runner:
+    """Open the reference: a file of any kind, or the name of an architecture with shipped weights.
+
+    Args:
+        spec: path or name.
+        dataset: what a named architecture's weights are for.
+        arguments: the parsed command line.
+        console: told what is loaded.
+    """
+    if Path(spec).exists():
+        return open_kernels(spec, arguments)
+    if Path(spec).suffix or "/" in spec:
+        raise InputError(f"{spec}: no such file. Check the path.")
+    from mnist_export.runtime.keras_runner import open_keras
+
+    options: dict[str, Any] = {"threads": arguments.threads, "input_range": input_range_of(arguments)}
+    return open_keras(spec, dataset=dataset, notify=console.note, **options)

@@ -1,0 +1,77 @@
+"""``mnist-parity record``: the original's answers in a golden file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_export.cli.common import EXIT_PASS, Console, emit, emit_json
+from mnist_export.cli.parity_options import add_model_options, load_data, open_original
+from mnist_export.core.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mnist_export.data import Dataset
+    from mnist_export.runtime.runner import Runner
+
+_EXAMPLES = """examples:
+  mnist-parity record lenet5.keras -o lenet5.golden.npz
+  KERAS_BACKEND=jax mnist-parity record lenet5.keras --data mnist -o lenet5.golden.npz
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``record``."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument("model", metavar="MODEL", help=".keras, .h5, SavedModel, .tflite, .onnx, or a name")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="GOLDEN.npz", help="file to write"
+    )
+    add_model_options(parser)
+    parser.add_argument("--layers", action="store_true", help="record activations of the first images too")
+    parser.add_argument("--no-latency", action="store_true", help="record answers only")
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    """Run ``record``; returns 0."""
+    from mnist_export.runtime.recording import record
+
+    output: Path = arguments.output
+    if output.suffix != ".npz":
+        raise InputError(f"-o: expected a name that ends in .npz, found '{output}'.")
+    if Path(arguments.model).exists() and output.exists() and output.samefile(arguments.model):
+        raise InputError(f"-o: '{output}' is the model itself. Choose another name.")
+    named = not Path(arguments.model).exists()
+    dataset = load_data(arguments, console) if named else None
+    with open_original(arguments.model, dataset, arguments, console) as runner:
+        dataset = dataset or load_data(arguments, console)
+        console.note(f"{runner.label}: {len(dataset.test):,} images on {runner.name} ({runner.device})")
+        layers = _layers(runner, dataset) if arguments.layers else None
+        golden = record(
+            runner,
+            dataset,
+            data=arguments.data if arguments.data not in (None, "auto") else dataset.name,
+            timed=not arguments.no_latency,
+            layers=layers,
+            parameters=getattr(runner, "parameters", 0),
+            macs=getattr(runner, "macs", 0),
+        )
+        for note in runner.notes:
+            console.note(f"note: {note}")
+    golden.save(output)
+    if arguments.json:
+        emit_json(golden.meta.to_json())
+    else:
+        right = float((golden.logits.argmax(axis=1) == dataset.test.labels).mean())
+        emit(f"{output}: {len(dataset.test):,} answers, top-1 {right:.2%}, {golden.meta.device}")
+    return EXIT_PASS
+
+
+def _layers(runner: Runner, dataset: Dataset) -> dict[str, npt.NDArray[np.float32]]:
+    from mnist_export.runtime.activations import activations_of
+
+    found = activations_of(runner, dataset.test.images)
+    return {activation.name: activation.values for activation in found}
