@@ -156,7 +156,7 @@ def _matrix(report: Report, title: Html, matrix: Matrix, reference: Matrix | Non
         for j, amount in enumerate(counts):
             change = 0 if reference is None else amount - reference[i][j]
             level = "d" if i == j else f"e{-(-4 * amount // worst)}" if amount and worst else "z"
-            text = f"{amount:,}" if amount or change else "\u00b7"
+            text = str(amount) if amount or change else "\u00b7"
             small = el("small", spelled(f"{change:+d}")) if change else None
             cells.append(el("td", text, small, class_=level, title=f"true {labels[i]}, answer {labels[j]}"))
         name = labels[i] if labels[i] == short[i] else f"{i} {labels[i]}"
@@ -164,7 +164,11 @@ def _matrix(report: Report, title: Html, matrix: Matrix, reference: Matrix | Non
     return el(
         "figure",
         el("figcaption", title),
-        el("div", el("table", *rows, class_="confusion"), class_="scroll"),
+        el(
+            "div",
+            el("table", *rows, class_="confusion short" if short == labels else "confusion"),
+            class_="scroll",
+        ),
     )
 
 
@@ -190,7 +194,7 @@ def per_class(report: Report) -> Html:
         rows.append(row)
     header = ["class"] + (["images"] if counted else []) + (["original"] if base is not None else [])
     titles = [*header, *(", ".join(wording.label(a) for a in m) for m, _ in columns)]
-    grid = table(titles, rows, numeric=range(1, len(titles)))
+    grid = table(titles, rows, numeric=range(1, len(titles)), kind="dense")
     title = "Accuracy by class"
     return section("classes", title, grid if amount <= 30 else fold(f"All {amount} classes", grid))
 
@@ -203,4 +207,4 @@ def _class_cell(before: float | None, after: float | None) -> Html:
     if f"{abs(change):.2f}" == "0.00":
         return join([shown])
     css = "up" if change > 0 else "down"
-    return join([shown, el("small", spelled(f"{change:+.2f}"), class_=css)])
+    return join([el("small", spelled(f"{change:+.2f}"), class_=css), shown])

@@ -84,15 +84,16 @@ def _layer_table(entries: tuple[LayerError, ...]) -> Html:
             [
                 el("code", e.name),
                 e.operator,
-                join([steps, bar]),
+                steps,
+                bar,
                 DASH if e.budget_steps is None else f"{e.budget_steps:.3g}",
                 DASH if e.max_abs_error is None else f"{e.max_abs_error:.3g}",
                 DASH if e.sqnr_db is None else f"{e.sqnr_db:.1f} dB",
             ]
         )
-    header = ("layer", "operator", "largest error, steps", "budget", "largest error, real", "SQNR")
+    header = ("layer", "operator", "largest error, steps", "", "budget", "largest error, real", "SQNR")
     classes = ["fail" if e.exceeds else None for e in entries]
-    return table(header, rows, numeric=(2, 3, 4, 5), row_classes=classes)
+    return table(header, rows, numeric=(2, 4, 5, 6), kind="dense", row_classes=classes)
 
 
 def calibration(report: Report) -> Html:
@@ -118,10 +119,10 @@ def gaps(report: Report) -> Html:
         ]
         for gap in report.gaps
     ]
-    header = ("step", "top-1", "drop", "agreement", "largest logit error", "")
+    header = ("step", "top-1", "drop", "agreement", "largest logit error", "remark")
     return join(
         [
-            section("gaps", "From float to runtime", table(header, rows, numeric=(1, 2, 3, 4)))
+            section("gaps", "From float to runtime", table(header, rows, numeric=(1, 2, 3, 4), kind="dense"))
             if rows
             else None,
             section("unchecked", "Not checked", bullets(report.not_checked)),
@@ -164,7 +165,7 @@ def _certificate(artifact: ArtifactResult) -> Html | None:
         [
             el("h3", "Certificate of exactness ", badge(certificate.verdict is Verdict.PASS)),
             el("p", certificate.text) if certificate.text else None,
-            table(header, rows, numeric=(2,)) if rows else None,
+            table(header, rows, numeric=(2,), kind="dense") if rows else None,
         ]
     )
 
@@ -207,7 +208,7 @@ def training(report: Report, figures: Mapping[str, bytes]) -> Html:
     ]
     return section(
         "training",
-        "Training and data" if report.history else "Figures",
+        "Training" if report.history else "Figures",
         el("div", *charts, class_="charts") if charts else None,
         el("div", *pictures, class_="figures-grid") if pictures else None,
     )

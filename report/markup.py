@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from mnist_export.report.text import escape
 
+NOTHING = "\u2013"
+"""What a cell shows when there is no figure."""
 _VOID = {"img", "meta", "link", "br", "rect", "line", "path", "polyline", "circle"}
 
 
@@ -51,7 +53,7 @@ def table(
     rows: Sequence[Sequence[str]],
     *,
     numeric: Sequence[int] = (),
-    cards: bool = False,
+    kind: str | None = None,
     row_classes: Sequence[str | None] = (),
 ) -> Html:
     """A table that scrolls sideways on a narrow screen, or turns into cards there.
@@ -60,7 +62,8 @@ def table(
         header: column titles.
         rows: cells, markup or text.
         numeric: columns that are aligned to the right.
-        cards: whether each row becomes a card on a phone, the first cell its title.
+        kind: CSS class: ``cards`` turns each row into a card on a phone, the first cell its title;
+            ``dense`` puts rows close together.
         row_classes: a CSS class for each row, if any.
     """
     marks = dict.fromkeys(numeric, "num")
@@ -68,12 +71,20 @@ def table(
     body = []
     for place, row in enumerate(rows):
         cells = [
-            el("td", text, class_=marks.get(i), data_label=title)
+            el("td", text, class_=_cell_class(text, marks.get(i)), data_label=title or None)
             for i, (text, title) in enumerate(zip(row, header, strict=True))
         ]
         body.append(el("tr", *cells, class_=row_classes[place] if row_classes else None))
-    grid = el("table", el("thead", head), el("tbody", *body), class_="cards" if cards else None)
+    grid = el("table", el("thead", head), el("tbody", *body), class_=kind)
     return el("div", grid, class_="scroll")
+
+
+def _cell_class(text: str, mark: str | None) -> str | None:
+    if not text or text == NOTHING:
+        return f"{mark} empty" if mark else "empty"
+    if text.startswith("<svg"):
+        return "bars"
+    return mark
 
 
 def facts(pairs: Iterable[tuple[str, str | None]]) -> Html:

@@ -113,9 +113,9 @@ def throughput_over_batch(rows: Sequence[BenchmarkRow]) -> bytes:
         curves.setdefault(_with_threads(row, threads), []).append((row.batch, row.images_per_second or 0.0))
     figure, axes = _figure(8.0, 4.8)
     for place, (name, points) in enumerate(curves.items()):
-        batches, rates = zip(*sorted(points), strict=True)
+        points.sort()
         marker = _MARKERS[place % len(_MARKERS)]
-        axes.plot(batches, rates, marker + "-", label=name, color=f"C{place % 10}")
+        axes.plot(*zip(*points, strict=True), marker + "-", label=name, color=f"C{place % 10}")
     batches = sorted({row.batch for row in known})
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from mnist_export.core.kinds import Verdict
 from mnist_export.report import wording
 from mnist_export.report.markup import (
+    NOTHING,
     Html,
     badge,
     bullets,
@@ -21,16 +24,21 @@ from mnist_export.report.snippets import python_snippet
 from mnist_export.report.svg import share_bar
 
 MICRO = "\u00b5s"
-DASH = "\u2013"
+DASH = NOTHING
+_FIGURE = re.compile(r"(?<=\d) (?=%|pp\b|dB\b|kB\b|MB\b|ms\b|s\b|\u00b5s)")
 
 
 def spelled(text: str) -> str:
     """The page's spelling of a figure: a dash for what was not measured, a minus, a times sign."""
     if text == wording.NOT_MEASURED:
         return DASH
-    return (
-        text.replace("-", "\u2212").replace("x faster", "\u00d7 faster").replace("x slower", "\u00d7 slower")
-    )
+    signed = text.replace("-", "\u2212")
+    return unbroken(signed.replace("x faster", "\u00d7 faster").replace("x slower", "\u00d7 slower"))
+
+
+def unbroken(text: str) -> str:
+    """A sentence whose figures stay on one line with their units."""
+    return _FIGURE.sub("\u00a0", text)
 
 
 def verdict_header(report: Report) -> Html:
@@ -50,7 +58,7 @@ def verdict_header(report: Report) -> Html:
     return el(
         "header",
         el("p", el("span", "pass" if passed else "fail", class_="verdict"), class_="eyebrow"),
-        el("h1", wording.headline(report)),
+        el("h1", unbroken(wording.headline(report))),
         facts((name, value) for name, value in chips),
         class_="pass" if passed else "fail",
     )
@@ -92,7 +100,7 @@ def files(report: Report) -> Html:
     return section(
         "files",
         "The files",
-        table(header, rows, numeric=(2, 3, 4, 5, 6, 7), cards=True, row_classes=classes),
+        table(header, rows, numeric=(2, 3, 4, 5, 6, 7), kind="cards", row_classes=classes),
         *(_reasons(artifact, report.data.images) for artifact in report.artifacts),
     )
 
@@ -121,13 +129,13 @@ def _with_interval(text: str, bounds: tuple[float, float] | None) -> Html:
 
 def _reasons(artifact: ArtifactResult, images: int) -> Html:
     failed = artifact.verdict is Verdict.FAIL
-    rows = [[c.name, badge(c.verdict is Verdict.PASS), c.why] for c in artifact.checks]
+    rows = [[c.name, badge(c.verdict is Verdict.PASS), unbroken(c.why)] for c in artifact.checks]
     sentence = wording.finding(artifact, images)
     logits = artifact.logits
     return fold(
         join([el("code", artifact.name), f" {DASH} why it {'does not pass' if failed else 'passes'}"]),
-        el("p", artifact.why, class_="why") if artifact.why else None,
-        el("p", sentence) if sentence != artifact.why else None,
+        el("p", unbroken(artifact.why), class_="why") if artifact.why else None,
+        el("p", unbroken(sentence)) if sentence != artifact.why else None,
         table(("check", "verdict", "what was found"), rows) if rows else None,
         facts(
             [
@@ -228,7 +236,9 @@ def _timings(report: Report) -> Html | None:
         [stage, wording.seconds(spent), share_bar(spent / total)] for stage, spent in report.timings_s.items()
     ]
     rows.append([el("b", "total"), el("b", wording.seconds(total)), ""])
-    return join([el("h3", "Where the time went"), table(("stage", "time", "share"), rows, numeric=(1,))])
+    return join(
+        [el("h3", "Where the time went"), table(("stage", "time", "share"), rows, numeric=(1,), kind="dense")]
+    )
 
 
 def footer(report: Report) -> Html:
