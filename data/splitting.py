@@ -70,8 +70,7 @@ def stratified_indices(labels: Labels, count: int, seed: int) -> Indices:
     """
     if not 1 <= count <= len(labels):
         raise InputError(
-            f"sample of {count} images: expected 1 to {len(labels)}, the images there are. "
-            "Ask for a number in that range."
+            f"sample: expected 1 to {len(labels)} images, found a count of {count}. Ask for fewer or more."
         )
     order = _shuffled(len(labels), seed)
     shuffled_labels = labels[order]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mnist_export.data import Dataset, load_dataset
 from mnist_export.data.mnist import load as mnist_loader
 from mnist_export.data.request import Request
