@@ -38,6 +38,7 @@ def quantize(
             graph=STORAGE[config.precision](graph),
             precision=config.precision,
             input_range=config.input_range,
+            options=config.options(),
         )
     if images is None or not len(images):
         raise InputError(f"{config.precision}: expected calibration images, found none. Use --data.")
@@ -47,4 +48,6 @@ def quantize(
         precision=config.precision,
         input_range=config.input_range,
         calibration_images=len(images),
+        keeps_float=bool(config.keep_float),
+        options=config.options(),
     )

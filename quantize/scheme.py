@@ -36,6 +36,26 @@ class SchemeConfig:
     reduce_range: bool = False
     keep_float: tuple[str, ...] = ()
 
+    def options(self) -> dict[str, str]:
+        """What differs from the defaults, as text, for a manifest."""
+        found = {
+            "calibration_method": self.calibration_method,
+            "per_channel": str(self.per_channel).lower(),
+            "per_channel_dense": str(self.per_channel_dense).lower(),
+            "symmetric": str(self.symmetric).lower(),
+            "reduce_range": str(self.reduce_range).lower(),
+            "keep_float": ",".join(self.keep_float),
+        }
+        defaults = {
+            "calibration_method": "minmax",
+            "per_channel": "true",
+            "per_channel_dense": "true",
+            "symmetric": "false",
+            "reduce_range": "false",
+            "keep_float": "",
+        }
+        return {name: text for name, text in found.items() if text != defaults[name]}
+
     def __post_init__(self) -> None:
         """Refuse combinations that no scheme carries out."""
         if self.keep_float and self.precision not in {Precision.INT8, Precision.INT16X8}:
@@ -58,6 +78,8 @@ class QuantizedModel:
         calibration_images: how many images set the ranges; 0 where none were needed.
         notes: what the user should know, in sentences.
         saturation: share of calibration values outside the range, by activation name.
+        keeps_float: whether layers were left in float on request.
+        options: what else the scheme was told, as text, for the manifest.
     """
 
     graph: Graph
@@ -67,6 +89,8 @@ class QuantizedModel:
     calibration_images: int = 0
     notes: tuple[str, ...] = ()
     saturation: Mapping[str, float] = field(default_factory=dict)
+    keeps_float: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def input_quant(self) -> QuantParams | None:

@@ -1,0 +1,214 @@
+"""``mnist-export``: from a Keras model to verified TFLite and ONNX files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_export.cli.common import (
+    EXIT_PASS,
+    EXIT_USAGE,
+    EXIT_VERDICT,
+    add_output_options,
+    console_of,
+    emit,
+    run,
+)
+
+if TYPE_CHECKING:
+    from mnist_export.cli.export_job import ExportJob
+
+_EXAMPLES = """examples:
+  mnist-export --format tflite --int8                       LeNet-5, shipped weights
+  mnist-export --format tflite,onnx --int8 --data mnist -o exports
+  mnist-export -m mynet.keras --format onnx --precision float32
+  mnist-export -m mynet.h5 --format tflite,onnx --int8 --input-range -1,1 --data my-data.npz
+  mnist-export -m custom2 --format tflite --int8 --max-drop 0.2 --min-agreement 99.5
+
+exit codes: 0 all verdicts pass; 1 a verdict fails (files and report are still written);
+2 bad usage or input; 130 interrupted
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="mnist-export",
+        description="Quantize a Keras image classifier once, write it as TFLite and ONNX, and check that the "
+        "files still give the original's answers.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-m", "--model", default="lenet5", metavar="MODEL",
+        help="an architecture's name (default lenet5), or a .keras, .h5 or SavedModel",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", default="tflite", metavar="F[,F]", help="tflite, onnx (default tflite)"
+    )
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument(
+        "--precision", default=None, metavar="P",
+        help="float32 (default), float16, dynamic, int8 or int16x8",
+    )  # fmt: skip
+    precision.add_argument("--int8", action="store_true", help="the same as --precision int8")
+    parser.add_argument(
+        "--io", metavar="T",
+        help="type of an integer file's input and output: int8, uint8 or float32 "
+        "(default int8 for TFLite, uint8 for ONNX)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", default="auto", metavar="D",
+        help="auto (default), mnist, fashion-mnist, digits, or a path to an .npz, IDX files or images by class",
+    )  # fmt: skip
+    parser.add_argument(
+        "--input-range", default="0,1", metavar="LO,HI",
+        help="what pixel values 0 and 255 become for the model (default 0,1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", default="exports", type=Path, metavar="DIR", help="output folder (default exports)"
+    )
+    _add_quantization(parser)
+    _add_checks(parser)
+    parser.add_argument("--trust", action="store_true", help="open a SavedModel, which can run code")
+    add_output_options(parser)
+    return parser
+
+
+def _add_quantization(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("quantization")
+    group.add_argument(
+        "--calibration-samples", type=int, default=300, metavar="N",
+        help="training images that set the ranges, stratified by class (default 300)",
+    )  # fmt: skip
+    group.add_argument(
+        "--calibration-method", default="minmax", metavar="M", help="how ranges are chosen (default minmax)"
+    )
+    group.add_argument("--seed", type=int, default=0, help="chooses the calibration images (default 0)")
+    group.add_argument("--per-tensor", action="store_true", help="one weight scale a layer, not one a channel")
+    group.add_argument(
+        "--per-tensor-dense", action="store_true", help="the same for dense layers only, as some targets need"
+    )
+    group.add_argument("--symmetric", action="store_true", help="activations with zero point 0")
+    group.add_argument(
+        "--reduce-range", action="store_true", help="7-bit weights, for CPUs without VNNI instructions"
+    )
+    group.add_argument(
+        "--keep-float", nargs="+", default=[], metavar="LAYER", help="layers (or globs) that stay in float"
+    )
+
+
+def _add_checks(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("checks")
+    group.add_argument("--max-drop", metavar="PP", help="largest loss of top-1 in percentage points (0.5)")
+    group.add_argument("--min-agreement", metavar="PCT", help="smallest share of equal labels, percent (99)")
+    group.add_argument("--threads", type=int, default=1, metavar="N", help="threads an inference (default 1)")
+    group.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
+    group.add_argument("--summary", type=Path, metavar="FILE", help="append a Markdown summary")
+
+
+def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
+    """Check the arguments and turn them into a job.
+
+    Raises:
+        InputError: an unknown format, precision or type, or a number out of its range.
+    """
+    from mnist_export.cli.export_job import ExportJob
+    from mnist_export.core.errors import InputError
+    from mnist_export.core.kinds import Format, IoType, Precision
+    from mnist_export.core.pixels import InputRange
+    from mnist_export.core.registry import unknown_name
+    from mnist_export.export import EXPORTERS
+    from mnist_export.quantize.calibration import OBSERVERS
+    from mnist_export.quantize.scheme import SchemeConfig
+    from mnist_export.runtime.thresholds import thresholds_from
+
+    formats = [word.strip() for word in arguments.format.split(",") if word.strip()]
+    for name in formats or [""]:
+        if name not in EXPORTERS:
+            raise unknown_name("format", name, EXPORTERS)
+    precision = "int8" if arguments.int8 else (arguments.precision or "float32")
+    if precision not in set(Precision):
+        raise unknown_name("precision", precision, Precision)
+    if arguments.io is not None and arguments.io not in {"int8", "uint8", "float32", "int16"}:
+        raise unknown_name("--io type", arguments.io, ["int8", "uint8", "float32"])
+    if arguments.calibration_method not in OBSERVERS:
+        raise unknown_name("calibration method", arguments.calibration_method, OBSERVERS)
+    for flag, value, least in (
+        ("--calibration-samples", arguments.calibration_samples, 1),
+        ("--threads", arguments.threads, 1),
+        ("--seed", arguments.seed, 0),
+    ):
+        if not least <= value <= 1_000_000:
+            raise InputError(f"{flag}: expected a number from {least} to 1000000, found {value}.")
+    input_range = InputRange.parse(arguments.input_range)
+    return ExportJob(
+        model=arguments.model,
+        formats=tuple(dict.fromkeys(Format(name) for name in formats)),
+        scheme=SchemeConfig(
+            precision=Precision(precision),
+            input_range=input_range,
+            calibration_method=arguments.calibration_method,
+            per_channel=not arguments.per_tensor,
+            per_channel_dense=not (arguments.per_tensor or arguments.per_tensor_dense),
+            symmetric=arguments.symmetric,
+            reduce_range=arguments.reduce_range,
+            keep_float=tuple(arguments.keep_float),
+        ),
+        data=arguments.data,
+        output=arguments.output,
+        input_range=input_range,
+        io=IoType(arguments.io) if arguments.io else None,
+        calibration_samples=arguments.calibration_samples,
+        seed=arguments.seed,
+        thresholds=thresholds_from(
+            config=None, max_drop=arguments.max_drop, min_agreement=arguments.min_agreement
+        ),
+        threads=arguments.threads,
+        trust=arguments.trust,
+        junit=arguments.junit,
+        summary=arguments.summary,
+        command=command,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``mnist-export``.
+
+    Args:
+        argv: arguments without the program's name; None takes the command line's.
+
+    Returns:
+        The exit code of the contract.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = build_parser().parse_args(words)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    console = console_of(arguments)
+
+    def command() -> int:
+        import shlex
+
+        from mnist_export.cli.export_job import run_job
+
+        report = run_job(job_of(arguments, shlex.join(["mnist-export", *words])), console)
+        if arguments.json:
+            emit(report.to_json().rstrip("\n"))
+        elif not arguments.quiet:
+            from mnist_export.cli.export_report import report_path
+            from mnist_export.report.markdown import console_summary
+
+            emit(console_summary(report).rstrip("\n"))
+            console.note(f"report: {report_path(report)}")
+        return EXIT_PASS if report.verdict.value == "pass" else EXIT_VERDICT
+
+    return run(command, console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

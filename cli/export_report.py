@@ -1,0 +1,136 @@
+"""The report of an export run: what each room found, brought together."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_export.report.context import DataInfo, Finding, ModelInfo
+from mnist_export.report.measured import artifact_of, environment_of, reference_of, thresholds_of
+from mnist_export.report.parts import Audit
+from mnist_export.report.schema import ArtifactResult, Report
+from mnist_export.runtime.environment import describe
+
+if TYPE_CHECKING:
+    from mnist_export.cli.export_job import ExportJob
+    from mnist_export.data import Dataset
+    from mnist_export.export.artifacts import WrittenArtifact, WrittenRun
+    from mnist_export.quantize import QuantizedModel
+    from mnist_export.runtime.results import CheckResult
+    from mnist_export.train.loading import LoadedModel
+
+_FLIP_PICTURES = 24
+
+
+def build_report(
+    job: ExportJob,
+    loaded: LoadedModel,
+    dataset: Dataset,
+    network: QuantizedModel,
+    written: WrittenRun,
+    result: CheckResult,
+    seconds: dict[str, float],
+) -> Report:
+    """Bring a run's results together.
+
+    Args:
+        job: what was asked for.
+        loaded: the original.
+        dataset: what it was judged on.
+        network: what was exported.
+        written: the files.
+        result: what the check found; its candidates are in the files' order.
+        seconds: stage to seconds.
+    """
+    environment = environment_of(describe(threads=job.threads))
+    artifacts = tuple(
+        _with_audit(artifact_of(candidate, result.thresholds), item)
+        for candidate, item in zip(result.candidates, written.artifacts, strict=True)
+    )
+    original = job.model if loaded.source.kind == "file" else loaded.name
+    report = Report(
+        verdict=result.verdict,
+        model=ModelInfo(
+            name=loaded.name,
+            source=str(loaded.source.kind),
+            parameters=loaded.parameters,
+            macs=loaded.macs,
+            path=str(loaded.source.path) if loaded.source.path else None,
+            sha256=loaded.source.sha256 or None,
+            framework=loaded.framework,
+            input_shape=tuple(loaded.input_shape),
+            input_range=(job.input_range.lo, job.input_range.hi),
+            notes=tuple(loaded.notes),
+        ),
+        data=DataInfo(
+            name=dataset.name,
+            images=result.images,
+            calibration_images=network.calibration_images,
+            source=dataset.provenance.source,
+            sha256=dataset.test.images_sha256(),
+            class_names=dataset.class_names,
+            notes=dataset.provenance.notes,
+        ),
+        reference=reference_of(result),
+        artifacts=artifacts,
+        environment=environment,
+        timings_s={name: round(value, 3) for name, value in seconds.items()},
+        thresholds=thresholds_of(result.thresholds),
+        findings=tuple(
+            Finding(text=f"{share:.2%} of calibration values lie outside the range", level="info", where=name)
+            for name, share in network.saturation.items()
+            if share > 0
+        ),
+        notes=(*loaded.notes, *network.notes),
+        command=job.command,
+        tool_version=environment.versions.get("mnist-export"),
+    )
+    return replace(report, next_command=_next_command(original, job, report))
+
+
+def _with_audit(artifact: ArtifactResult, item: WrittenArtifact) -> ArtifactResult:
+    if item.audit is None:
+        return artifact
+    found = item.audit
+    return replace(
+        artifact,
+        audit=Audit(
+            operators=found.operators,
+            weight_bytes=found.weight_bytes,
+            float_operators=found.float_layers,
+        ),
+    )
+
+
+def _next_command(original: str, job: ExportJob, report: Report) -> str:
+    words = ["mnist-parity", "check", original, *(artifact.path for artifact in report.artifacts)]
+    if job.data != "auto":
+        words += ["--data", job.data]
+    if (job.input_range.lo, job.input_range.hi) != (0.0, 1.0):
+        words += ["--input-range", f"{job.input_range.lo:g},{job.input_range.hi:g}"]
+    return shlex.join(words)
+
+
+def write_report(report: Report, result: CheckResult, dataset: Dataset, job: ExportJob, stem: str) -> None:
+    """Write report.json and report.html beside the artifacts, and what else was asked for."""
+    from mnist_export.report.markdown import append_step_summary, markdown_summary
+    from mnist_export.report.write import write_reports
+
+    flips = sorted({f.index for c in result.candidates for f in c.parity.flips[:_FLIP_PICTURES]})
+    write_reports(
+        report,
+        job.output,
+        stem,
+        images={index: dataset.test.images[index] for index in flips},
+        junit=job.junit,
+    )
+    if job.summary is not None:
+        append_step_summary(markdown_summary(report), job.summary)
+
+
+def report_path(report: Report) -> Path:
+    """Where the run's HTML report is, for the closing line."""
+    first = Path(report.artifacts[0].path)
+    return first.with_name(first.name.removesuffix(first.suffix) + ".report.html")

@@ -1,0 +1,143 @@
+"""Writes all artifacts of a run and their manifest, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.files import sha256_bytes, write_atomic
+from mnist_export.core.kinds import Format, IoType
+from mnist_export.export import EXPORTERS
+from mnist_export.export.audit import AuditResult, audit
+from mnist_export.export.manifest import manifest_text
+from mnist_export.export.request import ExportRequest, file_stem
+from mnist_export.quantize.scheme import QuantizedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What the files are called and say about themselves.
+
+    Attributes:
+        name: the model's name.
+        data: the data set's name where the weights belong to it; it becomes part of file names.
+        class_names: one name a class.
+        source_sha256: hash of the model that was converted.
+        data_sha256: file name to hash, of the data that calibration images came from.
+        seed: what chose the calibration images.
+    """
+
+    name: str
+    data: str | None
+    class_names: tuple[str, ...]
+    source_sha256: str
+    data_sha256: Mapping[str, str]
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenArtifact:
+    """One file on disk.
+
+    Attributes:
+        format: its format.
+        path: where it is.
+        sha256: hex hash.
+        size_bytes: its size.
+        audit: what is in it; None for C.
+    """
+
+    format: Format
+    path: Path
+    sha256: str
+    size_bytes: int
+    audit: AuditResult | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenRun:
+    """All files of a run.
+
+    Attributes:
+        stem: their common beginning.
+        artifacts: the artifacts, in the order of the formats.
+        manifest: the manifest's path.
+    """
+
+    stem: str
+    artifacts: tuple[WrittenArtifact, ...]
+    manifest: Path
+
+
+def tool_version() -> str:
+    """This project's installed version, or ``"0"`` from a bare checkout."""
+    try:
+        return version("mnist-export")
+    except PackageNotFoundError:
+        return "0"
+
+
+def write_artifacts(
+    model: QuantizedModel,
+    described: Described,
+    formats: Sequence[Format],
+    folder: Path,
+    *,
+    io: IoType | None = None,
+) -> WrittenRun:
+    """Spell a network in every format, audit the bytes, and write them with a manifest.
+
+    Nothing is written before every format was exported and passed its audit.
+
+    Args:
+        model: the network.
+        described: names and hashes.
+        formats: what to write.
+        folder: the output folder.
+        io: type of integer files' inputs and outputs; None takes each format's own.
+
+    Raises:
+        UnsupportedError: a format cannot carry a layer.
+        ConversionError: a file failed its audit.
+        OutputError: the folder cannot be written.
+        InputError: an output would overwrite the model that it came from.
+    """
+    request = ExportRequest(
+        name=described.name,
+        class_names=described.class_names,
+        source_sha256=described.source_sha256,
+        io=io,
+        tool_version=tool_version(),
+    )
+    stem = file_stem(described.name, described.data, model.precision, model.variant)
+    files: dict[Path, bytes] = {}
+    artifacts: list[WrittenArtifact] = []
+    for fmt in formats:
+        spelled = EXPORTERS.get(fmt)().export(model, request)
+        for number, (extension, content) in enumerate(spelled.items()):
+            path = folder / f"{stem}{extension}"
+            files[path] = content
+            if number:
+                continue
+            audited = None
+            if fmt in {Format.TFLITE, Format.ONNX}:
+                audited = audit(content, fmt, model.precision, keep_float=model.keeps_float)
+            artifacts.append(
+                WrittenArtifact(
+                    format=fmt,
+                    path=path,
+                    sha256=sha256_bytes(content),
+                    size_bytes=len(content),
+                    audit=audited,
+                )
+            )
+    manifest = folder / f"{stem}.manifest.json"
+    text = manifest_text(model, described, request, {path.name: content for path, content in files.items()})
+    for path in (*files, manifest):
+        if path.is_dir():
+            raise InputError(f"{path}: a folder of that name is in the way. Choose another folder with -o.")
+    write_atomic({**files, manifest: text.encode()})
+    return WrittenRun(stem=stem, artifacts=tuple(artifacts), manifest=manifest)

@@ -1,0 +1,64 @@
+"""The manifest: hashes of what went in and came out, with no time in it, so that it can be reproduced."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from mnist_export.core.files import sha256_bytes
+from mnist_export.export.request import ExportRequest
+from mnist_export.quantize.scheme import QuantizedModel
+
+if TYPE_CHECKING:
+    from mnist_export.export.artifacts import Described
+
+MANIFEST_SCHEMA = 1
+_PACKAGES = ("mnist-export", "numpy", "tensorflow", "keras", "tf-keras", "onnx", "ai-edge-litert", "flatbuffers")
+
+
+def manifest_text(
+    model: QuantizedModel, described: Described, request: ExportRequest, outputs: Mapping[str, bytes]
+) -> str:
+    """JSON with sorted keys: the same inputs, options and versions give the same text.
+
+    Args:
+        model: the network.
+        described: names and hashes of what went in.
+        request: what the exporters were asked for.
+        outputs: file name to content.
+    """
+    fields = {
+        "schema_version": MANIFEST_SCHEMA,
+        "inputs": {
+            "model": {"name": described.name, "sha256": described.source_sha256},
+            "data": dict(sorted(described.data_sha256.items())),
+        },
+        "options": {
+            "precision": str(model.precision),
+            "variant": model.variant,
+            "io": str(request.io) if request.io else "default",
+            "input_range": [model.input_range.lo, model.input_range.hi],
+            "calibration_images": model.calibration_images,
+            "seed": described.seed,
+            **dict(sorted(model.options.items())),
+        },
+        "outputs": {
+            name: {"sha256": sha256_bytes(content), "size_bytes": len(content)}
+            for name, content in sorted(outputs.items())
+        },
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+    return json.dumps(fields, indent=2, sort_keys=True) + "\n"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
