@@ -25,6 +25,11 @@ from mnist_export.report.svg import share_bar
 
 MICRO = "\u00b5s"
 DASH = NOTHING
+_LEGEND = (
+    "Drop: percentage points of top-1 lost against the original. Agreement: images where both give the same "
+    "answer. Small figures are confidence intervals. p50: median time of one call. "
+    "vs original: its median against the original's, measured in the same run."
+)
 _FIGURE = re.compile(r"(?<=\d) (?=%|pp\b|dB\b|kB\b|MB\b|ms\b|s\b|\u00b5s)")
 
 
@@ -101,6 +106,7 @@ def files(report: Report) -> Html:
         "files",
         "The files",
         table(header, rows, numeric=(2, 3, 4, 5, 6, 7), kind="cards", row_classes=classes),
+        el("p", _LEGEND, class_="legend"),
         *(_reasons(artifact, report.data.images) for artifact in report.artifacts),
     )
 

@@ -161,20 +161,20 @@ def headline(report: Report) -> str:
 
 
 def _all_pass(report: Report) -> str:
-    artifacts = report.artifacts
+    artifacts, images = report.artifacts, f"{report.data.images:,} images"
+    subject = "Both files" if len(artifacts) == 2 else f"All {len(artifacts)} files"
     measured = [a for a in artifacts if a.agreement is not None and a.drop_pp is not None]
-    subject = f"{'Both' if len(artifacts) == 2 else 'All ' + str(len(artifacts))} files pass"
     if not measured:
-        return f"{subject}."
-    worst = min(measured, key=lambda a: a.agreement or 0.0)
-    drop = max(a.drop_pp or 0.0 for a in measured)
+        return f"{subject} were written; agreement with the original was not measured."
+    left = len(artifacts) - len(measured)
+    rest = f" {left} of them {'was' if left == 1 else 'were'} not compared with it." if left else ""
     if all(a.flips == 0 for a in measured):
-        return f"{subject}: they give the original's answer on all {report.data.images:,} images."
+        return f"{subject} pass: they give the original's answer on all {images}.{rest}"
+    worst = min(a.agreement for a in measured if a.agreement is not None)
+    drop = max(a.drop_pp for a in measured if a.drop_pp is not None)
     lost = "lose no accuracy" if float(f"{drop:.2f}") <= 0 else f"lose at most {drop:.2f} pp of top-1"
-    return (
-        f"{subject}: they give the original's answer on at least {percent(worst.agreement)} of "
-        f"{report.data.images:,} images and {lost}."
-    )
+    share = f"at least {percent(worst)} of {images}"
+    return f"{subject} pass: they give the original's answer on {share} and {lost}.{rest}"
 
 
 def _sentence(text: str) -> str:

@@ -91,7 +91,7 @@ def test_unknown_fields_of_a_later_version_are_ignored() -> None:
 
 
 def test_what_is_not_finite_is_written_as_null() -> None:
-    logits = LogitsError(max_abs_error=math.nan, sqnr_db=math.inf, mean_abs_error=np.float32(np.inf))
+    logits = LogitsError(max_abs_error=math.nan, sqnr_db=math.inf, mean_abs_error=float(np.float32(np.inf)))
     assert (logits.max_abs_error, logits.sqnr_db, logits.mean_abs_error) == (None, None, None)
 
 
@@ -110,8 +110,8 @@ def test_numpy_scalars_and_enums_become_plain_values(report: Report) -> None:
         report.artifacts[0],
         format=Format.ONNX,
         precision=Precision.INT8,
-        size_bytes=np.int64(12),
-        top1=np.float32(0.5),
+        size_bytes=np.int64(12),  # type: ignore[arg-type]
+        top1=np.float32(0.5),  # type: ignore[arg-type]
         verdict="pass",  # type: ignore[arg-type]
     )
     assert type(made.size_bytes) is int

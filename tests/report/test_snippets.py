@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_a_float_input_follows_the_input_range(report: Report, lo_hi: tuple[floa
     snippet = python_snippet(artifact(report, input_type="float32", input_shape=(1, 2, 2, 1)), info)
     assert snippet is not None
     line = next(line for line in snippet.splitlines() if line.startswith("batch ="))
-    scope = {"np": np, "pixels": np.array([0, 128, 255], np.uint8)}
+    scope: dict[str, Any] = {"np": np, "pixels": np.array([0, 128, 255], np.uint8)}
     exec(line, scope)
     expected = lo_hi[0] + np.array([0, 128, 255]) * (lo_hi[1] - lo_hi[0]) / 255
     # One float32 rounding of the step and one of the sum: within two units in the last place of 255.

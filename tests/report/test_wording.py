@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -108,3 +109,12 @@ def test_one_measured_file_gives_a_sentence_about_it(change: Callable[..., Repor
     assert wording.headline(change(artifacts=report.artifacts[:1])).startswith(
         "lenet5-mnist.int8.tflite gives"
     )
+
+
+def test_the_headline_claims_nothing_for_what_was_not_compared(
+    change: Callable[..., Report], report: Report
+) -> None:
+    unknown: dict[str, Any] = {"agreement": None, "agreement_interval": None, "flips": None, "flip_list": ()}
+    assert wording.headline(change(artifact=unknown)).endswith("1 of them was not compared with it.")
+    nothing = tuple(dataclasses.replace(a, drop_pp=None, **unknown) for a in report.artifacts)
+    assert "agreement with the original was not measured" in wording.headline(change(artifacts=nothing))

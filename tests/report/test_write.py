@@ -31,7 +31,7 @@ def test_junit_is_written_when_asked_for(tmp_path: Path, report: Report) -> None
 def test_nothing_is_written_when_a_picture_is_wrong(tmp_path: Path, report: Report) -> None:
     index = report.artifacts[0].flip_list[0].index
     with pytest.raises(InputError, match="picture of an image"):
-        write_reports(report, tmp_path, "a", images={index: np.zeros((28, 28), np.float32)})  # type: ignore[dict-item]
+        write_reports(report, tmp_path, "a", images={index: np.zeros((28, 28), np.float32)})
     assert list(tmp_path.iterdir()) == []
 
 
