@@ -21,7 +21,7 @@ def test_shares_add_up_and_stay_within_the_classes(counts: list[int], data: st.D
     count = data.draw(st.integers(0, sum(counts)))
     share = allocate(classes, count)
     assert share.sum() == count
-    assert np.all((0 <= share) & (share <= classes))
+    assert np.all((share >= 0) & (share <= classes))
     if count >= np.count_nonzero(classes):
         assert np.all(share[classes > 0] >= 1)
 
