@@ -36,6 +36,15 @@ def _png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
+def _plain_ticks(axis: Any) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5, written as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _some(rows: list[BenchmarkRow], plot: str, needed: str) -> list[BenchmarkRow]:
     if not rows:
         raise InputError(f"{plot}: expected rows with {needed}, found none. Measure them first.")
@@ -59,12 +68,15 @@ def accuracy_over_size(rows: Sequence[BenchmarkRow]) -> bytes:
     for place, row in enumerate(known):
         top1, size_bytes = row.top1 or 0.0, row.size_bytes or 0
         marker = _MARKERS[models.index(row.model) % len(_MARKERS)]
-        axes.plot(size_bytes / 1000, top1 * 100, marker, color=f"C{place % 10}", markersize=9, label=row.name)
+        # Hollow and of different sizes, so that files at the same place stay visible.
+        style = {"fillstyle": "none", "markeredgewidth": 2, "markersize": 8 + 4 * (place % 3)}
+        axes.plot(size_bytes / 1000, top1 * 100, marker, color=f"C{place % 10}", label=row.name, **style)
     axes.set_xscale("log")
+    _plain_ticks(axes.xaxis)
     axes.set_xlabel("file size, kB (logarithmic)")
     axes.set_ylabel("top-1, %")
     axes.set_title("Accuracy over size")
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, labelspacing=1.1)
     return _png(figure)
 
 
@@ -119,6 +131,7 @@ def throughput_over_batch(rows: Sequence[BenchmarkRow]) -> bytes:
     batches = sorted({row.batch for row in known})
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    _plain_ticks(axes.yaxis)
     axes.set_xticks(batches, [str(batch) for batch in batches])
     axes.set_xlabel("batch size")
     axes.set_ylabel("images per second (logarithmic)")
