@@ -62,7 +62,7 @@ class OnnxBuilder:
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
         """Add an initializer and return its name."""
         unique = self.unique(name)
-        self.initializers[unique] = np.ascontiguousarray(value)
+        self.initializers[unique] = np.array(value, order="C")  # ascontiguousarray makes scalars (1,)
         return unique
 
     def scalars(self, tensor: Tensor, quant: QuantParams) -> list[str]:

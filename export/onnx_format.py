@@ -5,6 +5,7 @@ from __future__ import annotations
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.kinds import IoType, Precision
 from mnist_export.export.metadata import METADATA_KEY, metadata_text
+from mnist_export.export.onnx_constants import inline_stored_constants
 from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.export.request import ExportRequest, io_for
 from mnist_export.quantize.scheme import QuantizedModel
@@ -29,7 +30,11 @@ class OnnxExporter:
         metadata = {METADATA_KEY: metadata_text(model, request, io)}
         try:
             content = write_onnx(
-                model.graph, io=io, metadata=metadata, name=request.name, version=request.tool_version
+                inline_stored_constants(model.graph),
+                io=io,
+                metadata=metadata,
+                name=request.name,
+                version=request.tool_version,
             )
         except UnsupportedError:
             if model.precision != Precision.FLOAT32:
