@@ -273,8 +273,9 @@ def test_a_file_without_end_is_cut(
     assert_nothing_is_left_but_whole_files(tmp_path / "c", published)
 
 
-@pytest.mark.parametrize(*, "kind", ["closed", "silent", "no_such_host", "not_an_address"])
+@pytest.mark.parametrize("kind", ["closed", "silent", "no_such_host", "not_an_address"])
 def test_without_a_network_the_answer_comes_fast(
+    *,
     kind: str,
     published: Published,
     online: Request,

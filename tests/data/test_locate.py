@@ -106,6 +106,7 @@ def test_damage_where_the_variable_points_is_an_error(
     ],
 )
 def test_content_that_cannot_be_mnist_is_refused(
+    *,
     name: str,
     array: np.ndarray,
     fragment: str,
