@@ -100,7 +100,7 @@ def assert_nothing_is_left_but_whole_files(folder: Path, published: Published) -
 
 
 def test_all_files_arrive_whole_and_the_next_load_needs_no_network(
-    server: Server, published: Published, online: Request, said: list[str]
+    *, server: Server, published: Published, online: Request, said: list[str]
 ) -> None:
     loader = PublishedLoader(published)
     data = loader(online)
@@ -115,7 +115,7 @@ def test_all_files_arrive_whole_and_the_next_load_needs_no_network(
 
 
 def test_only_what_is_missing_or_damaged_is_downloaded(
-    server: Server, published: Published, online: Request, tmp_path: Path
+    *, server: Server, published: Published, online: Request, tmp_path: Path
 ) -> None:
     fetch(published, tmp_path / "c", online)
     (tmp_path / "c" / archive_name("t10k-images")).unlink()
@@ -193,7 +193,7 @@ def test_a_bad_answer_is_refused_and_leaves_no_trace(
 
 
 def test_a_server_that_lacks_the_data_set_is_not_used(
-    server: Server, published: Published, online: Request, refused: Callable[..., str], tmp_path: Path
+    *, server: Server, published: Published, online: Request, refused: Callable[..., str], tmp_path: Path
 ) -> None:
     other = dataclasses.replace(published, name="other")
     refused(lambda: fetch(other, tmp_path / "c", online), "HTTP status 404")
@@ -201,6 +201,7 @@ def test_a_server_that_lacks_the_data_set_is_not_used(
 
 
 def test_the_next_mirror_takes_over(
+    *,
     server: Server,
     published: Published,
     online: Request,
@@ -232,6 +233,7 @@ def stall(handler: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
 
 
 def test_a_server_that_drips_is_given_up(
+    *,
     server: Server,
     published: Published,
     online: Request,
@@ -248,6 +250,7 @@ def test_a_server_that_drips_is_given_up(
 
 
 def test_a_server_that_stalls_is_given_up(
+    *,
     server: Server,
     published: Published,
     online: Request,
@@ -261,6 +264,7 @@ def test_a_server_that_stalls_is_given_up(
 
 
 def test_a_file_without_end_is_cut(
+    *,
     server: Server,
     published: Published,
     online: Request,
@@ -299,7 +303,7 @@ def test_without_a_network_the_answer_comes_fast(
 
 
 def test_a_cache_that_cannot_be_written_names_the_variable(
-    server: Server, published: Published, online: Request, tmp_path: Path
+    *, server: Server, published: Published, online: Request, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="MNIST_EXPORT_CACHE"):
@@ -307,7 +311,7 @@ def test_a_cache_that_cannot_be_written_names_the_variable(
 
 
 def test_temporaries_of_a_killed_run_are_swept_when_old(
-    server: Server, published: Published, online: Request, tmp_path: Path
+    *, server: Server, published: Published, online: Request, tmp_path: Path
 ) -> None:
     import os
 
@@ -321,7 +325,7 @@ def test_temporaries_of_a_killed_run_are_swept_when_old(
 
 
 def test_two_downloads_at_once_do_not_disturb_each_other(
-    server: Server, published: Published, online: Request, tmp_path: Path
+    *, server: Server, published: Published, online: Request, tmp_path: Path
 ) -> None:
     problems: list[BaseException] = []
 
