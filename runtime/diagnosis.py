@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _SAMPLE: Final = 256
 _EXPLAINED: Final = 0.95  # agreement from which on a hypothesis counts as the explanation
 _RANGES: Final = {
+    "pixels scaled to 0..1": InputRange(lo=0, hi=1),
     "pixels 0..255": InputRange(lo=0, hi=255),
     "pixels scaled to -1..1": InputRange(lo=-1, hi=1),
     "pixels scaled to -0.5..0.5": InputRange(lo=-0.5, hi=0.5),
-    "pixels scaled to 0..1": InputRange(lo=0, hi=1),
     "inverted pixels": InputRange(lo=0, hi=1),
 }
 
@@ -99,7 +99,9 @@ def _shifted(reference: npt.NDArray[np.float32], candidate: npt.NDArray[np.float
     per_class = np.array([steps[inside[:, i], i].mean() for i in range(steps.shape[1]) if inside[:, i].any()])
     offset = float(per_class.mean()) if len(per_class) else 0.0
     whole = round(offset)
-    if not whole or abs(offset - whole) > 0.25 or float(np.abs(per_class - offset).max()) > 0.5:
+    # rounded weights move single classes by over half a step, but not all of them one way
+    one_way = bool(np.all(np.sign(per_class) == np.sign(offset)))
+    if not whole or not one_way or abs(offset - whole) > 0.25 or float(np.ptp(per_class)) > 2:
         return ""
     direction = "above" if whole > 0 else "below"
     return (

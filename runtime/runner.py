@@ -91,7 +91,7 @@ class Runner(ABC):
         self.input_range = input_range or stated or InputRange()
         self._closed = False
         self._tail = inputs.shape[1:]
-        self._ndim = len(inputs.shape)
+        self._seen: tuple[int, ...] = ()
         self._dtype = inputs.dtype
 
     @property
@@ -201,12 +201,18 @@ class Runner(ABC):
         Returns:
             The native output, shape (len(batch), classes).
         """
-        if batch.dtype != self._dtype or batch.shape[1:] != self._tail:
+        # two comparisons a call: a whole inference may take only 4 us
+        if batch.shape != self._seen or batch.dtype is not self._dtype:
+            self._check_batch(batch)
+        return self._invoke(batch)
+
+    def _check_batch(self, batch: npt.NDArray[Any]) -> None:
+        if not isinstance(batch, np.ndarray) or batch.dtype != self._dtype or batch.shape[1:] != self._tail:
             raise InputError(
                 f"{self.label}: expected a batch of shape (n, {', '.join(map(str, self._tail))}) and dtype "
                 f"{self._dtype}, found {batch.shape} and {batch.dtype}. Use prepare()."
             )
-        return self._invoke(batch)
+        self._seen = batch.shape
 
     @abstractmethod
     def _invoke(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:

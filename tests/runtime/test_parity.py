@@ -123,7 +123,12 @@ def test_what_cannot_be_compared_is_refused(damage, text):
 
 @pytest.mark.parametrize(
     "values",
-    [{"max_drop_pp": float("nan")}, {"max_drop_pp": 101}, {"min_agreement": 1.5}, {"min_agreement": float("nan")}],
+    [
+        {"max_drop_pp": float("nan")},
+        {"max_drop_pp": 101},
+        {"min_agreement": 1.5},
+        {"min_agreement": float("nan")},
+    ],
 )
 def test_thresholds_that_mean_nothing_are_refused(values):
     with pytest.raises(InputError):

@@ -30,7 +30,10 @@ def test_the_int8_classifier_is_right_on_most_digits(models, digits):
 
 def test_litert_and_onnx_runtime_agree_bit_for_bit_on_the_same_integers(models, digits):
     images = digits.test.images
-    with LiteRtRunner(models.files["int8.tflite"]) as ours, OnnxRuntimeRunner(models.files["int8.onnx"]) as theirs:
+    with (
+        LiteRtRunner(models.files["int8.tflite"]) as ours,
+        OnnxRuntimeRunner(models.files["int8.onnx"]) as theirs,
+    ):
         a, b = ours.run_integers(images), theirs.run_integers(images)
         assert a.dtype == np.int8
         assert b.dtype == np.uint8
@@ -142,7 +145,12 @@ def test_open_runner_tells_formats_by_content_not_by_name(models, tmp_path, digi
 
 @pytest.mark.parametrize(
     ("name", "precision"),
-    [("float.tflite", "float32"), ("foreign.tflite", "int8"), ("float.onnx", "float32"), ("int8.onnx", "int8")],
+    [
+        ("float.tflite", "float32"),
+        ("foreign.tflite", "int8"),
+        ("float.onnx", "float32"),
+        ("int8.onnx", "int8"),
+    ],
 )
 def test_the_precision_of_foreign_files_is_found(models, tmp_path, name, precision):
     (path,) = models.write(tmp_path, name)
