@@ -40,7 +40,7 @@ def _uniform(shape: Any, seed: Any, salt: int, most: float) -> Any:
 
 
 def _matrices(count: Any, seed: Any, amounts: Augmentation, height: float, width: float) -> Any:
-    """Inverse maps (output pixel to input pixel) as (n, 2, 3): turn, shear and zoom about the centre, shift."""
+    """Maps from output to input pixels, (n, 6): turn, shear and zoom about the centre, and shift."""
     tf = tensorflow()
     angle = _uniform([count], seed, 1, amounts.rotation * _DEGREE)
     shear = tf.tan(_uniform([count], seed, 2, amounts.shear * _DEGREE))

@@ -47,7 +47,7 @@ def make_callbacks(job: Job, steps: int, saved: Checkpoint | None) -> tuple[list
             )
         )
     elif recipe.schedule is Schedule.COSINE:
-        engines.append(keras.callbacks.LearningRateScheduler(lambda epoch: recipe.learning_rate_at(epoch)))
+        engines.append(keras.callbacks.LearningRateScheduler(recipe.learning_rate_at))
     if recipe.stop_patience:
         engines.append(
             keras.callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=recipe.stop_patience)
@@ -87,19 +87,18 @@ def _keeper(job: Job, engines: list[Any], saved: Checkpoint | None) -> Any:
             rate = self.rate
             values = {key: float(logs[key]) for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
             values |= {"learning_rate": rate, "seconds": time.perf_counter() - self.started}
-            before = self.rows.get("val_accuracy", [])
-            if not before or values["val_accuracy"] > max(before):
-                self.best = [np.array(value) for value in self.model.get_weights()]
             for key, value in values.items():
                 self.rows.setdefault(key, []).append(value)
+            if self.history().best_epoch == len(self.rows["loss"]) - 1 or not self.best:
+                self.best = [np.array(value) for value in self.model.get_weights()]
             if not math.isfinite(values["loss"]):
                 self.model.stop_training = True
             if job.checkpoint is not None:
                 self._write(epoch + 1, job.checkpoint)
             job.notify(
                 f"{job.name}: epoch {epoch + 1}/{job.recipe.epochs}  loss {values['loss']:.4f} "
-                f"{values['accuracy']:.4f}  validation {values['val_loss']:.4f} {values['val_accuracy']:.4f}  "
-                f"rate {rate:.2g}  {values['seconds']:.1f} s"
+                f"{values['accuracy']:.4f}  validation {values['val_loss']:.4f} {values['val_accuracy']:.4f} "
+                f" rate {rate:.2g}  {values['seconds']:.1f} s"
             )
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

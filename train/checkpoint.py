@@ -66,20 +66,20 @@ class Checkpoint:
     @classmethod
     def load(cls, path: Path, identity: str) -> Checkpoint | None:
         """Read a file back; None where there is none, it is damaged, or it belongs to another job."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-            with np.load(path, allow_pickle=False) as archive:
-                state = json.loads(archive[_STATE].tobytes())
-                if state["version"] != _VERSION or state["identity"] != identity:
-                    return None
-                names = sorted(archive.files)
-                return cls(
-                    identity=identity,
-                    next_epoch=int(state["next_epoch"]),
-                    history={key: [float(v) for v in values] for key, values in state["history"].items()},
-                    callbacks=state["callbacks"],
-                    variables=[archive[name] for name in names if name.startswith("v")],
-                    best=[archive[name] for name in names if name.startswith("b")],
-                )
+        damage = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+        with contextlib.suppress(*damage), np.load(path, allow_pickle=False) as archive:
+            state = json.loads(archive[_STATE].tobytes())
+            if state["version"] != _VERSION or state["identity"] != identity:
+                return None
+            names = sorted(archive.files)
+            return cls(
+                identity=identity,
+                next_epoch=int(state["next_epoch"]),
+                history={key: [float(v) for v in values] for key, values in state["history"].items()},
+                callbacks=state["callbacks"],
+                variables=[archive[name] for name in names if name.startswith("v")],
+                best=[archive[name] for name in names if name.startswith("b")],
+            )
         return None
 
 

@@ -78,8 +78,8 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The first epoch of the highest validation accuracy, counted from 0."""
-        return max(range(self.epochs), key=lambda epoch: (self.val_accuracy[epoch], -epoch))
+        """The epoch of the highest validation accuracy, among equals of the lowest loss; from 0."""
+        return max(range(self.epochs), key=lambda e: (self.val_accuracy[e], -self.val_loss[e], -e))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,114 @@
+"""How a model ends: a final softmax is cut off; a sub-model may end at any named layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mnist_export.core.errors import InputError, UnsupportedError
+from mnist_export.core.registry import unknown_name
+from mnist_export.data.limits import shown
+from mnist_export.train.checks import last_activation
+
+Framework = Literal["keras", "tf_keras"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """A model with a new end.
+
+    Attributes:
+        model: what to use.
+        notes: what was done.
+    """
+
+    model: Any
+    notes: tuple[str, ...]
+
+
+def model_class(framework: Framework) -> Any:
+    """The functional model class of a framework."""
+    if framework == "keras":
+        import keras
+
+        return keras.Model
+    from mnist_export.train.engine import tf_keras
+
+    return tf_keras().Model
+
+
+def to_logits(model: Any, framework: Framework) -> Ending:
+    """Make a classifier end in logits.
+
+    A softmax in the last Dense layer is replaced by nothing; a Softmax or Activation layer after it is
+    left out. The weights are the model's own, shared.
+
+    Args:
+        model: a built functional or sequential model of one output.
+        framework: whose.
+
+    Raises:
+        UnsupportedError: it ends in something that no logits can be had from.
+    """
+    activation = last_activation(model)
+    if activation == "linear":
+        return Ending(model=model, notes=())
+    if activation not in {"softmax", "sigmoid"}:
+        if activation == "relu":
+            return Ending(model=model, notes=("ends in relu: outputs below 0 are lost before comparing",))
+        raise UnsupportedError(
+            f"model '{shown(model.name)}': expected logits or a softmax at its end, found {activation}. "
+            "Save it with a last layer without activation."
+        )
+    if activation == "sigmoid" and int(model.output_shape[-1]) < 2:
+        raise UnsupportedError(
+            f"model '{shown(model.name)}': expected one output a class, found a single sigmoid. "
+            "Only classifiers of two classes or more with an output each are exported."
+        )
+    last = model.layers[-1]
+    if getattr(last, "layers", None):
+        raise UnsupportedError(
+            f"model '{shown(model.name)}': expected its {activation} in its own last layer, found it inside "
+            f"of the nested model '{shown(last.name)}'. Save the inner layers as one flat model."
+        )
+    name = shown(last.name)
+    if type(last).__name__ in {"Softmax", "Activation"}:
+        cut = model_class(framework)(model.inputs, last.input, name=model.name)
+        return Ending(model=cut, notes=(f"final {activation} layer '{name}' cut off",))
+    last.activation = _linear
+    # A model traced before would still hold the old function.
+    rebuilt = model_class(framework)(model.inputs, last(last.input), name=model.name)
+    return Ending(model=rebuilt, notes=(f"final {activation} of layer '{name}' cut off",))
+
+
+def _linear(x: Any) -> Any:
+    return x
+
+
+def cut_at(model: Any, layer_name: str, framework: Framework) -> Ending:
+    """Take the sub-model from the input to a named layer's output, flattened to (n, width).
+
+    Args:
+        model: a built functional or sequential model.
+        layer_name: of the layer that the sub-model ends at.
+        framework: whose model it is.
+
+    Raises:
+        InputError: no such layer; the message lists the names and the nearest.
+    """
+    layers = {layer.name: layer for layer in model.layers if type(layer).__name__ != "InputLayer"}
+    if layer_name not in layers:
+        raise unknown_name(f"layer of '{shown(model.name)}'", shown(layer_name), [shown(n) for n in layers])
+    output = layers[layer_name].output
+    if isinstance(output, (list, tuple)):
+        raise InputError(f"--until {shown(layer_name)}: expected a layer of one output, found {len(output)}.")
+    if len(output.shape) > 2:
+        if framework == "keras":
+            from keras import layers as kind
+        else:
+            from mnist_export.train.engine import tf_keras
+
+            kind = tf_keras().layers
+        output = kind.Flatten(name="until_flatten")(output)
+    cut = model_class(framework)(model.inputs, output, name=model.name)
+    return Ending(model=cut, notes=(f"ends at layer '{shown(layer_name)}' (--until)",))

@@ -1,0 +1,1 @@
+"""Models that others wrote: read as data, checked, and only then built."""

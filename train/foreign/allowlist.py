@@ -1,0 +1,92 @@
+"""What a foreign model may be made of: names only, nothing is imported for them."""
+
+from __future__ import annotations
+
+MODELS = frozenset({"Functional", "Model", "Sequential"})
+
+LAYERS = frozenset(
+    {
+        "InputLayer",
+        # with weights
+        "Dense", "Conv1D", "Conv2D", "Convolution2D", "DepthwiseConv2D", "SeparableConv2D",
+        "SeparableConvolution2D", "Conv2DTranspose", "Convolution2DTranspose", "BatchNormalization",
+        "LayerNormalization", "Normalization",
+        # shape
+        "Flatten", "Reshape", "Permute", "ZeroPadding2D", "Cropping2D", "UpSampling2D", "Resizing",
+        "CenterCrop", "RepeatVector",
+        # pooling
+        "MaxPooling1D", "MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D",
+        "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPooling2D", "GlobalMaxPool2D",
+        # pointwise
+        "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "Softmax", "Rescaling",
+        "Identity",
+        # merging
+        "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate",
+        # nothing at inference
+        "Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise",
+        "ActivityRegularization", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom",
+        "RandomContrast", "RandomBrightness", "RandomCrop",
+    }
+)  # fmt: skip
+
+# Layers that run code of the file's author, or load another file.
+DANGEROUS = {
+    "Lambda": "its Python code would run here",
+    "TFSMLayer": "it loads another model and runs it",
+    "JaxLayer": "its Python code would run here",
+    "FlaxLayer": "its Python code would run here",
+    "TorchModuleWrapper": "it unpickles a PyTorch module",
+}
+
+INITIALIZERS = frozenset(
+    {
+        "GlorotUniform", "GlorotNormal", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform", "Zeros",
+        "Ones", "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
+        "Orthogonal", "OrthogonalInitializer", "Identity", "IdentityInitializer",
+        # names of Keras 1 and 2
+        "glorot_uniform", "glorot_normal", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform",
+        "zeros", "ones", "random_normal", "random_uniform", "truncated_normal",
+    }
+)  # fmt: skip
+
+REGULARIZERS = frozenset({"L1", "L2", "L1L2", "l1", "l2", "l1_l2", "OrthogonalRegularizer"})
+
+CONSTRAINTS = frozenset({"MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm"})
+
+POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy", "Policy"})
+
+# Written by Keras around values; none of them names code.
+MARKERS = frozenset({"__keras_tensor__", "__tuple__", "__ellipsis__", "CollectionTuple"})
+
+ACTIVATIONS = frozenset(
+    {
+        "linear", "relu", "relu6", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign",
+        "swish", "silu", "gelu", "exponential", "hard_sigmoid", "hard_silu", "hard_swish", "leaky_relu",
+        "log_softmax", "mish", "celu", "glu",
+    }
+)  # fmt: skip
+
+OBJECTS = LAYERS | MODELS | INITIALIZERS | REGULARIZERS | CONSTRAINTS | POLICIES | MARKERS
+
+MODULES = frozenset(
+    {
+        "keras", "keras.layers", "keras.models", "keras.initializers", "keras.regularizers",
+        "keras.constraints", "keras.activations", "keras.dtype_policies", "keras.mixed_precision",
+        "keras.src.models.functional", "keras.src.models.sequential", "keras.src.models.model",
+        "keras.src.engine.functional", "keras.src.engine.sequential", "keras.src.engine.training",
+        "keras.engine.functional", "keras.engine.sequential", "builtins",
+        "tf_keras.src.engine.functional", "tf_keras.src.engine.sequential",
+    }
+)  # fmt: skip
+
+# TFOpLambda calls the named TensorFlow function on loading: these only compute on tensors.
+TF_OPERATORS = frozenset(
+    {
+        "__operators__.add", "math.add", "math.add_n", "math.subtract", "math.multiply", "math.divide",
+        "math.truediv", "math.maximum", "math.minimum", "math.reduce_mean", "nn.relu", "nn.relu6",
+        "nn.softmax", "nn.avg_pool2d", "nn.max_pool2d", "concat", "reshape", "identity", "cast", "pad",
+        "expand_dims", "squeeze", "clip_by_value", "math.sigmoid", "math.tanh",
+    }
+)  # fmt: skip
+
+DTYPES = frozenset({"float32"})

@@ -1,0 +1,188 @@
+"""Builds a checked configuration: first as shapes only, then with its weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mnist_export.core.errors import InputError, MnistExportError
+from mnist_export.data.limits import bad_file as refuse
+from mnist_export.train.engine import tensorflow, tf_keras
+from mnist_export.train.foreign.limits import MAX_ACTIVATION_ELEMENTS, MAX_PARAMETERS, quoted
+from mnist_export.train.macs import leaf_layers, output_shape
+
+# What the two Keras raise for configurations and weights that they do not understand.
+_KERAS_ERRORS = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, OSError,
+    RuntimeError, RecursionError, ImportError, ArithmeticError, AssertionError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A foreign model, built.
+
+    Attributes:
+        model: with its weights.
+        framework: that could build it.
+        notes: what should be known.
+    """
+
+    model: Any
+    framework: Literal["keras", "tf_keras"]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingredients:
+    """A checked file, ready to be built.
+
+    Attributes:
+        where: its name, for messages.
+        config: checked.
+        content: bytes of a file that Keras reads, made of checked parts only.
+        suffix: of that file, ``.keras`` or ``.h5``.
+        stored_elements: numbers that the file holds as weights, an optimizer's too.
+    """
+
+    where: Path
+    config: dict[str, Any]
+    content: bytes
+    suffix: str
+    stored_elements: int
+
+
+def build(ingredients: Ingredients) -> Built:
+    """Build with Keras 3, or with tf_keras what only Keras 2 understands.
+
+    Raises:
+        InputError: neither can build it, its sizes do not fit its weights, or weights are not finite.
+    """
+    kinds = json.dumps(ingredients.config)
+    first = "" if "TFOpLambda" in kinds else _attempt(_with_keras, ingredients)
+    if isinstance(first, Built):
+        return first
+    second = _attempt(_with_tf_keras, ingredients)
+    if isinstance(second, Built):
+        return second
+    reason = first or second
+    raise refuse(
+        ingredients.where,
+        "a model that Keras 3 or tf_keras can build",
+        f"one that fits neither ({reason})",
+        "Save the whole model again with model.save('net.keras').",
+    )
+
+
+def _attempt(builder: Callable[[Ingredients], Built], ingredients: Ingredients) -> Built | str:
+    try:
+        return builder(ingredients)
+    except MnistExportError:
+        raise
+    except _KERAS_ERRORS as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return quoted(lines[0] if lines else type(error).__name__)
+
+
+def _with_keras(ingredients: Ingredients) -> Built:
+    tensorflow()
+    import keras
+
+    config = json.loads(json.dumps(ingredients.config))
+    try:
+        # Variables made in this scope have shapes but take no memory.
+        with keras.StatelessScope(initialize_variables=False):
+            if "module" in config:
+                plan = keras.saving.deserialize_keras_object(config, safe_mode=True)
+            else:
+                kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+                plan = kind.from_config(_as_dict(config["config"]))
+            _check_sizes(plan, ingredients)
+    finally:
+        keras.utils.clear_session()
+    return Built(model=_load(keras.models.load_model, ingredients), framework="keras")
+
+
+def _with_tf_keras(ingredients: Ingredients) -> Built:
+    legacy = tf_keras()
+    tf = tensorflow()
+    # In a graph, variables are nodes: shapes without memory.
+    with tf.Graph().as_default():
+        plan = legacy.models.model_from_json(json.dumps(ingredients.config))
+        _check_sizes(plan, ingredients)
+    return Built(
+        model=_load(legacy.models.load_model, ingredients),
+        framework="tf_keras",
+        notes=("loaded with tf_keras (Keras 2)",),
+    )
+
+
+def _as_dict(config: Any) -> dict[str, Any]:
+    # The first Keras 2 wrote a Sequential's configuration as a bare list of layers.
+    return {"name": "sequential", "layers": config} if isinstance(config, list) else config
+
+
+def _load(load_model: Callable[..., Any], ingredients: Ingredients) -> Any:
+    with tempfile.TemporaryDirectory(prefix="mnist-export-") as folder:
+        path = Path(folder) / f"model{ingredients.suffix}"
+        path.write_bytes(ingredients.content)
+        model = load_model(path, compile=False, safe_mode=True)
+    check_weights(model, ingredients.where)
+    return model
+
+
+def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
+    """Compare what the configuration claims with what the file holds, before memory is taken."""
+    if not plan.built or not plan.weights:
+        raise refuse(
+            ingredients.where,
+            "a model with weights and a known input shape",
+            "one without",
+            "Build it (call it once, or give it an Input layer) and save it again.",
+        )
+    claimed = sum(math.prod(int(size) for size in weight.shape) for weight in plan.weights)
+    if claimed > MAX_PARAMETERS:
+        raise refuse(
+            ingredients.where,
+            f"at most {MAX_PARAMETERS:,} parameters",
+            f"{claimed:,}",
+            "Such a model is far beyond an edge device.",
+        )
+    if claimed > ingredients.stored_elements:
+        raise refuse(
+            ingredients.where,
+            f"weights for the {claimed:,} parameters of its layers",
+            f"{ingredients.stored_elements:,} numbers",
+            "Weights are missing; save the whole model again.",
+        )
+    for layer in leaf_layers(plan):
+        elements = math.prod(size or 1 for size in output_shape(layer))
+        if elements > MAX_ACTIVATION_ELEMENTS:
+            raise refuse(
+                ingredients.where,
+                f"layers of at most {MAX_ACTIVATION_ELEMENTS:,} outputs",
+                f"{elements:,} at {quoted(layer.name)}",
+                "Such a model is far beyond an edge device.",
+            )
+
+
+def check_weights(model: Any, where: Path) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Raises:
+        InputError: the message names the first such weight.
+    """
+    for weight, value in zip(model.weights, model.get_weights(), strict=True):
+        if not np.all(np.isfinite(value)):
+            label = getattr(weight, "path", weight.name)
+            raise InputError(
+                f"{where}: expected finite weights, found NaN or infinity in {quoted(label)}. Training "
+                "diverged or the file is damaged; train again with a smaller learning rate."
+            )

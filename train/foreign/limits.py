@@ -1,0 +1,23 @@
+"""How much a foreign model may ask for, and how it is said that it is refused."""
+
+from __future__ import annotations
+
+from mnist_export.data.limits import shown
+
+MAX_FILE_BYTES = 1 << 30
+MAX_CONFIG_BYTES = 16 << 20
+MAX_CONFIG_DEPTH = 100
+MAX_LAYERS = 2_000
+MAX_NAME_CHARACTERS = 256
+MAX_NUMBER = 1_000_000
+MAX_PARAMETERS = 250_000_000
+MAX_ACTIVATION_ELEMENTS = 64_000_000
+MAX_MEMBERS = 64
+MAX_COMPRESSION_RATIO = 200
+MAX_HDF5_OBJECTS = 50_000
+
+
+def quoted(text: object) -> str:
+    """Put a string of a foreign file in quotes, escaped and cut to a length that a line can bear."""
+    value = shown(str(text))
+    return f"'{value[:80]}...'" if len(value) > 80 else f"'{value}'"
