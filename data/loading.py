@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 from pathlib import Path
 
-from mnist_export.core.errors import InputError
+from mnist_export.core.errors import InputError, OutputError
 from mnist_export.data.dataset import Dataset
 from mnist_export.data.limits import bad_file, shown
 from mnist_export.data.registry import DATASETS, READERS
@@ -40,7 +40,7 @@ def load_dataset(
 def _auto(request: Request) -> Dataset:
     try:
         return DATASETS.get("mnist")(request)
-    except UnavailableError as error:
+    except (UnavailableError, OutputError) as error:
         message = (
             "MNIST is not on this machine and could not be downloaded at once: using 'digits' instead, "
             "1,797 real handwritten digits that come with this tool."

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_export.core.errors import InputError
+from mnist_export.core.errors import InputError, OutputError
 from mnist_export.data import load_dataset
 from mnist_export.data.registry import DATASETS, READERS
 
@@ -31,6 +31,19 @@ def test_auto_is_the_digits_elsewhere_and_says_so_fast(download: bool, said: lis
     assert data.name == "digits"
     assert len(said) == 1 and "using 'digits'" in said[0] and said[0].isprintable()
     assert "MNIST is not on this machine" in data.provenance.notes[-1]
+
+
+def test_auto_is_the_digits_where_the_cache_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    def fetch(*_: object) -> str:
+        raise OutputError("cannot write the cache")
+
+    monkeypatch.setattr("mnist_export.data.download.fetch", fetch)
+    assert load_dataset("auto", notify=said.append).name == "digits"
+    assert "cannot write the cache" in said[0]
+    with pytest.raises(OutputError):
+        load_dataset("mnist")
 
 
 def test_mnist_by_name_is_mnist_or_an_error(said: list[str], refused: Refused) -> None:
