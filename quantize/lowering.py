@@ -59,8 +59,9 @@ def convert_function(
     Returns:
         The bytes of a .tflite file.
     """
-    import tensorflow as tf
+    from mnist_export.train.engine import tensorflow
 
+    tf = tensorflow()
     signature = [tf.TensorSpec((1, *input_shape), tf.float32, name=INPUT_NAME)]
 
     def logits(image: Any) -> Any:

@@ -12,7 +12,7 @@ from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.registry import unknown_name
-from mnist_export.runtime.native_log import quiet_stderr
+from mnist_export.core.native_log import quiet_stderr
 from mnist_export.runtime.runner import Runner, TensorInfo, check_classifier
 from mnist_export.runtime.tflite_check import check_tflite
 

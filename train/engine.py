@@ -6,11 +6,11 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 from mnist_export.core.errors import InputError, MissingExtraError
 from mnist_export.core.kinds import StrEnum
+from mnist_export.core.native_log import quiet_stderr
 
 
 class Strategy(StrEnum):
@@ -19,25 +19,6 @@ class Strategy(StrEnum):
     NONE = "none"
     MIRRORED = "mirrored"
     MULTIWORKER = "multiworker"
-
-
-@contextlib.contextmanager
-def _native_stderr_closed() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere: TensorFlow's start-up lines are written before its log is set up."""
-    try:
-        kept = os.dup(2)
-    except OSError:
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        sys.stderr.flush()
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
 
 
 def tensorflow() -> Any:
@@ -51,7 +32,7 @@ def tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
-        with _native_stderr_closed():
+        with quiet_stderr():
             import tensorflow as tf
     except ImportError as error:
         raise MissingExtraError("tensorflow", "convert", "training or loading a Keras model") from error

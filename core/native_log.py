@@ -12,8 +12,8 @@ from collections.abc import Iterator
 def quiet_stderr() -> Iterator[None]:
     """Send what native code writes to file descriptor 2 to nowhere; Python's own messages are flushed first.
 
-    LiteRT writes ``INFO: Created TensorFlow Lite XNNPACK delegate`` once a process, past every Python stream
-    and with no setting to stop it.
+    LiteRT writes ``INFO: Created TensorFlow Lite XNNPACK delegate`` once a process, and TensorFlow its
+    start-up lines before its log is set up: past every Python stream and with no setting to stop it.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
