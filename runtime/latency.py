@@ -7,6 +7,7 @@ user pays for it. Absolute times belong beside their machine; ratios of one run 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import time
@@ -104,12 +105,36 @@ class Interleaved:
         latencies: by name.
         ratios: by name, without the baseline.
         samples_us: all timed invocations by name, for histograms.
+        medians_ns: median of each turn by name, shape (rounds,); round i of all names was one state of the
+            machine.
     """
 
     baseline: str
     latencies: Mapping[str, Latency]
     ratios: Mapping[str, Ratio]
     samples_us: Mapping[str, npt.NDArray[np.float64]]
+    medians_ns: Mapping[str, npt.NDArray[np.float64]]
+
+    def ratio(self, name: str, over: str) -> Ratio:
+        """The ratio of any two of the names."""
+        return ratio_of(self.medians_ns[name], self.medians_ns[over])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One model that is ready to be timed.
+
+    Attributes:
+        take: makes that many calls and gives the time of each, int64 nanoseconds.
+        warmup_runs: calls that were made to warm up.
+        stable: whether the warm-up ended in stable times.
+        single_ns: about how long one call takes.
+    """
+
+    take: Callable[[int], npt.NDArray[np.int64]]
+    warmup_runs: int
+    stable: bool
+    single_ns: int
 
 
 @contextlib.contextmanager
@@ -244,33 +269,63 @@ def measure_interleaved(
     calls = {name: (runner.invoke, runner.prepare(images)) for name, runner in runners.items()}
     threads = max(runner.threads for runner in runners.values())
     with pinned(threads) if pin else contextlib.nullcontext(False) as held, _quiet_collector():
-        warm = {name: warm_up(*pair, limit_s=limits.max_warmup_s) for name, pair in calls.items()}
-        counts = {name: max(1, min(2000, _BLOCK_NS // warm[name][2])) for name in calls}
-        blocks = _rounds(calls, counts, limits)
+        turns = {name: turn_of(*pair, limit_s=limits.max_warmup_s) for name, pair in calls.items()}
+        return interleave(turns, baseline=over, limits=limits, batch=len(images), held=held)
+
+
+def turn_of(call: Callable[[npt.NDArray[Any]], Any], batch: npt.NDArray[Any], *, limit_s: float) -> Turn:
+    """Warm a call up for its turns in this process.
+
+    Args:
+        call: what is timed.
+        batch: its argument.
+        limit_s: most time to spend on the warm-up.
+    """
+    runs, stable, single_ns = warm_up(call, batch, limit_s=limit_s)
+    take = functools.partial(time_block, call, batch)
+    return Turn(take=take, warmup_runs=runs, stable=stable, single_ns=single_ns)
+
+
+def interleave(
+    turns: Mapping[str, Turn], *, baseline: str, limits: Effort, batch: int = 1, held: bool = False
+) -> Interleaved:
+    """Take turns of about 2 ms until the limits are met.
+
+    Where the calls run, in this process or in others, is the turns' own affair.
+
+    Args:
+        turns: by name, warmed up.
+        baseline: what the ratios are over, one of the names.
+        limits: how long to measure.
+        batch: images of one call, for the record.
+        held: whether processes were pinned, for the record.
+    """
+    counts = {name: max(1, min(2000, _BLOCK_NS // turn.single_ns)) for name, turn in turns.items()}
+    blocks = _rounds(turns, counts, limits)
     samples = {name: np.concatenate(found) / 1e3 for name, found in blocks.items()}
     medians = {name: np.array([np.median(block) for block in found]) for name, found in blocks.items()}
     latencies = {
-        name: _latency(values, warm[name], batch=len(images), pinned=held) for name, values in samples.items()
+        name: _latency(values, turns[name], batch=batch, pinned=held) for name, values in samples.items()
     }
-    ratios = {name: ratio_of(medians[name], medians[over]) for name in runners if name != over}
-    return Interleaved(baseline=over, latencies=latencies, ratios=ratios, samples_us=samples)
+    ratios = {name: ratio_of(medians[name], medians[baseline]) for name in turns if name != baseline}
+    return Interleaved(
+        baseline=baseline, latencies=latencies, ratios=ratios, samples_us=samples, medians_ns=medians
+    )
 
 
 def _rounds(
-    calls: Mapping[str, tuple[Callable[[npt.NDArray[Any]], Any], npt.NDArray[Any]]],
-    counts: Mapping[str, int],
-    limits: Effort,
+    turns: Mapping[str, Turn], counts: Mapping[str, int], limits: Effort
 ) -> dict[str, list[npt.NDArray[np.int64]]]:
-    blocks: dict[str, list[npt.NDArray[np.int64]]] = {name: [] for name in calls}
-    names = list(calls)
+    blocks: dict[str, list[npt.NDArray[np.int64]]] = {name: [] for name in turns}
+    names = list(turns)
     started = time.perf_counter()
-    for turn in range(1_000_000):
-        first = turn % len(names)
+    for number in range(1_000_000):
+        first = number % len(names)
         for name in names[first:] + names[:first]:
-            blocks[name].append(time_block(*calls[name], counts[name]))
+            blocks[name].append(turns[name].take(counts[name]))
         elapsed = (time.perf_counter() - started) / len(names)
         runs = min(len(found) * counts[name] for name, found in blocks.items())
-        enough = elapsed >= limits.min_time_s and runs >= limits.min_runs and turn + 1 >= limits.min_rounds
+        enough = elapsed >= limits.min_time_s and runs >= limits.min_runs and number + 1 >= limits.min_rounds
         if enough or elapsed >= limits.max_time_s:
             break
     return blocks
@@ -288,9 +343,7 @@ def ratio_of(candidate: npt.NDArray[Any], baseline: npt.NDArray[Any]) -> Ratio:
     return Ratio(ratio=float(np.median(quotients)), interval=interval, rounds=len(quotients))
 
 
-def _latency(
-    values: npt.NDArray[np.float64], warm: tuple[int, bool, int], *, batch: int, pinned: bool
-) -> Latency:
+def _latency(values: npt.NDArray[np.float64], turn: Turn, *, batch: int, pinned: bool) -> Latency:
     p50, p90, p99 = (float(value) for value in np.percentile(values, [50, 90, 99]))
     return Latency(
         p50=p50,
@@ -300,8 +353,8 @@ def _latency(
         p90_interval=percentile_interval(values, 90),
         p99_interval=percentile_interval(values, 99),
         runs=len(values),
-        warmup_runs=warm[0],
+        warmup_runs=turn.warmup_runs,
         batch=batch,
-        stable=warm[1],
+        stable=turn.stable,
         pinned=pinned,
     )
