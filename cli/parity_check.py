@@ -138,9 +138,9 @@ def _report(
         verdict=result.verdict,
         model=ModelInfo(
             name=result.reference.label,
-            source="golden" if meta else "file" if file else "shipped",
-            parameters=meta.parameters or None if meta else None,
-            macs=meta.macs or None if meta else None,
+            source=reference.origin,
+            parameters=(meta.parameters if meta else getattr(reference, "parameters", 0)) or None,
+            macs=(meta.macs if meta else getattr(reference, "macs", 0)) or None,
             path=file.path if file else None,
             sha256=(meta.model_sha256 if meta else file.sha256 if file else "") or None,
             framework=result.reference.runtime,

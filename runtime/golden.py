@@ -21,6 +21,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes, write_atomic_one
 from mnist_export.core.pixels import InputRange
+from mnist_export.runtime.results import ModelFile
 from mnist_export.runtime.runner import Runner, TensorInfo
 
 if TYPE_CHECKING:
@@ -277,13 +278,17 @@ class GoldenRunner(Runner):
         """Load the recording."""
         self.golden = load_golden(path)
         meta = self.golden.meta
-        self.sha256 = sha256_bytes(Path(path).read_bytes())
         super().__init__(
             label=meta.model,
             inputs=TensorInfo(name="images", shape=(-1, *meta.image_shape), dtype=np.dtype(np.uint8)),
             outputs=TensorInfo(name="logits", shape=(-1, meta.classes), dtype=np.dtype(np.float32)),
             device=meta.device,
             input_range=InputRange(lo=meta.input_range[0], hi=meta.input_range[1]),
+        )
+        self.origin = "golden"
+        content = Path(path).read_bytes()
+        self.source = ModelFile(
+            path=str(path), format="golden", sha256=sha256_bytes(content), size_bytes=len(content)
         )
 
     def _compute(self, images: npt.NDArray[np.uint8], batch_size: int) -> npt.NDArray[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import MissingExtraError
 from mnist_export.core.pixels import InputRange
+from mnist_export.runtime.results import ModelFile
 from mnist_export.runtime.runner import Runner, TensorInfo
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ class KerasRunner(Runner):
         """
         tail = tuple(input_shape or model.input_shape[1:])
         classes = int(num_classes or model.output_shape[-1])
+        self.model = model
+        self.framework = framework
         self.backend = _backend(framework)
         self._call, device = _COMPILE[self.backend](model, tail)
         float32 = np.dtype(np.float32)
@@ -78,6 +83,14 @@ class KerasRunner(Runner):
         )
         runner.notes.extend(loaded.notes)
         runner.parameters, runner.macs = loaded.parameters, loaded.macs
+        runner.origin = loaded.source.kind
+        path = Path(loaded.source.path)
+        runner.source = ModelFile(
+            path=str(path),
+            format="keras",
+            sha256=loaded.source.sha256,
+            size_bytes=path.stat().st_size if path.is_file() else 0,
+        )
         return runner
 
     def _invoke(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -113,14 +126,22 @@ def open_keras(
     try:
         from mnist_export.train.loading import load_model
 
-        loaded = load_model(str(path), dataset, trust=trust, **({"notify": notify} if notify else {}))
+        started = time.perf_counter()
+        loaded = load_model(str(path), dataset, trust=trust, notify=notify or _silent)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnist_export":
             raise
         raise MissingExtraError(
             error.name or "keras", "convert", f"Loading the Keras model {path}"
         ) from error
-    return KerasRunner.of(loaded, threads=threads, input_range=input_range)
+    runner = KerasRunner.of(loaded, threads=threads, input_range=input_range)
+    if runner.source is not None:
+        runner.source = replace(runner.source, load_ms=(time.perf_counter() - started) * 1e3)
+    return runner
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
 
 
 def _backend(framework: str) -> str:

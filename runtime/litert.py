@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
+from mnist_export.core.native_log import quiet_stderr
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.registry import unknown_name
-from mnist_export.core.native_log import quiet_stderr
 from mnist_export.runtime.runner import Runner, TensorInfo, check_classifier
 from mnist_export.runtime.tflite_check import check_tflite
 
@@ -32,6 +32,10 @@ class LiteRtRunner(Runner):
 
     An interpreter that is resized after its first allocation would lose the XNNPACK delegate's plan, so each
     batch size gets an interpreter of its own, resized before it allocates.
+
+    Attributes:
+        content: the file.
+        resolver: the member of LiteRT's OpResolverType that was asked for.
     """
 
     name = "litert"
@@ -61,8 +65,8 @@ class LiteRtRunner(Runner):
         if kernels not in KERNELS:
             raise unknown_name("LiteRT kernels", kernels, KERNELS)
         metadata = check_tflite(content, label=label)
-        self._content = content
-        self._resolver = KERNELS[kernels]
+        self.content = content
+        self.resolver = KERNELS[kernels]
         self._interpreters: OrderedDict[int, Any] = OrderedDict()
         self._batchable = True
         first = self._load(label, threads, None)
@@ -87,9 +91,9 @@ class LiteRtRunner(Runner):
 
         try:
             interpreter = Interpreter(
-                model_content=self._content,
+                model_content=self.content,
                 num_threads=threads,
-                experimental_op_resolver_type=getattr(OpResolverType, self._resolver),
+                experimental_op_resolver_type=getattr(OpResolverType, self.resolver),
             )
             if batch is not None:
                 index = interpreter.get_input_details()[0]["index"]

@@ -32,13 +32,7 @@ def io_quantization(content: bytes, *, label: str) -> dict[str, QuantParams]:
         Parameters by tensor name; a tensor that no quantizing operator touches is absent.
     """
     graph = parse(content, label).messages(7)[0]
-    constants = {tensor.string(8): tensor for tensor in graph.messages(5)}
-    nodes = graph.messages(1)
-    for node in nodes:
-        if node.string(4) == "Constant":
-            for attribute in node.messages(5):
-                for tensor in attribute.messages(5):
-                    constants[node.string(2)] = tensor
+    constants, nodes = constants_of(graph), graph.messages(1)
     found: dict[str, QuantParams] = {}
     for value in graph.messages(11):
         name = value.string(1)
@@ -47,6 +41,17 @@ def io_quantization(content: bytes, *, label: str) -> dict[str, QuantParams]:
     for value in graph.messages(12):
         _follow(value.string(1), nodes, constants, found, forward=False)
     return found
+
+
+def constants_of(graph: Message) -> dict[str, Message]:
+    """Constant tensors by name: initializers, and what Constant nodes hold."""
+    constants = {tensor.string(8): tensor for tensor in graph.messages(5)}
+    for node in graph.messages(1):
+        if node.string(4) == "Constant":
+            for attribute in node.messages(5):
+                for tensor in attribute.messages(5):
+                    constants[node.string(2)] = tensor
+    return constants
 
 
 def _follow(
@@ -64,7 +69,7 @@ def _follow(
             return
         kind, inputs = node.string(4), node.strings(1)
         if kind in places:
-            params = _params([inputs[i] if i < len(inputs) else "" for i in places[kind]], constants)
+            params = quant_params([inputs[i] if i < len(inputs) else "" for i in places[kind]], constants)
             if params is not None:
                 found[start] = params
             return
@@ -73,7 +78,16 @@ def _follow(
         name = node.strings(2)[0] if forward else inputs[0]
 
 
-def _params(names: list[str], constants: dict[str, Message]) -> QuantParams | None:
+def quant_params(names: list[str], constants: dict[str, Message]) -> QuantParams | None:
+    """Build per-tensor parameters from the names of a scale and a zero point.
+
+    Args:
+        names: scale and zero point; the latter may be empty.
+        constants: from `constants_of`.
+
+    Returns:
+        The parameters, or None where they are not constants of one value.
+    """
     if names[0] not in constants:
         return None
     scale = _floats(constants[names[0]])

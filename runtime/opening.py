@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.files import sha256_bytes, sha256_file
+from mnist_export.core.files import sha256_bytes
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.registry import LazyRegistry
 from mnist_export.runtime.precision import precision_of_onnx, precision_of_tflite
@@ -114,22 +114,10 @@ def open_runner(
         raise InputError(f"--threads: expected at least 1, found {threads}.")
     name = runtime_of(path)
     factory = RUNTIMES.get(name)
-    if name in ("golden", "keras"):
-        started = time.perf_counter()
-        runner = (
-            factory(path)
-            if name == "golden"
-            else factory(path, threads=threads, input_range=input_range, trust=trust)
-        )
-        size, digest = (path.stat().st_size, sha256_file(path)) if path.is_file() else (0, "")
-        runner.source = ModelFile(
-            path=str(path),
-            format=name,
-            sha256=digest,
-            size_bytes=size,
-            load_ms=(time.perf_counter() - started) * 1e3,
-        )
-        return runner
+    if name == "keras":
+        return factory(path, threads=threads, input_range=input_range, trust=trust)
+    if name == "golden":
+        return factory(path)
     content = read_model(path)
     digest = sha256_bytes(content)
     if not trust and not is_vouched(path, digest):

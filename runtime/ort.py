@@ -74,7 +74,12 @@ def open_session(content: bytes, *, label: str, options: Any) -> Any:
 
 
 class OnnxRuntimeRunner(Runner):
-    """An .onnx model in one CPU session."""
+    """An .onnx model in one CPU session.
+
+    Attributes:
+        content: the file.
+        level: the name of the optimization level that was asked for.
+    """
 
     name = "onnxruntime"
 
@@ -101,6 +106,8 @@ class OnnxRuntimeRunner(Runner):
             UnsupportedError: operators that are not run here.
         """
         options = session_options(threads=threads, level=kernels)
+        self.content = content
+        self.level = kernels
         metadata = check_onnx(content, label=label)
         self._session = open_session(content, label=label, options=options)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

@@ -51,6 +51,7 @@ class Runner(ABC):
         threads: threads that one inference may use.
         notes: fallbacks that were taken, one sentence each.
         source: the file that it was opened from; None for a model in memory.
+        origin: ``file``, ``golden``, or for Keras ``shipped`` or ``trained``.
         metadata: what our own files say about themselves; None for foreign files.
     """
 
@@ -85,6 +86,7 @@ class Runner(ABC):
         self.metadata = metadata
         self.notes: list[str] = []
         self.source: ModelFile | None = None
+        self.origin = "file"
         self._input = inputs
         self._output = outputs
         stated = metadata.input_range if metadata else None

@@ -1,0 +1,118 @@
+"""``mnist-parity layers``: the error after each layer, and the first layer over its budget."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit, emit_json, printable
+from mnist_export.cli.parity_options import (
+    add_model_options,
+    existing,
+    load_data,
+    open_kernels,
+    open_original,
+)
+from mnist_export.core.errors import InputError
+
+if TYPE_CHECKING:
+    from mnist_export.runtime.layers import LayersResult
+
+_EXAMPLES = """examples:
+  mnist-parity layers lenet5.keras exports/lenet5-mnist.int8.tflite
+  mnist-parity layers int8.tflite int8.onnx
+  mnist-parity layers int8.tflite int8.tflite --kernels xnnpack,reference --budget-steps 1
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``layers``."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument(
+        "reference", metavar="REFERENCE", help="a model, or a golden .npz recorded with --layers"
+    )
+    parser.add_argument("candidate", metavar="CANDIDATE", help=".tflite, .onnx, .keras or .h5")
+    add_model_options(parser)
+    parser.add_argument(
+        "--budget-steps", type=float, metavar="S", help="allowed error of a quantized channel, RMS steps (2)"
+    )
+    parser.add_argument(
+        "--budget-sqnr", type=float, metavar="DB", help="least SQNR of a float layer, dB (30)"
+    )
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> int:
+    """Run ``layers``; returns 0 where all layers are within their budgets, else 1."""
+    from mnist_export.runtime.activations import DEFAULT_IMAGES, activations_of
+    from mnist_export.runtime.golden import GoldenRunner
+    from mnist_export.runtime.layers import BUDGET_SQNR_DB, BUDGET_STEPS, compare_layers
+    from mnist_export.runtime.results import to_json
+
+    existing([arguments.candidate])
+    count = arguments.images or DEFAULT_IMAGES
+    arguments.images = None
+    if count < 1:
+        raise InputError(f"--images: expected at least 1, found {count}.")
+    theirs, ours = _kernels(arguments)
+    named = not Path(arguments.reference).exists()
+    dataset = load_data(arguments, console) if named else None
+    with open_original(arguments.reference, dataset, theirs, console) as reference:
+        recorded = None
+        if isinstance(reference, GoldenRunner):
+            recorded = reference.golden.meta.data
+            count = min(count, min((len(v) for v in reference.golden.layers.values()), default=count))
+        dataset = dataset or load_data(arguments, console, recorded=recorded)
+        if isinstance(reference, GoldenRunner):
+            reference.golden.require(dataset.test, label=reference.label)
+        with open_kernels(arguments.candidate, ours) as candidate:
+            result = compare_layers(
+                activations_of(reference, dataset.test.images, count=count),
+                activations_of(candidate, dataset.test.images, count=count),
+                budget_steps=BUDGET_STEPS if arguments.budget_steps is None else arguments.budget_steps,
+                budget_sqnr_db=BUDGET_SQNR_DB if arguments.budget_sqnr is None else arguments.budget_sqnr,
+            )
+    if arguments.json:
+        emit_json(to_json(result))
+    else:
+        emit(_table(result))
+    if result.unmatched:
+        console.detail(f"not matched: {', '.join(result.unmatched)}")
+    return EXIT_PASS if result.first is None else EXIT_VERDICT
+
+
+def _kernels(arguments: argparse.Namespace) -> tuple[argparse.Namespace, argparse.Namespace]:
+    """``--kernels A,B``: A for the reference, B for the candidate; one name is for both."""
+    names = arguments.kernels.split(",")
+    if len(names) > 2:
+        raise InputError(f"--kernels: expected one or two names, found '{arguments.kernels}'.")
+    sides = copy.copy(arguments), copy.copy(arguments)
+    for side, name in zip(sides, (names[0], names[-1]), strict=True):
+        side.kernels = name
+    return sides
+
+
+def _table(result: LayersResult) -> str:
+    from mnist_export.report.markdown import render_table
+
+    header = ("layer", "operator", "reference", "RMS steps", "worst channel", "max steps", "SQNR", "")
+    rows = [
+        (
+            printable(layer.candidate),
+            layer.kind,
+            printable(layer.reference),
+            _number(layer.rmse_steps),
+            f"{_number(layer.worst_channel_steps)} (#{layer.worst_channel})",
+            _number(layer.max_steps),
+            "equal" if layer.max_abs_error == 0 else f"{_number(layer.sqnr_db)} dB",
+            "OVER" if layer.exceeds else "",
+        )
+        for layer in result.layers
+    ]
+    right = (False, False, False, True, True, True, True, False)
+    return f"{result.why}\n\n{render_table(header, rows, right)}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
