@@ -70,7 +70,9 @@ class OnnxBuilder:
         dtype = onnx_dtype(tensor)
         offset = 128 if dtype == np.uint8 else 0
         scale = self.constant(f"{tensor.name}/scale", quant.scale.reshape(()).astype(np.float32))
-        zero = self.constant(f"{tensor.name}/zero_point", (quant.zero_point.reshape(()) + offset).astype(dtype))
+        zero = self.constant(
+            f"{tensor.name}/zero_point", (quant.zero_point.reshape(()) + offset).astype(dtype)
+        )
         return [scale, zero]
 
     def real(self, index: int) -> str:
@@ -85,7 +87,9 @@ class OnnxBuilder:
         if tensor.quant is None:
             raise KeyError(f"no value for tensor '{tensor.name}'")
         code = self.codes[index]
-        return self.node("DequantizeLinear", [code, *self.scalars(tensor, tensor.quant)], f"{tensor.name}/real")
+        return self.node(
+            "DequantizeLinear", [code, *self.scalars(tensor, tensor.quant)], f"{tensor.name}/real"
+        )
 
     def store(self, index: int, value: str) -> None:
         """Keep an operator's result: as it is for a float tensor, quantized for an integer one."""

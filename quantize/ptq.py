@@ -109,13 +109,25 @@ def activation_params(
         # A pool's or reshape's own range lies within its producer's: the first tensor decides,
         # and a concatenation's or maximum's several producers are covered together.
         heads = [i for i in indices if not _is_same_scale_output(graph, i)] or indices[:1]
-        lo = min(ranges[i].lo for i in heads)
-        hi = max(ranges[i].hi for i in heads)
+        seen = [ranges[_clipped(graph, i)] for i in heads]
+        lo = min(r.lo for r in seen)
+        hi = max(r.hi for r in seen)
         symmetric = config.symmetric or config.precision == Precision.INT16X8
         dtype = activation_dtype(config)
         chosen = fixed or (_symmetric(lo, hi, dtype) if symmetric else asymmetric(lo, hi, dtype))
         params |= dict.fromkeys(indices, chosen)
     return params
+
+
+def _clipped(graph: Graph, index: int) -> int:
+    """The tensor whose range counts: behind a MAXIMUM or MINIMUM with a constant, nothing outside is read."""
+    readers = graph.consumers(index)
+    while len(readers) == 1 and readers[0].kind in {"MAXIMUM", "MINIMUM"}:
+        if not any(graph.tensors[i].is_constant for i in readers[0].inputs):
+            break
+        index = readers[0].outputs[0]
+        readers = graph.consumers(index)
+    return index
 
 
 def _symmetric(lo: float, hi: float, dtype: np.dtype[Any]) -> QuantParams:
@@ -177,9 +189,11 @@ def quantize_weights(
     bound = np.abs(weights).max(axis=others) if per_channel else np.abs(weights).max(keepdims=True).reshape(1)
     whole = float(bound.max())
     scale = np.where(bound > 0, bound, whole if whole > 0 else limit) / limit
-    scale = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
+    scale = np.maximum(scale, np.finfo(np.float32).tiny)
     quant = QuantParams(
-        scale=scale, zero_point=np.zeros(scale.shape, np.int64), quantized_dimension=axis if per_channel else 0
+        scale=scale.astype(np.float32),
+        zero_point=np.zeros(scale.shape, np.int64),
+        quantized_dimension=axis if per_channel else 0,
     )
     q = quant.quantize(weights, np.int8)
     return np.clip(q, -limit, limit).astype(np.int8), quant
@@ -316,5 +330,3 @@ class _Builder:
         self._tensors[index] = replace(source, name=f"{source.name}/float32")
         self._tensors[made] = replace(self._tensors[made], name=source.name)
         return made
-
-
