@@ -105,6 +105,7 @@ def asymmetric(lo: float, hi: float, dtype: npt.DTypeLike) -> QuantParams:
     lo, hi = min(lo, 0.0), max(hi, 0.0)
     if hi == lo:
         return QuantParams.per_tensor(1.0, info.min if np.dtype(dtype).kind == "u" else 0)
-    scale = (hi - lo) / (info.max - info.min)
+    # float32 has no smaller normal number; a scale of 0 would divide by zero.
+    scale = max((hi - lo) / (info.max - info.min), float(np.finfo(np.float32).tiny))
     zero_point = int(np.clip(np.rint(info.min - lo / scale), info.min, info.max))
     return QuantParams.per_tensor(scale, zero_point)

@@ -8,6 +8,7 @@ from typing import Any
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
 from mnist_export.core.graph.tflite_writer import write_tflite
+from mnist_export.core.scratch import scratch_folder
 
 OPSET = 17
 
@@ -28,20 +29,17 @@ def convert_float(graph: Graph, *, metadata: Mapping[str, str], name: str) -> by
     Raises:
         ConversionError: tf2onnx refused an operator; its reason is in the message.
     """
-    import tempfile
-    from pathlib import Path
-
     import tf2onnx
 
-    with tempfile.TemporaryDirectory(prefix="mnist-export-") as folder:
-        path = Path(folder) / "model.tflite"
+    with scratch_folder() as folder:
+        path = folder / "model.tflite"
         path.write_bytes(write_tflite(graph))
         try:
             model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
         except Exception as error:  # tf2onnx raises many types
             raise ConversionError(
-                f"ONNX export failed for '{name}': tf2onnx says {type(error).__name__}: {error}. Export it to "
-                "TFLite alone (--format tflite)."
+                f"ONNX export failed for '{name}': tf2onnx says {type(error).__name__}: {error}. Export "
+                "it to TFLite alone (--format tflite)."
             ) from error
     model.graph.name = name
     canonical_names(model)
