@@ -100,7 +100,7 @@ def test_damage_where_the_variable_points_is_an_error(
     [
         ("t10k-images-idx3-ubyte", np.ones((20, 56, 14), np.uint8), "56x14"),
         ("t10k-images-idx3-ubyte", np.ones((20, 32, 32), np.uint8), "MNIST images of 28x28"),
-        ("t10k-labels-idx1-ubyte", np.full(20, 200, np.uint8), "labels 0..9, found 200"),
+        ("t10k-labels-idx1-ubyte", np.full(20, 200, np.uint8), "MNIST labels 0..9, found 200 in t10k"),
         ("t10k-labels-idx1-ubyte", np.zeros(19, np.uint8), "20 labels"),
         ("train-labels-idx1-ubyte", np.zeros(101, np.uint8), "100 labels"),
     ],
