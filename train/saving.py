@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import write_atomic
+from mnist_export.core.scratch import scratch_folder
 from mnist_export.train.training import Trained
 
 CARD_SUFFIX = ".card.json"
@@ -33,8 +33,8 @@ def save_trained(trained: Trained, path: Path) -> tuple[Path, Path]:
     """
     if path.suffix != ".keras":
         raise InputError(f"-o {path}: expected a file name that ends in .keras, found '{path.suffix}'.")
-    with tempfile.TemporaryDirectory(prefix="mnist-export-") as folder:
-        temporary = Path(folder) / "model.keras"
+    with scratch_folder() as folder:
+        temporary = folder / "model.keras"
         trained.model.save(temporary)
         content = temporary.read_bytes()
     card = card_path(path)

@@ -71,7 +71,7 @@ AUGMENTED = Recipe(
     learning_rate=0.002,
     min_learning_rate=1e-5,
     batch_size=64,
-    epochs=24,
+    epochs=20,
     schedule=Schedule.COSINE,
     augmentation=Augmentation(shift=2.0, rotation=10.0, zoom=0.1, shear=5.0),
 )

@@ -68,7 +68,7 @@ def models_table(cards: Sequence[ModelCard]) -> bytes:
         A PNG.
     """
     body = rows(cards)
-    figure = new_figure(12.5, 0.36 * len(body) + 0.7)
+    figure = new_figure(9.6, 0.36 * len(body) + 0.7)
     axes = figure.subplots()
     axes.axis("off")
     table = axes.table(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mnist_export.core.errors import InputError, MnistExportError
+from mnist_export.core.scratch import scratch_folder
 from mnist_export.data.limits import bad_file as refuse
 from mnist_export.train.engine import tensorflow, tf_keras
 from mnist_export.train.foreign.limits import MAX_ACTIVATION_ELEMENTS, MAX_PARAMETERS, quoted
@@ -130,8 +130,8 @@ def _as_dict(config: Any) -> dict[str, Any]:
 
 
 def _load(load_model: Callable[..., Any], ingredients: Ingredients) -> Any:
-    with tempfile.TemporaryDirectory(prefix="mnist-export-") as folder:
-        path = Path(folder) / f"model{ingredients.suffix}"
+    with scratch_folder() as folder:
+        path = folder / f"model{ingredients.suffix}"
         path.write_bytes(ingredients.content)
         model = load_model(path, compile=False, safe_mode=True)
     check_weights(model, ingredients.where)
