@@ -14,6 +14,7 @@ from mnist_export.cli.common import EXIT_USAGE, Console, add_output_options, con
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("mnist_export.cli.parity_check", "compare exported files with the original"),
     "record": ("mnist_export.cli.parity_record", "record the original's answers in a golden file"),
+    "verify": ("mnist_export.cli.parity_verify", "check a folder of exports against its manifests"),
     "layers": ("mnist_export.cli.parity_layers", "find the layer at which two models part"),
 }
 
@@ -22,6 +23,7 @@ _EXAMPLES = """examples:
   mnist-parity record lenet5.keras -o golden.npz      # where the original and its GPU are
   mnist-parity check golden.npz lenet5.int8.tflite    # where neither is
   mnist-parity layers lenet5.keras lenet5.int8.tflite
+  mnist-parity verify exports
 
 exit codes: 0 all verdicts pass, 1 a verdict fails, 2 bad usage or input, 130 interrupted
 """

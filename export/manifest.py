@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from mnist_export.core.checksums import seal
 from mnist_export.core.files import sha256_bytes
 from mnist_export.export.request import ExportRequest
 from mnist_export.quantize.scheme import QuantizedModel
@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from mnist_export.export.artifacts import Described
 
 MANIFEST_SCHEMA = 1
-_PACKAGES = ("mnist-export", "numpy", "tensorflow", "keras", "tf-keras", "onnx", "ai-edge-litert", "flatbuffers")
+_PACKAGES = (
+    "mnist-export",
+    "numpy",
+    "tensorflow",
+    "keras",
+    "tf-keras",
+    "onnx",
+    "ai-edge-litert",
+    "flatbuffers",
+)
 
 
 def manifest_text(
     model: QuantizedModel, described: Described, request: ExportRequest, outputs: Mapping[str, bytes]
 ) -> str:
-    """JSON with sorted keys: the same inputs, options and versions give the same text.
+    """Sealed JSON (see `core.checksums`): the same inputs, options and versions give the same text.
 
     Args:
         model: the network.
@@ -51,7 +60,7 @@ def manifest_text(
         },
         "versions": {"python": platform.python_version(), **_versions()},
     }
-    return json.dumps(fields, indent=2, sort_keys=True) + "\n"
+    return seal(fields)
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.checksums import checksum_list
 from mnist_export.core.files import write_atomic
 from mnist_export.report.html import render_html
 from mnist_export.report.junit import render_junit
@@ -22,11 +23,13 @@ class ReportPaths:
     Attributes:
         json: ``<stem>.report.json``.
         html: ``<stem>.report.html``.
+        checksums: ``<stem>.report.sha256``, which lists those of them that are in the folder.
         junit: the JUnit file, if one was asked for.
     """
 
     json: Path
     html: Path
+    checksums: Path
     junit: Path | None = None
 
 
@@ -39,7 +42,7 @@ def write_reports(
     figures: Mapping[str, bytes] | None = None,
     junit: Path | None = None,
 ) -> ReportPaths:
-    """Write ``<stem>.report.json`` and ``<stem>.report.html``, whole or not at all.
+    """Write ``<stem>.report.json``, ``.html`` and ``.sha256`` (of the two), whole or not at all.
 
     Args:
         report: the results.
@@ -53,11 +56,18 @@ def write_reports(
         InputError: an image or a figure is not what it has to be.
         OutputError: the folder or the disk does not take the files; none was written.
     """
-    paths = ReportPaths(json=folder / f"{stem}.report.json", html=folder / f"{stem}.report.html", junit=junit)
+    base = folder / f"{stem}.report"
+    paths = ReportPaths(
+        json=Path(f"{base}.json"), html=Path(f"{base}.html"), checksums=Path(f"{base}.sha256"), junit=junit
+    )
     page = render_html(report, images=images, figures=figures)
     contents = {paths.html: page.encode("utf-8")}
     if junit is not None:
         contents[junit] = render_junit(report)
-    contents[paths.json] = report.to_json().encode("ascii")  # last: where it is, the others are
+    contents[paths.json] = report.to_json().encode("ascii")
+    listed = {
+        path.name: content for path, content in contents.items() if path.parent.resolve() == folder.resolve()
+    }
+    contents[paths.checksums] = checksum_list(listed).encode()  # last: where it is, the others are
     write_atomic(contents)
     return paths

@@ -16,6 +16,7 @@ def test_both_files_are_written_under_their_names(tmp_path: Path, report: Report
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
         "lenet5-mnist.int8.report.html",
         "lenet5-mnist.int8.report.json",
+        "lenet5-mnist.int8.report.sha256",
     ]
     assert Report.load(paths.json) == report
     assert "<!DOCTYPE html>" in paths.html.read_text(encoding="utf-8")
