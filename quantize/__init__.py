@@ -30,7 +30,9 @@ def quantize(
         UnsupportedError: a layer that the precision cannot carry, by name.
     """
     from mnist_export.quantize.calibration import calibrate
+    from mnist_export.quantize.improve import improve_floats, improve_integers
     from mnist_export.quantize.ptq import quantize_graph
+    from mnist_export.quantize.saturation import saturation_shares
     from mnist_export.quantize.storage import STORAGE
 
     if config.precision in STORAGE:
@@ -42,12 +44,21 @@ def quantize(
         )
     if images is None or not len(images):
         raise InputError(f"{config.precision}: expected calibration images, found none. Use --data.")
-    ranges = calibrate(graph, images, input_range=config.input_range, method=config.calibration_method)
+    source, notes = improve_floats(graph, config)
+    ranges = calibrate(source, images, input_range=config.input_range, method=config.calibration_method)
+    integers, more = improve_integers(source, quantize_graph(source, ranges, config), images, config)
+    # The extremes cut nothing off, by definition; what another method cuts off is counted.
+    clips = config.calibration_method != "minmax"
     return QuantizedModel(
-        graph=quantize_graph(graph, ranges, config),
+        graph=integers,
         precision=config.precision,
         input_range=config.input_range,
         calibration_images=len(images),
         keeps_float=bool(config.keep_float),
         options=config.options(),
+        notes=(*notes, *more),
+        saturation=saturation_shares(source, integers, images, input_range=config.input_range)
+        if clips
+        else {},
+        source=source,
     )

@@ -43,6 +43,9 @@ OBSERVERS: LazyRegistry[type[Observer]] = LazyRegistry(
     "calibration method",
     {
         "minmax": "mnist_export.quantize.observers:MinMaxObserver",
+        "percentile": "mnist_export.quantize.observe_percentile:PercentileObserver",
+        "entropy": "mnist_export.quantize.observe_entropy:EntropyObserver",
+        "mse": "mnist_export.quantize.observe_mse:MseObserver",
     },
 )
 

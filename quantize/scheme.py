@@ -25,6 +25,7 @@ class SchemeConfig:
         symmetric: activations with zero point 0 (int8 -127..127), for targets that need it.
         reduce_range: weights in 7 bits, so that pairs of products fit 16 bits on CPUs without VNNI.
         keep_float: layer names, or globs of them, that stay in float32.
+        improvements: names in the registries of `quantize.improve`; they run in those registries' order.
     """
 
     precision: Precision = Precision.INT8
@@ -35,6 +36,7 @@ class SchemeConfig:
     symmetric: bool = False
     reduce_range: bool = False
     keep_float: tuple[str, ...] = ()
+    improvements: tuple[str, ...] = ()
 
     def options(self) -> dict[str, str]:
         """What differs from the defaults, as text, for a manifest."""
@@ -45,6 +47,7 @@ class SchemeConfig:
             "symmetric": str(self.symmetric).lower(),
             "reduce_range": str(self.reduce_range).lower(),
             "keep_float": ",".join(self.keep_float),
+            "improvements": ",".join(self.improvements),
         }
         defaults = {
             "calibration_method": "minmax",
@@ -53,6 +56,7 @@ class SchemeConfig:
             "symmetric": "false",
             "reduce_range": "false",
             "keep_float": "",
+            "improvements": "",
         }
         return {name: text for name, text in found.items() if text != defaults[name]}
 
@@ -62,6 +66,16 @@ class SchemeConfig:
             raise InputError(
                 f"--keep-float: expected precision int8 or int16x8, found {self.precision}. "
                 "Leave --keep-float out, or quantize with --int8."
+            )
+        if self.improvements and self.precision != Precision.INT8:
+            raise InputError(
+                f"--{self.improvements[0]}: expected precision int8, found {self.precision}. "
+                f"Leave --{self.improvements[0]} out, or quantize with --int8."
+            )
+        if self.precision == Precision.INT16X8 and self.calibration_method in {"entropy", "mse"}:
+            raise InputError(
+                f"--calibration-method {self.calibration_method}: expected precision int8, whose 256 codes it "
+                "weighs, found int16x8. Use minmax or percentile with int16x8."
             )
 
 
@@ -80,6 +94,7 @@ class QuantizedModel:
         saturation: share of calibration values outside the range, by activation name.
         keeps_float: whether layers were left in float on request.
         options: what else the scheme was told, as text, for the manifest.
+        source: the float network that the integers were rounded from; None where there is none.
     """
 
     graph: Graph
@@ -91,6 +106,7 @@ class QuantizedModel:
     saturation: Mapping[str, float] = field(default_factory=dict)
     keeps_float: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    source: Graph | None = None
 
     @property
     def input_quant(self) -> QuantParams | None:

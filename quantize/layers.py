@@ -1,0 +1,43 @@
+"""A float graph's layers by the names that a user knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mnist_export.core.graph import Graph, Op
+
+WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+"""Operators with weights in input 1 and a bias in input 2."""
+
+
+def has_weights(graph: Graph, op: Op) -> bool:
+    """Whether an operator multiplies by constants that training chose."""
+    return op.kind in WEIGHTED and op.inputs[1] >= 0 and graph.tensors[op.inputs[1]].is_constant
+
+
+def has_bias(op: Op) -> bool:
+    """Whether a weighted operator has a bias."""
+    return len(op.inputs) > 2 and op.inputs[2] >= 0
+
+
+def layer_name(graph: Graph, op: Op) -> str:
+    """The Keras layer that an operator belongs to: its weights' owner, else its output's name."""
+    own = graph.tensors[op.outputs[0]].name
+    if has_weights(graph, op):
+        return graph.tensors[op.inputs[1]].name.rpartition("/")[0] or own
+    return own
+
+
+def weighted_ops(graph: Graph) -> Iterator[Op]:
+    """Operators with constant weights, in execution order."""
+    return (op for op in graph.ops if has_weights(graph, op))
+
+
+def exact_pattern(name: str) -> str:
+    """A glob that matches this name alone, whatever characters it holds."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def by_name(graph: Graph) -> dict[str, int]:
+    """Tensor name to index."""
+    return {tensor.name: index for index, tensor in enumerate(graph.tensors)}
