@@ -1,0 +1,62 @@
+"""Exact int8: scales, weights and biases chosen so that every runtime computes the same integers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mnist_export.core.graph import Graph
+    from mnist_export.data.dataset import Split
+    from mnist_export.quantize.scheme import QuantizedModel, SchemeConfig
+
+__all__ = ["VARIANT", "quantize_exact"]
+
+VARIANT = "exact"
+
+
+def quantize_exact(
+    graph: Graph,
+    calibration_images: npt.NDArray[np.uint8],
+    validation: Split | None,
+    config: SchemeConfig,
+    *,
+    seed: int = 0,
+) -> QuantizedModel:
+    """Quantize a float graph so that no kernel's rounding rule can change an output.
+
+    Args:
+        graph: a float graph, as `quantize.lowering.lower` gives it.
+        calibration_images: uint8 of shape (n, H, W, C), from training data; 1,000 do well.
+        validation: decides between activation scales by accuracy; never test images. None leaves the
+            choice to the mean square error alone.
+        config: the input's range, per channel or not, and the weights' range.
+        seed: chooses which values statistics are computed from.
+
+    Returns:
+        A network of int8 tensors with power-of-two scales, variant ``exact``. Its input range is its own:
+        real input values are whole multiples of 1/256, the int8 input is still ``pixel - 128``.
+
+    Raises:
+        UnsupportedError: a layer with no exact form; the message names it.
+        InputError: no calibration images.
+    """
+    from mnist_export.quantize.exact.build import build
+    from mnist_export.quantize.exact.observe import observe
+    from mnist_export.quantize.exact.prepare import prepare
+    from mnist_export.quantize.exact.scales import plan_scales
+    from mnist_export.quantize.scheme import QuantizedModel
+
+    prepared = prepare(graph, config.input_range)
+    observed = observe(prepared, calibration_images, seed=seed)
+    plan = plan_scales(prepared.graph, observed.samples, prepared.input_quant)
+    return QuantizedModel(
+        graph=build(prepared, plan, observed, config, seed),
+        precision=config.precision,
+        variant=VARIANT,
+        input_range=prepared.input_range,
+        calibration_images=len(observed.images),
+        notes=prepared.notes,
+    )

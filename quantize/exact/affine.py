@@ -1,0 +1,222 @@
+"""Per-channel affine steps between layers: what is left of BatchNormalization, Rescaling and the pixel rule.
+
+A step ``y = gain * x + shift`` is pushed into the layers around it wherever that leaves the function as it
+was; what cannot move becomes a depthwise 1x1 convolution, which is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.errors import UnsupportedError
+from mnist_export.core.graph import Activation, Graph, Op, Padding
+from mnist_export.quantize.exact.editor import AFFINE, WEIGHTED, Editor, activation_of, refusal
+
+_PASSES_SCALE = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D", "PAD"}
+_PASSES_SHIFT = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D"}
+_HOMOGENEOUS = {Activation.NONE, Activation.RELU}
+_CONSTANT_OPS = {"MUL", "ADD", "SUB", "DIV"}
+
+Vector = npt.NDArray[np.float64]
+
+
+def find_affine(graph: Graph) -> Graph:
+    """Turn elementwise operators with a per-channel constant into AFFINE steps."""
+    editor = Editor(graph)
+    for position, op in enumerate(graph.ops):
+        if op.kind in _CONSTANT_OPS and any(graph.tensors[i].is_constant for i in op.inputs):
+            editor.ops[position] = _affine_of(graph, op)
+        elif op.kind in {"RELU", "RELU6"}:
+            channels = graph.tensors[op.outputs[0]].shape[-1]
+            kind = Activation.RELU if op.kind == "RELU" else Activation.RELU6
+            editor.ops[position] = step(op.inputs[0], op.outputs[0], np.ones(channels), np.zeros(channels), kind)
+    return editor.graph()
+
+
+def step(source: int, target: int, gain: Vector, shift: Vector, activation: int = 0) -> Op:
+    """An AFFINE step, an operator of this package's own that no file ever holds."""
+    return Op(
+        kind=AFFINE,
+        inputs=(source,),
+        outputs=(target,),
+        options={"gain": gain, "shift": shift, "fusedActivationFunction": int(activation)},
+    )
+
+
+def _affine_of(graph: Graph, op: Op) -> Op:
+    target = graph.tensors[op.outputs[0]]
+    source, constant = op.inputs
+    swapped = graph.tensors[source].is_constant
+    if swapped:
+        source, constant = constant, source
+    channels = target.shape[-1]
+    values = graph.tensors[constant].real().astype(np.float64)
+    if values.size not in {1, channels} or (values.size > 1 and values.shape[-1] != channels):
+        raise refusal(graph, op, f"{op.kind} with a constant of shape {values.shape}, one value a pixel")
+    if graph.tensors[source].shape != target.shape:
+        raise refusal(graph, op, f"{op.kind} that broadcasts its input")
+    vector = np.broadcast_to(values.ravel(), (channels,)).copy()
+    one, zero = np.ones(channels), np.zeros(channels)
+    if op.kind == "DIV" and swapped:
+        raise refusal(graph, op, "a division by the activation")
+    gain, shift = {
+        "MUL": (vector, zero),
+        "DIV": (1 / np.where(vector == 0, 1, vector), zero),
+        "ADD": (one, vector),
+        "SUB": (-one, vector) if swapped else (one, -vector),
+    }[op.kind]
+    return step(source, op.outputs[0], gain, shift, activation_of(op))
+
+
+def fold_affine(graph: Graph) -> tuple[Graph, tuple[str, ...]]:
+    """Push AFFINE steps into the layers before and after them, until nothing moves.
+
+    Returns:
+        The graph, and notes on where a fold is not the same function to the last bit.
+    """
+    notes: list[str] = []
+    editor = Editor(graph)
+    moved = True
+    while moved:
+        moved = any(
+            _merge(editor, op) or _fold_back(editor, op) or _fold_forward(editor, op, notes)
+            for op in list(editor.ops)
+            if op.kind == AFFINE
+        )
+    return editor.graph().pruned(), tuple(dict.fromkeys(notes))
+
+
+def _merge(editor: Editor, op: Op) -> bool:
+    """Join two AFFINE steps in a row."""
+    before = editor.producer(op.inputs[0])
+    if before is None or before.kind != AFFINE or activation_of(before) or not editor.is_private(op.inputs[0]):
+        return False
+    gain = op.options["gain"] * before.options["gain"]
+    shift = op.options["gain"] * before.options["shift"] + op.options["shift"]
+    editor.remove(before)
+    editor.exchange(op, step(before.inputs[0], op.outputs[0], gain, shift, activation_of(op)))
+    return True
+
+
+def _fold_back(editor: Editor, op: Op) -> bool:
+    """Fold into the layer before: all of it where that has no activation, else the magnitude of the gain."""
+    source, pools = op.inputs[0], []
+    before = editor.producer(source)
+    while before is not None and before.kind == "MAX_POOL_2D" and editor.is_private(source):
+        pools.append(source)
+        source = before.inputs[0]
+        before = editor.producer(source)
+    if before is None or before.kind not in WEIGHTED or not editor.is_private(source):
+        return False
+    gain, shift = op.options["gain"], op.options["shift"]
+    kind = activation_of(before)
+    if kind == Activation.NONE and not pools:
+        editor.scale_outputs(before, gain, shift)
+        editor.replace_op(before, outputs=op.outputs, activation=activation_of(op))
+        editor.remove(op)
+        return True
+    size = np.where(gain == 0, 1.0, np.abs(gain))
+    if kind not in _HOMOGENEOUS or np.all(size == 1):
+        return False
+    editor.scale_outputs(before, size, np.zeros(gain.shape))
+    editor.exchange(op, step(op.inputs[0], op.outputs[0], np.sign(gain), shift, activation_of(op)))
+    return True
+
+
+def _fold_forward(editor: Editor, op: Op, notes: list[str]) -> bool:
+    """Fold into every layer behind, where all of them can take it."""
+    if activation_of(op) or op.outputs[0] in editor.outputs:
+        return False
+    gain, shift = op.options["gain"], op.options["shift"]
+    pure = bool(np.all(shift == 0))
+    targets: list[Op] = []
+    passed: list[int] = []
+    pending = [op.outputs[0]]
+    while pending:
+        tensor = pending.pop()
+        if tensor in editor.outputs:
+            return False
+        for consumer in editor.consumers(tensor):
+            if consumer.kind in WEIGHTED and consumer.inputs[0] == tensor:
+                if not pure and _leaves_input(editor, consumer) and not op.options.get("centred"):
+                    return False
+                targets.append(consumer)
+            elif consumer.kind in (_PASSES_SCALE if pure else _PASSES_SHIFT):
+                if consumer.kind == "MAX_POOL_2D" and np.any(gain <= 0):
+                    return False
+                if consumer.kind == "PAD" and _adds_channels(editor, consumer):
+                    return False
+                passed.append(consumer.outputs[0])
+                pending.append(consumer.outputs[0])
+            else:
+                return False
+    if not targets or any(_width(editor, t) % gain.size for t in targets):
+        return False
+    for target in targets:
+        if not pure and _leaves_input(editor, target):
+            notes.append(
+                f"layer '{editor.tensors[target.outputs[0]].name}' pads with the pixel nearest to 0, which is "
+                "off by at most half a pixel step at the image's border"
+            )
+        editor.scale_inputs(target, gain, shift)
+    editor.bypass(op)
+    return True
+
+
+def _leaves_input(editor: Editor, op: Op) -> bool:
+    if op.kind == "FULLY_CONNECTED":
+        return False
+    return bool(op.options.get("padding") == Padding.SAME and editor.window(op).is_padded)
+
+
+def _adds_channels(editor: Editor, op: Op) -> bool:
+    return editor.tensors[op.inputs[0]].shape[-1] != editor.tensors[op.outputs[0]].shape[-1]
+
+
+def _width(editor: Editor, op: Op) -> int:
+    weights = editor.tensors[op.inputs[1]].shape
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return editor.tensors[op.inputs[0]].shape[3]
+    return weights[-1]
+
+
+def lower_affine(graph: Graph) -> Graph:
+    """Turn the AFFINE steps that stayed into depthwise 1x1 convolutions, reshaped to rank 4 where needed."""
+    editor = Editor(graph)
+    for op in graph.ops:
+        if op.kind != AFFINE:
+            continue
+        source, target = editor.tensors[op.inputs[0]], editor.tensors[op.outputs[0]]
+        channels = target.shape[-1]
+        if len(source.shape) not in {2, 3, 4}:
+            raise UnsupportedError(f"exact int8: '{target.name}' scales a tensor of rank {len(source.shape)}.")
+        kernel = editor.constant(f"{target.name}/gain", op.options["gain"].reshape(1, 1, 1, -1))
+        bias = editor.constant(f"{target.name}/shift", op.options["shift"])
+        options = {
+            "padding": Padding.VALID, "strideH": 1, "strideW": 1, "depthMultiplier": 1,
+            "dilationHFactor": 1, "dilationWFactor": 1,
+            "fusedActivationFunction": int(activation_of(op)),
+        }  # fmt: skip
+        made = Op(
+            kind="DEPTHWISE_CONV_2D",
+            inputs=(op.inputs[0], kernel, bias),
+            outputs=op.outputs,
+            options_type="DepthwiseConv2DOptions",
+            options=options,
+        )
+        if len(source.shape) == 4:
+            editor.exchange(op, made)
+            continue
+        middle = (1,) * (4 - len(source.shape)) + tuple(source.shape[1:])
+        entered = editor.tensor(replace(source, name=f"{target.name}/wide", shape=(-1, *middle)))
+        left = editor.tensor(replace(target, name=f"{target.name}/scaled", shape=(-1, *middle)))
+        editor.exchange(
+            op,
+            editor.reshape(op.inputs[0], entered),
+            replace(made, inputs=(entered, kernel, bias), outputs=(left,)),
+            editor.reshape(left, op.outputs[0]),
+        )
+    return editor.graph()

@@ -1,0 +1,216 @@
+"""Rewrites a float graph into one that holds only operators with an exact integer form.
+
+The function stays the same (float32 rounding aside): every rewrite happens before anything is quantized.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mnist_export.core.affine import QuantParams
+from mnist_export.core.errors import UnsupportedError
+from mnist_export.core.graph import Activation, Graph, Op, Padding
+from mnist_export.core.pixels import InputRange
+from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_affine, step
+from mnist_export.quantize.exact.arithmetic import KERNELS
+from mnist_export.quantize.exact.editor import AFFINE, WEIGHTED, Editor, activation_of, refusal
+from mnist_export.quantize.exact.geometry import window_of
+
+INPUT_STEP = 2.0**-8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A float graph that can be made exact.
+
+    Attributes:
+        graph: only operators of `arithmetic.KERNELS`.
+        input_range: what pixel values 0 and 255 become for this graph: whole multiples of 1/256.
+        input_quant: the input's scale 1/256, and its zero point.
+        averaging: outputs of layers that stand for an average pool, whose weights sum to one.
+        notes: what the user should know.
+    """
+
+    graph: Graph
+    input_range: InputRange
+    input_quant: QuantParams
+    averaging: frozenset[int]
+    notes: tuple[str, ...]
+
+
+def prepare(graph: Graph, input_range: InputRange) -> Prepared:
+    """Fold what can be folded, turn averages and leftovers into depthwise convolutions, refuse the rest.
+
+    Args:
+        graph: a float graph, as `quantize.lowering.lower` gives it.
+        input_range: what pixel values 0 and 255 become for it.
+
+    Raises:
+        UnsupportedError: a layer with no exact form; the message names it.
+    """
+    graph = fuse_activations(graph)
+    graph = find_affine(graph)
+    graph, own_range, quant = enter_pixels(graph, input_range)
+    graph, notes = fold_affine(graph)
+    graph = separate_input(graph)
+    graph = lower_affine(graph)
+    graph = lower_averages(graph)
+    check(graph)
+    graph = graph.pruned()
+    averaging = frozenset(
+        op.outputs[0]
+        for op in graph.ops
+        if op.kind == "DEPTHWISE_CONV_2D" and graph.tensors[op.inputs[1]].name.endswith(_AVERAGE)
+    )
+    return Prepared(
+        graph=graph, input_range=own_range, input_quant=quant, averaging=averaging, notes=notes
+    )
+
+
+_AVERAGE = "/average"
+
+
+def fuse_activations(graph: Graph) -> Graph:
+    """Move a RELU or RELU6 of its own into the layer before it."""
+    editor = Editor(graph)
+    for op in graph.ops:
+        if op.kind not in {"RELU", "RELU6"}:
+            continue
+        before = editor.producer(op.inputs[0])
+        if (
+            before is None
+            or before.kind not in WEIGHTED | {"ADD"}
+            or activation_of(before)
+            or not editor.is_private(op.inputs[0])
+        ):
+            continue
+        editor.remove(op)
+        kind = Activation.RELU if op.kind == "RELU" else Activation.RELU6
+        editor.replace_op(before, outputs=op.outputs, activation=kind)
+    return editor.graph().pruned()
+
+
+def enter_pixels(graph: Graph, input_range: InputRange) -> tuple[Graph, InputRange, QuantParams]:
+    """Let the graph take ``(pixel - p) / 256``, and undo that with an AFFINE step behind the input.
+
+    ``p`` is the pixel nearest to real 0, or 0 where no pixel is near it; the step is exact in real numbers:
+    ``x = lo + pixel * (hi - lo) / 255``.
+
+    Returns:
+        The graph, its own input range, and the input's scale and zero point.
+    """
+    (entry,) = graph.inputs
+    channels = graph.tensors[entry].shape[-1]
+    size = (input_range.hi - input_range.lo) / 255.0
+    black = -input_range.lo / size
+    nearest = float(np.rint(black))
+    centred = 0 <= nearest <= 255
+    point = nearest if centred else 0.0
+    quant = QuantParams.per_tensor(INPUT_STEP, int(point) - 128)
+    own = InputRange(lo=-point * INPUT_STEP, hi=(255 - point) * INPUT_STEP)
+    editor = Editor(graph)
+    inner = editor.tensor(replace(graph.tensors[entry], name=f"{graph.tensors[entry].name}/real"))
+    editor.ops = [
+        replace(op, inputs=tuple(inner if i == entry else i for i in op.inputs)) for op in editor.ops
+    ]
+    undo = step(
+        entry, inner, np.full(channels, size / INPUT_STEP), np.full(channels, size * (point - black))
+    )
+    editor.ops.insert(0, replace(undo, options=dict(undo.options) | {"centred": centred}))
+    return editor.graph(), own, quant
+
+
+def separate_input(graph: Graph) -> Graph:
+    """Put a step of its own between the input and an ADD or CONCATENATION, whose scales are not the input's."""
+    editor = Editor(graph)
+    (entry,) = graph.inputs
+    if not any(op.kind in {"ADD", "CONCATENATION"} for op in editor.consumers(entry)):
+        return graph
+    tensor = graph.tensors[entry]
+    channels = tensor.shape[-1]
+    inner = editor.tensor(replace(tensor, name=f"{tensor.name}/own"))
+    editor.ops = [
+        replace(op, inputs=tuple(inner if i == entry else i for i in op.inputs))
+        if op.kind in {"ADD", "CONCATENATION"}
+        else op
+        for op in editor.ops
+    ]
+    editor.ops.insert(0, step(entry, inner, np.ones(channels), np.zeros(channels)))
+    return editor.graph()
+
+
+def lower_averages(graph: Graph) -> Graph:
+    """Turn AVERAGE_POOL_2D and MEAN over height and width into depthwise convolutions of one weight."""
+    editor = Editor(graph)
+    for op in graph.ops:
+        if op.kind not in {"AVERAGE_POOL_2D", "MEAN"}:
+            continue
+        source, target = editor.tensors[op.inputs[0]], editor.tensors[op.outputs[0]]
+        if len(source.shape) != 4:
+            raise refusal(graph, op, f"{op.kind} over rank {len(source.shape)}, expected an image")
+        if op.kind == "MEAN":
+            axes = editor.tensors[op.inputs[1]].data
+            found = sorted(int(a) % 4 for a in axes.ravel()) if axes is not None else []
+            if found != [1, 2]:
+                raise refusal(graph, op, f"a mean over the axes {found}, expected height and width")
+            kernel, strides, padding = (source.shape[1], source.shape[2]), (1, 1), Padding.VALID
+        else:
+            kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
+            strides = (int(op.options["strideH"]), int(op.options["strideW"]))
+            padding = Padding(op.options["padding"])
+            if window_of(op, source.shape[1:3], kernel).is_padded:
+                raise refusal(graph, op, "an average pool with SAME padding that divides by less at the border")
+        channels = source.shape[3]
+        weights = editor.constant(
+            f"{target.name}{_AVERAGE}", np.full((1, *kernel, channels), 1 / (kernel[0] * kernel[1]))
+        )
+        bias = editor.constant(f"{target.name}/zero", np.zeros(channels))
+        output, extra = op.outputs[0], []
+        if len(target.shape) != 4:
+            output = editor.tensor(
+                replace(target, name=f"{target.name}/pooled", shape=(-1, 1, 1, channels))
+            )
+            extra = [editor.reshape(output, op.outputs[0])]
+        made = Op(
+            kind="DEPTHWISE_CONV_2D",
+            inputs=(op.inputs[0], weights, bias),
+            outputs=(output,),
+            options_type="DepthwiseConv2DOptions",
+            options={
+                "padding": int(padding), "strideH": strides[0], "strideW": strides[1], "depthMultiplier": 1,
+                "dilationHFactor": 1, "dilationWFactor": 1,
+                "fusedActivationFunction": int(activation_of(op)),
+            },  # fmt: skip
+        )
+        editor.exchange(op, made, *extra)
+    return editor.graph()
+
+
+def check(graph: Graph) -> None:
+    """Refuse every operator that has no exact form, and forms of the others that have none.
+
+    Raises:
+        UnsupportedError: with the layer's name.
+    """
+    for op in graph.ops:
+        if op.kind not in KERNELS or op.kind == AFFINE:
+            raise refusal(graph, op, f"the operator {op.kind}")
+        if activation_of(op) not in {Activation.NONE, Activation.RELU, Activation.RELU6}:
+            raise refusal(graph, op, f"{op.kind} with the activation {activation_of(op).name}")
+        source = graph.tensors[op.inputs[0]]
+        if op.kind in WEIGHTED:
+            weights = graph.tensors[op.inputs[1]]
+            if not weights.is_constant:
+                raise refusal(graph, op, "a layer that computes its weights at run time")
+            if op.kind == "FULLY_CONNECTED" and len(source.shape) != 2:
+                raise refusal(graph, op, f"dense over an input of rank {len(source.shape)}; put a Flatten before")
+            if op.kind == "CONV_2D" and weights.shape[3] != source.shape[3]:
+                raise refusal(graph, op, "a convolution in groups")
+        elif op.kind == "ADD":
+            shapes = {graph.tensors[i].shape for i in (*op.inputs, *op.outputs)}
+            if len(shapes) != 1 or any(graph.tensors[i].is_constant for i in op.inputs):
+                raise refusal(graph, op, "an addition that broadcasts")
+        elif activation_of(op):
+            raise refusal(graph, op, f"{op.kind} with a fused activation")
