@@ -36,7 +36,7 @@ class LayerDifference:
         step: real units per step of the candidate's tensor, None for float.
         max_steps: largest difference in steps.
         rmse_steps: root mean square difference in steps.
-        worst_channel: the last axis's index with the largest root mean square error.
+        worst_channel: the channel with the largest root mean square error.
         worst_channel_steps: that error in steps, None for float.
         clipped: share of the reference's values outside of the candidate's range.
         budget_steps: allowed ``worst_channel_steps``, None for float.
@@ -169,13 +169,10 @@ def _align(reference: Sequence[Activation], candidate: Sequence[Activation]) -> 
 
 def _fit(reference: Values, candidate: Values) -> tuple[float, Values] | None:
     """The candidate in the reference's layout, and how alike they are; None where shapes do not fit."""
-    layouts = []
-    if candidate.shape == reference.shape:
-        layouts.append(candidate)
+    layouts = [candidate] if candidate.shape == reference.shape else []
     if candidate.ndim == 4:
-        turned = candidate.transpose(0, 2, 3, 1)
-        if turned.shape == reference.shape:
-            layouts.append(turned)
+        turned = (candidate.transpose(0, 2, 3, 1), candidate.transpose(0, 3, 1, 2))
+        layouts += [values for values in turned if values.shape == reference.shape]
     bare = tuple(size for size in candidate.shape[1:] if size != 1)
     if not layouts and bare == tuple(size for size in reference.shape[1:] if size != 1):
         layouts.append(candidate.reshape(reference.shape))
@@ -190,6 +187,11 @@ def _cosine(a: Values, b: Values) -> float:
     return max(0.0, float(np.sum(a * b)) / norm) if norm > 0 else 0.0
 
 
+def _channel_axis(shape: tuple[int, ...]) -> int:
+    """The last axis, but for images of (n, C, H, W), which have two equal sides at the end."""
+    return 1 if len(shape) == 4 and shape[2] == shape[3] != shape[1] else len(shape) - 1
+
+
 def _difference(
     reference: Activation, candidate: Activation, values: Values, budget_steps: float, budget_sqnr_db: float
 ) -> LayerDifference:
@@ -202,7 +204,9 @@ def _difference(
         wanted = np.clip(wanted, low, high)
     step = candidate.step
     error = values - wanted
-    channels = np.sqrt(np.mean(np.square(error), axis=tuple(range(error.ndim - 1))))
+    channel = _channel_axis(error.shape)
+    others = tuple(axis for axis in range(error.ndim) if axis != channel)
+    channels = np.sqrt(np.mean(np.square(error), axis=others))
     worst = int(channels.argmax())
     rmse = math.sqrt(float(np.mean(np.square(error))))
     ratio = sqnr_db(wanted, values)

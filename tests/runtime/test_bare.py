@@ -55,8 +55,8 @@ def test_runners_answer_and_the_command_checks(models, tmp_path):
 
 
 def test_a_keras_model_names_the_extra_to_install(models, tmp_path):
-    path = tmp_path / "model.keras"
-    path.write_bytes(b"PK\x03\x04 not read before Keras is looked for")
+    path = tmp_path / "model.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     done = run_blocked(
         """
         from mnist_export.cli.parity import main
