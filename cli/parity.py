@@ -15,7 +15,9 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "check": ("mnist_export.cli.parity_check", "compare exported files with the original"),
     "record": ("mnist_export.cli.parity_record", "record the original's answers in a golden file"),
     "verify": ("mnist_export.cli.parity_verify", "check a folder of exports against its manifests"),
+    "certify": ("mnist_export.cli.parity_certify", "prove that no rounding rule can change a file's answers"),
     "layers": ("mnist_export.cli.parity_layers", "find the layer at which two models part"),
+    "profile": ("mnist_export.cli.parity_profile", "an .onnx file's time by operator, and why int8 is slow"),
 }
 
 _EXAMPLES = """examples:
