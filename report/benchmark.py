@@ -8,7 +8,7 @@ from typing import ClassVar
 from mnist_export.core.errors import InputError
 from mnist_export.report.codec import Record, decode_json, encode_json
 from mnist_export.report.context import EnvironmentInfo
-from mnist_export.report.parts import Percentiles
+from mnist_export.report.parts import Interval, Percentiles
 
 SCHEMA_VERSION = 1
 
@@ -30,11 +30,29 @@ class BenchmarkRow(Record):
         latency_us: of one call, microseconds.
         images_per_second: throughput at this batch size.
         vs_original: p50 divided by the original's p50, interleaved in one run.
-        peak_memory_bytes: growth of resident memory.
+        peak_memory_bytes: growth of resident memory, the runtime's own library included, up to its peak.
+        data: name of the data set that it was judged on.
+        format: such as ``"onnx"``; ``"keras"`` for the original.
+        device: such as ``"CPU"``.
+        sha256: hex hash of the file.
+        top1_interval: 95 % Wilson interval.
+        agreement_interval: 95 % Wilson interval.
+        drop_pp: top-1 of the original minus this one's, percentage points.
+        flips: images whose label differs from the original's.
+        vs_original_interval: 95 % bootstrap interval of the ratio.
+        vs_onnx_float: p50 divided by that of the float32 .onnx file in ONNX Runtime, interleaved in one run.
+        vs_onnx_float_interval: 95 % bootstrap interval of the ratio.
+        load_ms: milliseconds from the file to a runtime that can answer, its library imported before.
+        first_inference_ms: milliseconds from nothing imported to the first answer.
+        library_memory_bytes: the part of the memory that the runtime's library takes without a model.
+        notes: what a reader should know.
     """
 
     FRACTIONS: ClassVar[tuple[str, ...]] = ("top1", "agreement")
-    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("size_bytes", "images_per_second", "vs_original")
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (
+        "size_bytes", "images_per_second", "vs_original", "vs_onnx_float", "peak_memory_bytes",
+        "library_memory_bytes", "load_ms", "first_inference_ms", "flips",
+    )  # fmt: skip
 
     model: str
     runtime: str
@@ -49,6 +67,21 @@ class BenchmarkRow(Record):
     images_per_second: float | None = None
     vs_original: float | None = None
     peak_memory_bytes: int | None = None
+    data: str = ""
+    format: str = ""
+    device: str = ""
+    sha256: str | None = None
+    top1_interval: Interval | None = None
+    agreement_interval: Interval | None = None
+    drop_pp: float | None = None
+    flips: int | None = None
+    vs_original_interval: Interval | None = None
+    vs_onnx_float: float | None = None
+    vs_onnx_float_interval: Interval | None = None
+    load_ms: float | None = None
+    first_inference_ms: float | None = None
+    library_memory_bytes: int | None = None
+    notes: tuple[str, ...] = ()
 
     def _check(self) -> None:
         if self.batch < 1 or self.threads < 1:
@@ -62,15 +95,36 @@ class BenchmarkRow(Record):
         variant = f"-{self.variant}" if self.variant else ""
         return f"{self.model} {self.precision}{variant}, {self.runtime}"
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes it the same configuration in two runs."""
+        return (
+            self.model, self.data, self.precision, self.variant, self.runtime, str(self.batch),
+            str(self.threads),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark(Record):
-    """A benchmark run: its rows beside the machine they were measured on."""
+    """A benchmark run: its rows beside the machine they were measured on.
+
+    Attributes:
+        schema_version: 1.
+        environment: the machine and the versions.
+        rows: the figures.
+        created: time of the run, ISO 8601, UTC.
+        images: number of test images that accuracy and agreement are over.
+        command: the command that repeats it.
+        notes: what was left out, and why.
+    """
 
     schema_version: int = SCHEMA_VERSION
     environment: EnvironmentInfo
     rows: tuple[BenchmarkRow, ...]
     created: str | None = None
+    images: int | None = None
+    command: str | None = None
+    notes: tuple[str, ...] = ()
 
     def _check(self) -> None:
         if self.schema_version != SCHEMA_VERSION:
