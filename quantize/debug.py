@@ -250,8 +250,8 @@ def _advice(layers: list[LayerDiagnosis], model: QuantizedModel) -> tuple[str, .
         spread = worst.channel_spread or 1.0
         said.append(
             f"Its weights are the cause ({worst.weights_sqnr_db:.1f} dB, its output "
-            f"{worst.output_sqnr_db:.1f} dB); its widest channel spans {spread:,.0f} times its narrowest. Leave out "
-            "--per-tensor where it is set, or try --equalize or --adaround."
+            f"{worst.output_sqnr_db:.1f} dB); its widest channel spans {spread:,.0f} times its "
+            "narrowest. Leave out --per-tensor where it is set, or try --equalize or --adaround."
         )
     else:
         said.append(

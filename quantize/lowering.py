@@ -44,6 +44,42 @@ def lower(model: Any, input_shape: tuple[int, ...]) -> Graph:
     return free_batch(_renamed(graph, names))
 
 
+def lower_integers(model: Any, input_shape: tuple[int, ...], *, prefix: str = "") -> Graph:
+    """Convert a model with fake quantization to a graph of the integers that it simulates.
+
+    Args:
+        model: a tf_keras model; see `lower`.
+        input_shape: the input's shape without the batch.
+        prefix: what the layers' names begin with more than the original's do; it is taken off.
+
+    Returns:
+        An int8 graph, names and batch as `lower` gives them.
+
+    Raises:
+        ConversionError: the converter refused the model, or left a layer in float; it is named.
+    """
+
+    def configure(converter: Any) -> None:
+        import tensorflow as tf
+
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.inference_input_type = tf.int8
+        converter.inference_output_type = tf.int8
+
+    with _marked_layers(model) as names:
+        content = convert_function(model, input_shape, configure)
+    plain = {number: name.removeprefix(prefix) for number, name in names.items()}
+    graph = free_batch(_renamed(read_tflite(content, where="the converter's output"), plain))
+    for op in graph.ops:
+        result = graph.tensors[op.outputs[0]]
+        if result.dtype == np.float32:
+            raise ConversionError(
+                f"TFLite conversion of '{model.name}': expected integers only, found that layer "
+                f"'{result.name}' ({op.kind}) stays in float. Replace it, or use --int8 without --qat."
+            )
+    return graph
+
+
 def convert_function(
     model: Callable[..., Any],
     input_shape: tuple[int, ...],

@@ -74,8 +74,8 @@ class SchemeConfig:
             )
         if self.precision == Precision.INT16X8 and self.calibration_method in {"entropy", "mse"}:
             raise InputError(
-                f"--calibration-method {self.calibration_method}: expected precision int8, whose 256 codes it "
-                "weighs, found int16x8. Use minmax or percentile with int16x8."
+                f"--calibration-method {self.calibration_method}: expected precision int8, whose 256 codes "
+                "it weighs, found int16x8. Use minmax or percentile with int16x8."
             )
 
 

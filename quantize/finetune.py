@@ -1,0 +1,189 @@
+"""Fine-tuning of a tf_keras model with a recipe's own trainer settings, small steps, best epoch kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.pixels import InputRange
+from mnist_export.data.request import to_stderr
+from mnist_export.train.recipe import Optimizer, Recipe, Schedule
+
+if TYPE_CHECKING:
+    from mnist_export.data.dataset import Dataset
+
+DEFAULT_RECIPE = Recipe(
+    name="fine-tuning",
+    source="Adam, batch 64, for models whose own recipe is not known",
+    optimizer=Optimizer.ADAM,
+    learning_rate=0.001,
+    batch_size=64,
+    epochs=1,
+)
+
+RATE_FACTOR = 0.1
+"""Fine-tuning starts at this share of the recipe's learning rate and falls to 0 along half a cosine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """How a model is trained on.
+
+    Attributes:
+        dataset: its train part teaches, its validation part chooses the epoch.
+        epochs: how many.
+        recipe: the model's own, or None; its optimizer, batch size, loss and augmentation are taken.
+        pixels: what pixel values 0 and 255 become.
+        seed: of the order of images and the augmentation.
+        notify: receives one line an epoch.
+    """
+
+    dataset: Dataset
+    epochs: int = 3
+    recipe: Recipe | None = None
+    pixels: InputRange = field(default_factory=InputRange)
+    seed: int = 0
+    notify: Callable[[str], None] = to_stderr
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if not 1 <= self.epochs <= 1000:
+            raise InputError(f"fine-tuning: expected 1 to 1000 epochs, found {self.epochs}. Try --qat 3.")
+        for part, split in (("training", self.dataset.train), ("validation", self.dataset.validation)):
+            if not len(split):
+                raise InputError(
+                    f"fine-tuning on '{self.dataset.name}': expected a {part} part with images, found none. "
+                    "Use other data."
+                )
+
+    @property
+    def settings(self) -> Recipe:
+        """The recipe that is carried out, for the number of epochs asked for."""
+        return replace(
+            self.recipe or DEFAULT_RECIPE, epochs=self.epochs, schedule=Schedule.CONSTANT, stop_patience=0
+        )
+
+    @property
+    def steps(self) -> int:
+        """Batches in all epochs."""
+        return self.epochs * -(-len(self.dataset.train) // self.settings.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """What fine-tuning came to.
+
+    Attributes:
+        val_accuracy: after each epoch, a fraction of 1.
+        best_epoch: whose weights were kept, counted from 1.
+        seconds: wall time of each epoch.
+    """
+
+    val_accuracy: tuple[float, ...]
+    best_epoch: int
+    seconds: tuple[float, ...]
+
+
+def fine_tune(
+    model: Any,
+    how: FineTuning,
+    *,
+    name: str,
+    callbacks: Sequence[Any] = (),
+    accept_from: int = 0,
+    after_epoch: Callable[[Any], None] | None = None,
+) -> Tuned:
+    """Train a tf_keras model of logits in place and leave it with its best epoch's weights.
+
+    Args:
+        model: float32 images to float32 logits.
+        how: data, epochs and recipe.
+        name: for messages.
+        callbacks: tf_keras callbacks that the kind of model needs.
+        accept_from: first epoch, counted from 0, whose weights may be kept.
+        after_epoch: is called with the model before each epoch is judged.
+
+    Returns:
+        The validation accuracies and which epoch was kept.
+
+    Raises:
+        InputError: the loss is not finite.
+    """
+    import time
+
+    import tf_keras
+
+    from mnist_export.train.engine import seed_everything
+    from mnist_export.train.pipeline import evaluation_batches, steps_per_epoch, training_batches
+
+    data, recipe = how.dataset, how.settings
+    seed_everything(how.seed)
+    _compile(model, recipe, how.steps)
+    batches = training_batches(
+        data.train, recipe, num_classes=data.num_classes, seed=how.seed, first_epoch=0, pixels=how.pixels
+    )
+    judged = evaluation_batches(
+        data.validation, num_classes=data.num_classes, one_hot=recipe.one_hot, pixels=how.pixels
+    )
+    accuracies: list[float] = []
+    seconds: list[float] = []
+    best: list[Any] = []
+
+    class Keeper(tf_keras.callbacks.Callback):  # type: ignore[misc]
+        """Judges each epoch on the validation part and keeps the best weights."""
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.started = time.perf_counter()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if after_epoch is not None:
+                after_epoch(self.model)
+            loss = float((logs or {}).get("loss", float("nan")))
+            found = float(self.model.evaluate(judged, verbose=0, return_dict=True)["accuracy"])
+            seconds.append(time.perf_counter() - self.started)
+            how.notify(
+                f"{name}: epoch {epoch + 1}/{how.epochs}  loss {loss:.4f}  validation {found:.4f}  "
+                f"{seconds[-1]:.1f} s"
+            )
+            if not np.isfinite(loss):
+                raise InputError(
+                    f"{name}: expected a finite loss, found {loss} in epoch {epoch + 1}. Check --input-range."
+                )
+            if epoch >= accept_from and (not best or found > max(accuracies[accept_from:])):
+                best[:] = self.model.get_weights()
+            accuracies.append(found)
+
+    model.fit(
+        batches,
+        epochs=how.epochs,
+        steps_per_epoch=steps_per_epoch(len(data.train), recipe.batch_size),
+        callbacks=[*callbacks, Keeper()],
+        verbose=0,
+    )
+    model.set_weights(best)
+    chosen = max(range(accept_from, len(accuracies)), key=lambda epoch: (accuracies[epoch], -epoch))
+    return Tuned(val_accuracy=tuple(accuracies), best_epoch=chosen + 1, seconds=tuple(seconds))
+
+
+def _compile(model: Any, recipe: Recipe, steps: int) -> None:
+    import tf_keras
+
+    rate = tf_keras.optimizers.schedules.CosineDecay(recipe.learning_rate * RATE_FACTOR, steps)
+    makers: dict[Optimizer, Callable[[], Any]] = {
+        Optimizer.ADAM: lambda: tf_keras.optimizers.Adam(rate),
+        Optimizer.RMSPROP: lambda: tf_keras.optimizers.RMSprop(rate),
+        Optimizer.ADAGRAD: lambda: tf_keras.optimizers.Adagrad(rate),
+        Optimizer.ADADELTA: lambda: tf_keras.optimizers.Adadelta(rate, rho=0.95),
+        Optimizer.SGD: lambda: tf_keras.optimizers.SGD(rate, momentum=0.9),
+    }
+    losses = tf_keras.losses
+    loss = (
+        losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+        if recipe.one_hot
+        else losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    model.compile(optimizer=makers[recipe.optimizer](), loss=loss, metrics=["accuracy"])

@@ -1,0 +1,163 @@
+"""A Keras 3 (or Keras 2) model rebuilt in tf_keras, layer by layer, and the proof that it is the same.
+
+tfmot takes tf_keras models only. The rebuilt model shares nothing with the original: training it leaves
+the original as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.errors import ConversionError, UnsupportedError
+from mnist_export.core.pixels import InputRange
+from mnist_export.quantize.translate import translate
+
+_STEPS_ALLOWED = 256
+"""Float32 roundings that two orders of summation may be apart, in units of the largest logit's last place.
+
+The two frameworks call the same kernels, and on most models every bit agrees; a BatchNormalization
+that became a convolution, or another blocking of a sum, changes last bits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Equality:
+    """How the rebuilt model compares with the original.
+
+    Attributes:
+        images: how many were run through both.
+        max_abs_difference: largest difference of a logit.
+        largest_logit: largest magnitude of a logit.
+        different: logits that differ at all.
+    """
+
+    images: int
+    max_abs_difference: float
+    largest_logit: float
+    different: int
+
+    @property
+    def bound(self) -> float:
+        """The difference that rounding explains: 256 units in the last place of the largest logit."""
+        return _STEPS_ALLOWED * float(np.spacing(np.float32(max(self.largest_logit, 1.0))))
+
+    def sentence(self) -> str:
+        """What a report says."""
+        if self.max_abs_difference == 0:
+            return (
+                f"The model rebuilt in tf_keras gives the same logits to the last bit ({self.images} images)."
+            )
+        return (
+            f"The model rebuilt in tf_keras differs by at most {self.max_abs_difference:.2g} in a logit "
+            f"({self.images} images; {self.bound:.2g} is explained by float32 rounding)."
+        )
+
+
+def rebuild(model: Any, input_shape: tuple[int, ...]) -> Any:
+    """Build the same network in tf_keras.
+
+    Args:
+        model: a built Sequential or functional model of Keras 3 or tf_keras, with one input and one
+            output; nested models are flattened.
+        input_shape: without the batch.
+
+    Returns:
+        A functional tf_keras model with the same weights; the layers' names are kept.
+
+    Raises:
+        UnsupportedError: a subclassed model, a shared layer, or a layer without a form in tf_keras.
+    """
+    import tf_keras
+
+    source = _functional(model)
+    entry = tf_keras.Input(shape=input_shape, name="image")
+    output = _copy(source, entry, set())
+    return tf_keras.Model(entry, output, name=getattr(model, "name", "model"))
+
+
+def _functional(model: Any) -> Any:
+    inner = getattr(model, "_functional", None)  # a built Keras 3 Sequential
+    found = inner if inner is not None else model
+    if getattr(found, "_nodes_by_depth", None) is None:
+        raise UnsupportedError(
+            f"quantization-aware training: '{getattr(model, 'name', 'the model')}' is a subclassed model, "
+            "whose layers cannot be listed. Save it as a functional or Sequential model, or use --int8 alone."
+        )
+    if len(found.inputs) != 1 or len(found.outputs) != 1:
+        raise UnsupportedError(
+            f"quantization-aware training: '{model.name}' has {len(found.inputs)} inputs and "
+            f"{len(found.outputs)} outputs; expected one of each. Use --int8 alone."
+        )
+    return found
+
+
+def _nodes(model: Any) -> Iterator[tuple[Any, list[Any], list[Any]]]:
+    """(layer, input tensors, output tensors) of a functional model's calls, in order of execution."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if hasattr(node, "operation"):  # Keras 3
+                yield node.operation, list(node.input_tensors), list(node.output_tensors)
+            else:
+                outputs = node.outputs if isinstance(node.outputs, (list, tuple)) else [node.outputs]
+                yield node.layer, list(node.keras_inputs), list(outputs)
+
+
+def _copy(model: Any, entry: Any, seen: set[str]) -> Any:
+    made = {id(model.inputs[0]): entry}
+    for layer, inputs, outputs in _nodes(model):
+        if type(layer).__name__ == "InputLayer":
+            continue
+        values = [made[id(tensor)] for tensor in inputs if id(tensor) in made]
+        if len(values) != len(inputs) or not values:
+            raise UnsupportedError(
+                f"quantization-aware training: layer '{layer.name}' reads a constant; tfmot cannot train it. "
+                "Replace it, or use --int8 alone."
+            )
+        if layer.name in seen:
+            raise UnsupportedError(
+                f"quantization-aware training: layer '{layer.name}' is used twice; tfmot cannot share a layer. "
+                "Give each place a layer of its own, or use --int8 alone."
+            )
+        seen.add(layer.name)
+        given = values[0] if len(values) == 1 else values
+        nested = getattr(layer, "layers", None) is not None
+        result = _copy(_functional(layer), values[0], seen) if nested else translate(layer, given)
+        made[id(outputs[0])] = result
+    return made[id(model.outputs[0])]
+
+
+def check_equal(
+    original: Any, rebuilt: Any, images: npt.NDArray[np.uint8], input_range: InputRange
+) -> Equality:
+    """Run both models and refuse a rebuilt one that differs by more than rounding explains.
+
+    Args:
+        original: the model that was loaded.
+        rebuilt: what `rebuild` gave.
+        images: uint8 of shape (n, H, W, C), n >= 1.
+        input_range: what pixel values 0 and 255 become for the model.
+
+    Raises:
+        ConversionError: the outputs differ by more than 256 units in the last place of the largest logit.
+    """
+    shape = tuple(rebuilt.input_shape[1:])
+    x = input_range.to_real(images).reshape(len(images), *shape)
+    theirs = np.asarray(original(x, training=False), np.float32)
+    ours = np.asarray(rebuilt(x, training=False), np.float32)
+    difference = np.abs(theirs - ours)
+    found = Equality(
+        images=len(images),
+        max_abs_difference=float(difference.max()),
+        largest_logit=float(np.abs(theirs).max()),
+        different=int(np.count_nonzero(difference)),
+    )
+    if not found.max_abs_difference <= found.bound:
+        raise ConversionError(
+            f"quantization-aware training: the model rebuilt in tf_keras gives other logits, expected at most "
+            f"{found.bound:.2g} apart, found {found.max_abs_difference:.2g}. Use --int8 alone."
+        )
+    return found
