@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from mnist_export.train.foreign.limits import (
 _ADVICE = "Only models of plain Keras layers are read here."
 # Keys whose numbers size nothing: seeds, axes and the like.
 _FREE_NUMBERS = frozenset({"seed", "axis", "axes"})
+# What TensorFlow takes as the name of a scope; a layer of another name cannot be compiled.
+_SCOPE = re.compile(r"[A-Za-z0-9_.\\/>-]{1,256}")
 
 
 def parse_configuration(text: str | bytes, where: str | Path) -> dict[str, Any]:
@@ -113,11 +116,22 @@ class _Judge:
                 f"{called} registered as {quoted(registered)}",
                 _ADVICE,
             )
+        if kind in allowlist.LAYERS | allowlist.MODELS and name is not None:
+            self.name(name)
         if kind in allowlist.LAYERS or kind == "TFOpLambda":
             self.layers += 1
             self.kinds.add(kind)
             if self.layers > MAX_LAYERS:
                 raise refuse(self.where, f"at most {MAX_LAYERS:,} layers", "more", _ADVICE)
+
+    def name(self, name: Any) -> None:
+        if not isinstance(name, str) or not _SCOPE.fullmatch(name):
+            raise refuse(
+                self.where,
+                "names of layers in printable ASCII letters, digits and ._-/",
+                f"a layer called {quoted(name)}",
+                "Rename the layer and save again.",
+            )
 
     def tf_operator(self, config: Any, called: str) -> None:
         function = config.get("function") if isinstance(config, dict) else None

@@ -12,6 +12,7 @@ from mnist_export.core.errors import MissingExtraError
 from mnist_export.data.limits import bad_file as refuse
 from mnist_export.train.foreign.limits import (
     MAX_COMPRESSION_RATIO,
+    MAX_HDF5_DEPTH,
     MAX_HDF5_OBJECTS,
     MAX_PARAMETERS,
     quoted,
@@ -121,6 +122,10 @@ def _datasets(file: Any, where: str | Path) -> Iterator[tuple[str, Any]]:
             seen.add(address)
             if len(seen) > MAX_HDF5_OBJECTS:
                 raise refuse(where, f"at most {MAX_HDF5_OBJECTS:,} objects", "more", "Save the model again.")
+            if inner.count("/") > MAX_HDF5_DEPTH:
+                raise refuse(
+                    where, f"groups at most {MAX_HDF5_DEPTH} deep", "a deeper one", "Save the model again."
+                )
             if isinstance(member, h5py.Group):
                 pending.append((inner, member))
             elif isinstance(member, h5py.Dataset):
