@@ -84,18 +84,18 @@ def _no_such(spec: str) -> InputError:
 
 
 def _by_name(name: str, dataset: Dataset | None, notify: Notify, until: str | None) -> LoadedModel:
-    from mnist_export.train.shipped import find_weights, load_weights
+    from mnist_export.train.shipped import find_shipped, find_weights, load_weights
 
     kept = None
     if dataset is None:
-        kept = find_weights(name, "mnist") or find_weights(name, "digits")
+        kept = find_shipped(name, "mnist") or find_shipped(name, "digits")
         if kept is None:
             raise InputError(
                 f"model '{name}': expected data to train it on, since no weights are shipped for it. "
                 "Choose data with --data."
             )
     else:
-        kept = find_weights(name, dataset.name) or _trained_now(name, dataset, notify)
+        kept = find_weights(name, dataset) or _trained_now(name, dataset, notify)
     trained = load_weights(kept)
     return _finished(
         trained.model,
@@ -115,12 +115,9 @@ def _by_name(name: str, dataset: Dataset | None, notify: Notify, until: str | No
 def _trained_now(name: str, dataset: Dataset, notify: Notify) -> Any:
     import sys
 
-    from mnist_export.train.shipped import find_weights, keep_trained
+    from mnist_export.train.shipped import keep_trained
     from mnist_export.train.training import train_architecture
 
-    kept = find_weights(name, dataset.name, dataset.train.images_sha256())
-    if kept is not None:
-        return kept
     notify(
         f"{name}: no weights are shipped for {dataset.name}: training it now (kept for the next time; "
         "Ctrl-C and the same command again go on where it stopped)"

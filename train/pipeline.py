@@ -76,7 +76,7 @@ def evaluation_batches(
     def load(x: Any, y: Any) -> Any:
         return _to_real(x, pixels), _labels(y, num_classes, one_hot=one_hot)
 
-    return data.map(load, deterministic=True).prefetch(2)
+    return data.map(load).prefetch(2)
 
 
 def _to_real(images: Any, pixels: InputRange) -> Any:

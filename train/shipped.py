@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes, write_atomic
@@ -13,7 +13,11 @@ from mnist_export.train.registry import ARCHITECTURES
 from mnist_export.train.training import Trained, cache_folder
 from mnist_export.train.weights_file import pack_weights, read_weights, weights_sha256
 
+if TYPE_CHECKING:
+    from mnist_export.data.dataset import Dataset
+
 SHIPPED = Path(__file__).parent / "weights"
+_SAME_DATA = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,24 +35,30 @@ class KeptWeights:
     shipped: bool
 
 
-def find_weights(architecture: str, data_name: str, images_sha256: str | None = None) -> KeptWeights | None:
-    """Look for weights of an architecture on a data set, shipped ones first.
+def _pair(folder: Path, stem: str, *, shipped: bool) -> KeptWeights | None:
+    kept = KeptWeights(weights=folder / f"{stem}.npz", card=folder / f"{stem}.card.json", shipped=shipped)
+    return kept if kept.weights.is_file() and kept.card.is_file() else None
 
-    Args:
-        architecture: name in the zoo.
-        data_name: the data set's short name.
-        images_sha256: of the training images; weights in the cache count only when they were trained
-            on those. None accepts any.
+
+def find_shipped(architecture: str, data_name: str) -> KeptWeights | None:
+    """Look for weights that come with this package, by the names of architecture and data set."""
+    return _pair(SHIPPED, f"{architecture}-{data_name}", shipped=True)
+
+
+def find_weights(architecture: str, dataset: Dataset) -> KeptWeights | None:
+    """Look for weights that were trained on this very data, shipped ones first, then the cache's.
+
+    Shipped weights are taken where at least half of the training images are known to their card: another
+    split of the same data is the same data, another data set of the same name is not. Weights of the
+    cache were trained on exactly the same training images.
     """
-    stem = f"{architecture}-{data_name}"
-    for folder, shipped in ((SHIPPED, True), (cache_folder() / "models", False)):
-        kept = KeptWeights(weights=folder / f"{stem}.npz", card=folder / f"{stem}.card.json", shipped=shipped)
-        if not (kept.weights.is_file() and kept.card.is_file()):
-            continue
-        if shipped or images_sha256 is None:
-            return kept
-        if ModelCard.load(kept.card).data.images_sha256 == images_sha256:
-            return kept
+    stem = f"{architecture}-{dataset.name}"
+    shipped = find_shipped(architecture, dataset.name)
+    if shipped and ModelCard.load(shipped.card).data.share_seen(dataset.train) >= _SAME_DATA:
+        return shipped
+    kept = _pair(cache_folder() / "models", stem, shipped=False)
+    if kept and ModelCard.load(kept.card).data.images_sha256 == dataset.train.images_sha256():
+        return kept
     return None
 
 

@@ -21,6 +21,7 @@ def train(job: Job) -> Outcome:
             epochs=job.recipe.epochs,
             steps_per_epoch=ready.steps,
             callbacks=ready.callbacks,
+            shuffle=False,  # the pipeline has an order of its own for each epoch
             verbose=0,
         )
     return finish(ready)
