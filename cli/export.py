@@ -46,9 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         "-m", "--model", default="lenet5", metavar="MODEL",
         help="an architecture's name (default lenet5), or a .keras, .h5 or SavedModel",
     )  # fmt: skip
-    parser.add_argument(
-        "--format", default="tflite", metavar="F[,F]", help="tflite, onnx (default tflite)"
-    )
+    parser.add_argument("--format", default="tflite", metavar="F[,F]", help="tflite, onnx (default tflite)")
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
         "--precision", default=None, metavar="P",
@@ -73,6 +71,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_quantization(parser)
     _add_checks(parser)
+    parser.add_argument(
+        "--until",
+        metavar="LAYER",
+        help="export the sub-model that ends at this layer (names: mnist-train --summary)",
+    )
     parser.add_argument("--trust", action="store_true", help="open a SavedModel, which can run code")
     add_output_options(parser)
     return parser
@@ -88,7 +91,9 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
         "--calibration-method", default="minmax", metavar="M", help="how ranges are chosen (default minmax)"
     )
     group.add_argument("--seed", type=int, default=0, help="chooses the calibration images (default 0)")
-    group.add_argument("--per-tensor", action="store_true", help="one weight scale a layer, not one a channel")
+    group.add_argument(
+        "--per-tensor", action="store_true", help="one weight scale a layer, not one a channel"
+    )
     group.add_argument(
         "--per-tensor-dense", action="store_true", help="the same for dense layers only, as some targets need"
     )
@@ -169,6 +174,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
         ),
         threads=arguments.threads,
         trust=arguments.trust,
+        until=arguments.until,
         junit=arguments.junit,
         summary=arguments.summary,
         command=command,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import UnsupportedError
-from mnist_export.core.graph import Activation, Op, Padding, Tensor
+from mnist_export.core.graph import Activation, Graph, Op, Padding, Tensor
 from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder
 
 _NHWC_TO_NCHW_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
@@ -129,7 +129,9 @@ def fully_connected(builder: OnnxBuilder, op: Op) -> str:
     if weights.data is None:
         raise refuse(target, "computes its weights at run time")
     if len(source.shape) != 2:
-        raise refuse(target, f"is dense over an input of rank {len(source.shape)}, expected 2 (add a Flatten)")
+        raise refuse(
+            target, f"is dense over an input of rank {len(source.shape)}, expected 2 (add a Flatten)"
+        )
     rows = weights.data.T
     if op.inputs[0] in builder.flattened:
         rows = rows[_nchw_order(builder.flattened[op.inputs[0]])]
@@ -197,8 +199,8 @@ def reshape(builder: OnnxBuilder, op: Op) -> str:
     source, target = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     value = builder.real(op.inputs[0])
     if len(source.shape) == 4 and min(source.shape[1] * source.shape[2], source.shape[3]) > 1:
-        if len(target.shape) == 2 and all(_is_dense(o) for o in graph.consumers(op.outputs[0])):
-            builder.flattened[op.outputs[0]] = source.shape[1:4]  # type: ignore[assignment]
+        if len(target.shape) == 2 and _only_dense_reads(graph, op.outputs[0]):
+            builder.flattened[op.outputs[0]] = source.shape[1:4]
             return builder.node("Flatten", [value], f"{target.name}/out", axis=1)
         value = builder.node("Transpose", [value], f"{target.name}/nhwc", perm=list(NCHW_TO_NHWC))
     sizes = list(target.shape[1:])
@@ -218,8 +220,9 @@ def _reshaped(builder: OnnxBuilder, value: str, name: str, sizes: list[int]) -> 
     return builder.node("Reshape", [value, shape], f"{name}/out")
 
 
-def _is_dense(op: Op) -> bool:
-    return op.kind == "FULLY_CONNECTED"
+def _only_dense_reads(graph: Graph, index: int) -> bool:
+    readers = graph.consumers(index)
+    return bool(readers) and index not in graph.outputs and all(o.kind == "FULLY_CONNECTED" for o in readers)
 
 
 def pad(builder: OnnxBuilder, op: Op) -> str:
@@ -245,19 +248,64 @@ def binary(op_type: str) -> Callable[[OnnxBuilder, Op], str]:
     return emit
 
 
+def comparison(op_type: str) -> Callable[[OnnxBuilder, Op], str]:
+    """MAXIMUM or MINIMUM: on the codes themselves where all share one scale and zero point."""
+    in_real_units = binary(op_type)
+
+    def emit(builder: OnnxBuilder, op: Op) -> str:
+        tensors = [builder.graph.tensors[i] for i in (*op.inputs, *op.outputs)]
+        if not all(_same_codes(tensor, tensors[-1]) for tensor in tensors):
+            return in_real_units(builder, op)
+        values = [_code_operand(builder, i, len(tensors[-1].shape)) for i in op.inputs]
+        builder.codes[op.outputs[0]] = builder.node(op_type, values, f"{tensors[-1].name}/codes")
+        return ""
+
+    return emit
+
+
+def _same_codes(tensor: Tensor, other: Tensor) -> bool:
+    one, two = tensor.quant, other.quant
+    if one is None or two is None or tensor.dtype != np.int8 or other.dtype != np.int8:
+        return False
+    return bool(
+        not one.is_per_channel
+        and np.array_equal(one.scale, two.scale)
+        and np.array_equal(one.zero_point, two.zero_point)
+    )
+
+
+def _code_operand(builder: OnnxBuilder, index: int, rank: int) -> str:
+    tensor = builder.graph.tensors[index]
+    if tensor.data is None:
+        if len(tensor.shape) != rank:
+            raise refuse(tensor, f"is broadcast from rank {len(tensor.shape)} to {rank}")
+        return builder.codes[index]
+    return builder.constant(tensor.name, _unsigned(_broadcast_constant(tensor.data, rank)))
+
+
+def _unsigned(codes: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return (codes.astype(np.int16) + 128).astype(np.uint8)
+
+
+def _broadcast_constant(value: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
+    if rank == 4 and value.ndim:
+        return value.reshape((1,) * (4 - value.ndim) + value.shape).transpose(NHWC_TO_NCHW)
+    return value
+
+
 def _operand(builder: OnnxBuilder, index: int, rank: int) -> str:
     tensor = builder.graph.tensors[index]
     if tensor.data is None:
         if len(tensor.shape) not in {0, rank}:
             raise refuse(tensor, f"is broadcast from rank {len(tensor.shape)} to {rank}")
         return builder.real(index)
-    value = tensor.data
-    if rank == 4 and value.ndim:
-        value = value.reshape((1,) * (4 - value.ndim) + value.shape).transpose(NHWC_TO_NCHW)
+    value = _broadcast_constant(tensor.data, rank)
     quant = tensor.quant
     if quant is not None and tensor.dtype == np.int8:
-        name = builder.constant(tensor.name, (value.astype(np.int16) + 128).astype(np.uint8))
-        return builder.node("DequantizeLinear", [name, *builder.scalars(tensor, quant)], f"{tensor.name}/real")
+        name = builder.constant(tensor.name, _unsigned(value))
+        return builder.node(
+            "DequantizeLinear", [name, *builder.scalars(tensor, quant)], f"{tensor.name}/real"
+        )
     return builder.weights(index, value, axis=0)
 
 
@@ -319,8 +367,8 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "ADD": binary("Add"),
         "SUB": binary("Sub"),
         "MUL": binary("Mul"),
-        "MAXIMUM": binary("Max"),
-        "MINIMUM": binary("Min"),
+        "MAXIMUM": comparison("Max"),
+        "MINIMUM": comparison("Min"),
         "RELU": unary("Relu"),
         "RELU6": relu6,
         "LEAKY_RELU": leaky_relu,
@@ -344,5 +392,6 @@ def emit(builder: OnnxBuilder, op: Op) -> None:
     target = builder.graph.tensors[op.outputs[0]]
     if op.kind not in EMITTERS:
         raise refuse(target, f"uses the operator {op.kind}, which has no ONNX form here")
-    value = _activated(builder, op, EMITTERS[op.kind](builder, op))
-    builder.store(op.outputs[0], value)
+    result = EMITTERS[op.kind](builder, op)
+    if op.outputs[0] not in builder.codes:  # else the operator wrote its codes itself
+        builder.store(op.outputs[0], _activated(builder, op, result))

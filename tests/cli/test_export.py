@@ -203,3 +203,19 @@ def test_int8_on_real_mnist_loses_at_most_a_tenth_of_a_point(tmp_path, real_mnis
     assert report["reference"]["top1"] >= 0.992
     for artifact in report["artifacts"]:
         assert artifact["drop_pp"] <= 0.10
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_sub_model_that_ends_at_a_layer_is_judged_by_its_values(tmp_path, precision):
+    words = ["--format", "tflite,onnx", "--precision", precision, "--until", "conv2"]
+    assert export(tmp_path, *words) == 0
+    report = json.loads((tmp_path / f"lenet5-until-conv2-digits.{precision}.report.json").read_text())
+    assert report["reference"]["top1"] is None
+    for artifact in report["artifacts"]:
+        assert artifact["top1"] is None
+        assert artifact["checks"][0]["name"] == "SQNR"
+
+
+def test_an_unknown_layer_to_end_at_is_refused_with_the_nearest(tmp_path, capsys):
+    assert export(tmp_path / "out", "--until", "conv9") == 2
+    assert "Did you mean 'conv" in capsys.readouterr().err

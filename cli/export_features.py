@@ -1,0 +1,71 @@
+"""Judging a sub-model (``--until``): it has no classes, so its values are compared instead of labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mnist_export.core.kinds import Verdict
+
+if TYPE_CHECKING:
+    from mnist_export.data import Split
+    from mnist_export.report.schema import ArtifactResult, Report
+    from mnist_export.runtime.runner import Runner
+
+MIN_SQNR_DB = 20.0
+"""Signal over error: 20 dB is an error of 10 % of the signal's RMS, about what int8 loses in a few layers."""
+
+
+def unlabelled(reference: Runner, split: Split) -> Split:
+    """The same images, labelled with the position of the original's largest value."""
+    from mnist_export.data import Split
+
+    largest = reference.run(split.images).argmax(axis=1).astype("int64")
+    return Split(images=split.images, labels=largest)
+
+
+def judged_by_values(report: Report) -> Report:
+    """Take the figures out that only classes give a meaning to, and judge by SQNR.
+
+    Args:
+        report: of a sub-model, checked on `unlabelled` images.
+    """
+    artifacts = tuple(_judged(artifact) for artifact in report.artifacts)
+    passed = all(artifact.verdict is Verdict.PASS for artifact in artifacts)
+    reference = replace(
+        report.reference, top1=None, top1_interval=None, per_class_accuracy=None, confusion=None
+    )
+    return replace(
+        report,
+        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        artifacts=artifacts,
+        reference=reference,
+        next_command=None,
+        notes=(*report.notes, "a sub-model has no classes: its values are compared, not its labels"),
+    )
+
+
+def _judged(artifact: ArtifactResult) -> ArtifactResult:
+    from mnist_export.report.schema import Check
+
+    sqnr = artifact.logits.sqnr_db if artifact.logits else None
+    passed = sqnr is None or sqnr >= MIN_SQNR_DB  # None: equal to the last bit
+    found = "the values are equal" if sqnr is None else f"SQNR {sqnr:.1f} dB"
+    why = f"{found}, asked for {MIN_SQNR_DB:g} dB"
+    verdict = Verdict.PASS if passed else Verdict.FAIL
+    return replace(
+        artifact,
+        top1=None,
+        top1_interval=None,
+        drop_pp=None,
+        agreement=None,
+        agreement_interval=None,
+        flips=None,
+        flip_list=(),
+        mcnemar_p=None,
+        per_class_accuracy=None,
+        confusion=None,
+        verdict=verdict,
+        why=why,
+        checks=(Check(name="SQNR", verdict=verdict, why=why),),
+    )
