@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             timed=not arguments.no_latency,
             notify=console.note,
         )
+        result = _explained(result, candidates, dataset)
     result = dataclasses.replace(result, seconds={"load": loaded, **result.seconds})
     report = _report(result, dataset, reference, arguments)
     _write(report, result, dataset, arguments, console)
@@ -98,6 +100,21 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     else:
         _print(report, console)
     return EXIT_PASS if result.verdict.value == "pass" else EXIT_VERDICT
+
+
+def _explained(result: CheckResult, runners: Sequence[Runner], dataset: Dataset) -> CheckResult:
+    """Add to integer .onnx files that are slower than the original where their time goes."""
+    from mnist_export.runtime.ort import OnnxRuntimeRunner
+    from mnist_export.runtime.profile import profile, why_slow
+
+    found = list(result.candidates)
+    for place, (candidate, runner) in enumerate(zip(found, runners, strict=True)):
+        ratio = candidate.vs_original.ratio if candidate.vs_original else 0.0
+        integer = candidate.file is not None and candidate.file.precision.startswith("int")
+        if ratio > 1 and integer and isinstance(runner, OnnxRuntimeRunner):
+            text = why_slow(profile(runner, dataset.test.images[:1]), ratio=ratio)
+            found[place] = dataclasses.replace(candidate, notes=(*candidate.notes, text))
+    return dataclasses.replace(result, candidates=tuple(found))
 
 
 def _limits(arguments: argparse.Namespace) -> Thresholds:

@@ -1,7 +1,34 @@
-"""Files and images in; answers, parity and latency out. Needs numpy, ai-edge-litert and onnxruntime only."""
+"""Files and images in; answers, parity and latency out. Needs numpy, ai-edge-litert and onnxruntime only.
 
-from mnist_export.runtime.opening import RUNTIMES, open_runner
-from mnist_export.runtime.parity import Flip, Parity, Thresholds, compare
-from mnist_export.runtime.runner import Runner, TensorInfo
+Names are loaded when they are first used, so that importing a part of this room does not load the rest.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnist_export.runtime.opening import RUNTIMES, open_runner
+    from mnist_export.runtime.parity import Flip, Parity, Thresholds, compare
+    from mnist_export.runtime.runner import Runner, TensorInfo
 
 __all__ = ["RUNTIMES", "Flip", "Parity", "Runner", "TensorInfo", "Thresholds", "compare", "open_runner"]
+
+_PLACES = {
+    "RUNTIMES": "opening",
+    "open_runner": "opening",
+    "Flip": "parity",
+    "Parity": "parity",
+    "Thresholds": "parity",
+    "compare": "parity",
+    "Runner": "runner",
+    "TensorInfo": "runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that holds it."""
+    if name not in _PLACES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

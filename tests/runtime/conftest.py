@@ -179,7 +179,9 @@ def int8_onnx(edges, images):
         helper.make_node("QuantizeLinear", ["pool", *act], ["pool_q"]),
         helper.make_node("DequantizeLinear", ["pool_q", *act], ["pool_r"]),
         helper.make_node("Flatten", ["pool_r"], ["flat"]),
-        helper.make_node("Gemm", ["flat", weights, offset], ["gemm"], transB=1),
+        helper.make_node("QuantizeLinear", ["flat", *act], ["flat_q"]),
+        helper.make_node("DequantizeLinear", ["flat_q", *act], ["flat_r"]),
+        helper.make_node("Gemm", ["flat_r", weights, offset], ["gemm"], transB=1),
         helper.make_node("QuantizeLinear", ["gemm", *end], ["logits"]),
     ]
     graph = helper.make_graph(
@@ -244,3 +246,9 @@ def models(edges, digits):
         "fixed.onnx": float_onnx(edges, batch=1).SerializeToString(),
     }
     return Models(edges, graph, plain, files)
+
+
+@pytest.fixture(scope="session")
+def int8_graph_of():
+    """`int8_graph`, for tests that calibrate on images of their own."""
+    return int8_graph

@@ -9,7 +9,7 @@ import pytest
 from mnist_export.cli.parity import main
 
 DATA = ["--data", "digits"]
-QUICK = [*DATA, "--no-latency"]
+QUICK = [*DATA, "--no-latency", "--trust"]  # trusted: no trial process
 
 
 @pytest.fixture
