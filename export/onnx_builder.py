@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
+from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Tensor
 
 NHWC_TO_NCHW = (0, 3, 1, 2)
@@ -31,6 +32,11 @@ class OnnxBuilder:
             float operator wrote it.
         codes: tensor index to the ONNX value that holds its uint8 (or int16) codes.
         flattened: tensor index to the (H, W, C) whose NCHW order its elements have.
+        padding: padded tensor's index to the tensor before its PAD and the (top, left, bottom, right)
+            that the convolutions behind it hold as their own.
+        channels_last: dense layers read NHWC order: ONNX Runtime computes integer convolutions in NHWC
+            and cancels the transposes, where a flattened NCHW tensor would cost it one.
+        channels_last_values: indices of rank-4 tensors whose ONNX value is NHWC after all.
     """
 
     graph: Graph
@@ -38,7 +44,10 @@ class OnnxBuilder:
     initializers: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     real_values: dict[int, str] = field(default_factory=dict)
     codes: dict[int, str] = field(default_factory=dict)
-    flattened: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    flattened: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    padding: dict[int, tuple[int, list[int]]] = field(default_factory=dict)
+    channels_last: bool = False
+    channels_last_values: set[int] = field(default_factory=set)
     _names: dict[str, int] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
@@ -131,3 +140,20 @@ class OnnxBuilder:
 def onnx_dtype(tensor: Tensor) -> np.dtype[Any]:
     """The type of a tensor's codes in an ONNX file: uint8 for int8, which ONNX Runtime is fast with."""
     return np.dtype(np.uint8) if tensor.dtype == np.int8 else tensor.dtype
+
+
+def refuse(tensor: Tensor, why: str) -> UnsupportedError:
+    """The error for a layer that ONNX cannot carry as it stands."""
+    return UnsupportedError(
+        f"ONNX export: layer '{tensor.name}' {why}. Export it to TFLite alone (--format tflite), or "
+        "replace the layer."
+    )
+
+
+def clip(builder: OnnxBuilder, value: str, name: str, lo: float, hi: float) -> str:
+    """Bound a value in real units."""
+    bounds = [
+        builder.constant(f"{name}/lo", np.array(lo, np.float32)),
+        builder.constant(f"{name}/hi", np.array(hi, np.float32)),
+    ]
+    return builder.node("Clip", [value, *bounds], f"{name}/clip")

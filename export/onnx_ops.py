@@ -13,19 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Padding, Tensor
-from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder
+from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder, clip, refuse
+from mnist_export.export.onnx_elementwise import binary, comparison, leaky_relu, relu6, unary
 
 _NHWC_TO_NCHW_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
-
-
-def refuse(tensor: Tensor, why: str) -> UnsupportedError:
-    """The error for a layer that ONNX cannot carry as it stands."""
-    return UnsupportedError(
-        f"ONNX export: layer '{tensor.name}' {why}. Export it to TFLite alone (--format tflite), or "
-        "replace the layer."
-    )
 
 
 def pads(op: Op, source: Tensor, kernel: tuple[int, int]) -> list[int]:
@@ -67,16 +59,8 @@ def _activated(builder: OnnxBuilder, op: Op, value: str) -> str:
     if kind == Activation.RELU6:
         if clamps_at_zero and clamps_at_six:
             return value
-        return _clip(builder, value, target.name, 0.0, 6.0)
-    return _clip(builder, value, target.name, -1.0, 1.0)
-
-
-def _clip(builder: OnnxBuilder, value: str, name: str, lo: float, hi: float) -> str:
-    bounds = [
-        builder.constant(f"{name}/lo", np.array(lo, np.float32)),
-        builder.constant(f"{name}/hi", np.array(hi, np.float32)),
-    ]
-    return builder.node("Clip", [value, *bounds], f"{name}/clip")
+        return clip(builder, value, target.name, 0.0, 6.0)
+    return clip(builder, value, target.name, -1.0, 1.0)
 
 
 def _conv(builder: OnnxBuilder, op: Op, layout: tuple[int, ...], groups: int) -> str:
@@ -84,12 +68,14 @@ def _conv(builder: OnnxBuilder, op: Op, layout: tuple[int, ...], groups: int) ->
     target = builder.graph.tensors[op.outputs[0]]
     if weights.data is None:
         raise refuse(target, "computes its weights at run time")
+    entered, _ = builder.padding.get(op.inputs[0], (op.inputs[0], []))
     inputs = [
-        builder.real(op.inputs[0]),
+        builder.real(entered),
         builder.weights(op.inputs[1], weights.data.transpose(layout), axis=0),
         *_bias(builder, op),
     ]
     kernel = (weights.shape[1], weights.shape[2])
+    around = builder.padding.get(op.inputs[0])
     return builder.node(
         "Conv",
         inputs,
@@ -97,7 +83,7 @@ def _conv(builder: OnnxBuilder, op: Op, layout: tuple[int, ...], groups: int) ->
         kernel_shape=list(kernel),
         strides=[op.options["strideH"], op.options["strideW"]],
         dilations=[op.options.get("dilationHFactor", 1), op.options.get("dilationWFactor", 1)],
-        pads=pads(op, source, kernel),
+        pads=around[1] if around is not None else pads(op, source, kernel),
         group=groups,
     )
 
@@ -198,8 +184,9 @@ def reshape(builder: OnnxBuilder, op: Op) -> str:
     graph = builder.graph
     source, target = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     value = builder.real(op.inputs[0])
-    if len(source.shape) == 4 and min(source.shape[1] * source.shape[2], source.shape[3]) > 1:
-        if len(target.shape) == 2 and _only_dense_reads(graph, op.outputs[0]):
+    moved = op.inputs[0] not in builder.channels_last_values
+    if moved and len(source.shape) == 4 and min(source.shape[1] * source.shape[2], source.shape[3]) > 1:
+        if not builder.channels_last and len(target.shape) == 2 and _only_dense_reads(graph, op.outputs[0]):
             builder.flattened[op.outputs[0]] = source.shape[1:4]
             return builder.node("Flatten", [value], f"{target.name}/out", axis=1)
         value = builder.node("Transpose", [value], f"{target.name}/nhwc", perm=list(NCHW_TO_NHWC))
@@ -226,109 +213,33 @@ def _only_dense_reads(graph: Graph, index: int) -> bool:
 
 
 def pad(builder: OnnxBuilder, op: Op) -> str:
-    """PAD with zeros in real units."""
+    """PAD with zeros in real units: the pads of the convolution behind it, or an operator of its own."""
     source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
     amounts = builder.graph.tensors[op.inputs[1]].data
     if amounts is None:
         raise refuse(target, "computes its padding at run time")
+    if _is_convolution_padding(builder.graph, op, amounts):
+        (top, bottom), (left, right) = amounts.reshape(-1, 2)[1:3].tolist()
+        builder.padding[op.outputs[0]] = op.inputs[0], [top, left, bottom, right]
+        return ""
     order = NHWC_TO_NCHW if len(source.shape) == 4 else range(len(source.shape))
     table = amounts.reshape(-1, 2)[list(order)]
     value = builder.constant(f"{target.name}/pads", table.T.ravel().astype(np.int64))
     return builder.node("Pad", [builder.real(op.inputs[0]), value], f"{target.name}/out", mode="constant")
 
 
-def binary(op_type: str) -> Callable[[OnnxBuilder, Op], str]:
-    """An elementwise operator of two inputs, constants broadcast over NHWC's last axis."""
-
-    def emit(builder: OnnxBuilder, op: Op) -> str:
-        target = builder.graph.tensors[op.outputs[0]]
-        values = [_operand(builder, i, len(target.shape)) for i in op.inputs]
-        return builder.node(op_type, values, f"{target.name}/out")
-
-    return emit
-
-
-def comparison(op_type: str) -> Callable[[OnnxBuilder, Op], str]:
-    """MAXIMUM or MINIMUM: on the codes themselves where all share one scale and zero point."""
-    in_real_units = binary(op_type)
-
-    def emit(builder: OnnxBuilder, op: Op) -> str:
-        tensors = [builder.graph.tensors[i] for i in (*op.inputs, *op.outputs)]
-        if not all(_same_codes(tensor, tensors[-1]) for tensor in tensors):
-            return in_real_units(builder, op)
-        values = [_code_operand(builder, i, len(tensors[-1].shape)) for i in op.inputs]
-        builder.codes[op.outputs[0]] = builder.node(op_type, values, f"{tensors[-1].name}/codes")
-        return ""
-
-    return emit
-
-
-def _same_codes(tensor: Tensor, other: Tensor) -> bool:
-    one, two = tensor.quant, other.quant
-    if one is None or two is None or tensor.dtype != np.int8 or other.dtype != np.int8:
+def _is_convolution_padding(graph: Graph, op: Op, amounts: npt.NDArray[Any]) -> bool:
+    """Whether a PAD can be spelled as the pads of the convolutions that alone read it."""
+    readers = graph.consumers(op.outputs[0])
+    if not readers or op.outputs[0] in graph.outputs or len(graph.tensors[op.outputs[0]].shape) != 4:
         return False
-    return bool(
-        not one.is_per_channel
-        and np.array_equal(one.scale, two.scale)
-        and np.array_equal(one.zero_point, two.zero_point)
+    spatial = not amounts.reshape(-1, 2)[[0, 3]].any()
+    return spatial and all(
+        reader.kind in {"CONV_2D", "DEPTHWISE_CONV_2D"}
+        and reader.inputs[0] == op.outputs[0]
+        and Padding(reader.options["padding"]) == Padding.VALID
+        for reader in readers
     )
-
-
-def _code_operand(builder: OnnxBuilder, index: int, rank: int) -> str:
-    tensor = builder.graph.tensors[index]
-    if tensor.data is None:
-        if len(tensor.shape) != rank:
-            raise refuse(tensor, f"is broadcast from rank {len(tensor.shape)} to {rank}")
-        return builder.codes[index]
-    return builder.constant(tensor.name, _unsigned(_broadcast_constant(tensor.data, rank)))
-
-
-def _unsigned(codes: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    return (codes.astype(np.int16) + 128).astype(np.uint8)
-
-
-def _broadcast_constant(value: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
-    if rank == 4 and value.ndim:
-        return value.reshape((1,) * (4 - value.ndim) + value.shape).transpose(NHWC_TO_NCHW)
-    return value
-
-
-def _operand(builder: OnnxBuilder, index: int, rank: int) -> str:
-    tensor = builder.graph.tensors[index]
-    if tensor.data is None:
-        if len(tensor.shape) not in {0, rank}:
-            raise refuse(tensor, f"is broadcast from rank {len(tensor.shape)} to {rank}")
-        return builder.real(index)
-    value = _broadcast_constant(tensor.data, rank)
-    quant = tensor.quant
-    if quant is not None and tensor.dtype == np.int8:
-        name = builder.constant(tensor.name, _unsigned(value))
-        return builder.node(
-            "DequantizeLinear", [name, *builder.scalars(tensor, quant)], f"{tensor.name}/real"
-        )
-    return builder.weights(index, value, axis=0)
-
-
-def unary(op_type: str, **attributes: Any) -> Callable[[OnnxBuilder, Op], str]:
-    """An elementwise operator of one input."""
-
-    def emit(builder: OnnxBuilder, op: Op) -> str:
-        target = builder.graph.tensors[op.outputs[0]]
-        return builder.node(op_type, [builder.real(op.inputs[0])], f"{target.name}/out", **attributes)
-
-    return emit
-
-
-def relu6(builder: OnnxBuilder, op: Op) -> str:
-    """RELU6 as Clip."""
-    return _clip(builder, builder.real(op.inputs[0]), builder.graph.tensors[op.outputs[0]].name, 0.0, 6.0)
-
-
-def leaky_relu(builder: OnnxBuilder, op: Op) -> str:
-    """LEAKY_RELU."""
-    target = builder.graph.tensors[op.outputs[0]]
-    alpha = float(op.options["alpha"])
-    return builder.node("LeakyRelu", [builder.real(op.inputs[0])], f"{target.name}/out", alpha=alpha)
 
 
 def softmax(builder: OnnxBuilder, op: Op) -> str:
@@ -392,6 +303,6 @@ def emit(builder: OnnxBuilder, op: Op) -> None:
     target = builder.graph.tensors[op.outputs[0]]
     if op.kind not in EMITTERS:
         raise refuse(target, f"uses the operator {op.kind}, which has no ONNX form here")
-    result = EMITTERS[op.kind](builder, op)
-    if op.outputs[0] not in builder.codes:  # else the operator wrote its codes itself
-        builder.store(op.outputs[0], _activated(builder, op, result))
+    value = EMITTERS[op.kind](builder, op)
+    if value:  # else the operator wrote its codes itself
+        builder.store(op.outputs[0], _activated(builder, op, value))

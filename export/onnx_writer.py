@@ -7,6 +7,7 @@ DequantizeLinear around every operator: the form that ONNX Runtime fuses complet
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ def write_onnx(
     metadata: Mapping[str, str] | None = None,
     name: str = "model",
     version: str = "",
+    channels_last: bool = False,
 ) -> bytes:
     """Write a graph as an ONNX model with a free batch dimension.
 
@@ -37,6 +39,8 @@ def write_onnx(
         metadata: the model's metadata_props.
         name: the ONNX graph's name.
         version: the producer's version.
+        channels_last: transpose to NHWC before dense layers instead of permuting their weights; ONNX
+            Runtime cancels the transposes of an integer graph.
 
     Returns:
         The file's bytes; the same graph gives the same bytes.
@@ -48,7 +52,7 @@ def write_onnx(
     import onnx
     from onnx import helper, numpy_helper
 
-    builder = OnnxBuilder(graph=graph)
+    builder = OnnxBuilder(graph=graph, channels_last=channels_last)
     (entry,), (result,) = graph.inputs, graph.outputs
     names = graph.tensors[entry].name, graph.tensors[result].name
     for taken in names:
@@ -80,7 +84,7 @@ def write_onnx(
     return content
 
 
-def _value_info(tensor: Tensor, io: IoType) -> object:
+def _value_info(tensor: Tensor, io: IoType) -> Any:
     from onnx import helper
 
     dtype = np.dtype(np.float32) if tensor.quant is None else np.dtype(str(io))
@@ -92,7 +96,10 @@ def _enter(builder: OnnxBuilder, index: int, io: IoType) -> None:
     """Bring the file's input to NCHW and, for a quantized graph, to the graph's codes."""
     tensor = builder.graph.tensors[index]
     value = tensor.name
-    if len(tensor.shape) == 4:
+    readers = builder.graph.consumers(index)
+    if len(tensor.shape) == 4 and readers and all(op.kind == "RESHAPE" for op in readers):
+        builder.channels_last_values.add(index)
+    elif len(tensor.shape) == 4:
         height, width, channels = tensor.shape[1:]
         if channels == 1:
             shape = builder.constant("image/shape", np.array([-1, 1, height, width], np.int64))

@@ -1,0 +1,109 @@
+"""How elementwise operators of a `Graph` are spelled in ONNX.
+
+Reference: ONNX operator specifications of opset 17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.graph import Op, Tensor
+from mnist_export.export.onnx_builder import NHWC_TO_NCHW, OnnxBuilder, clip, refuse
+
+
+def binary(op_type: str) -> Callable[[OnnxBuilder, Op], str]:
+    """An elementwise operator of two inputs, constants broadcast over NHWC's last axis."""
+
+    def emit(builder: OnnxBuilder, op: Op) -> str:
+        target = builder.graph.tensors[op.outputs[0]]
+        values = [_operand(builder, i, len(target.shape)) for i in op.inputs]
+        return builder.node(op_type, values, f"{target.name}/out")
+
+    return emit
+
+
+def comparison(op_type: str) -> Callable[[OnnxBuilder, Op], str]:
+    """MAXIMUM or MINIMUM: on the codes themselves where all share one scale and zero point."""
+    in_real_units = binary(op_type)
+
+    def emit(builder: OnnxBuilder, op: Op) -> str:
+        tensors = [builder.graph.tensors[i] for i in (*op.inputs, *op.outputs)]
+        if not all(_same_codes(tensor, tensors[-1]) for tensor in tensors):
+            return in_real_units(builder, op)
+        values = [_code_operand(builder, i, len(tensors[-1].shape)) for i in op.inputs]
+        builder.codes[op.outputs[0]] = builder.node(op_type, values, f"{tensors[-1].name}/codes")
+        return ""
+
+    return emit
+
+
+def _same_codes(tensor: Tensor, other: Tensor) -> bool:
+    one, two = tensor.quant, other.quant
+    if one is None or two is None or tensor.dtype != np.int8 or other.dtype != np.int8:
+        return False
+    return bool(
+        not one.is_per_channel
+        and np.array_equal(one.scale, two.scale)
+        and np.array_equal(one.zero_point, two.zero_point)
+    )
+
+
+def _code_operand(builder: OnnxBuilder, index: int, rank: int) -> str:
+    tensor = builder.graph.tensors[index]
+    if tensor.data is None:
+        if len(tensor.shape) != rank:
+            raise refuse(tensor, f"is broadcast from rank {len(tensor.shape)} to {rank}")
+        return builder.codes[index]
+    return builder.constant(tensor.name, _unsigned(_broadcast_constant(tensor.data, rank)))
+
+
+def _unsigned(codes: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return (codes.astype(np.int16) + 128).astype(np.uint8)
+
+
+def _broadcast_constant(value: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
+    if rank == 4 and value.ndim:
+        return value.reshape((1,) * (4 - value.ndim) + value.shape).transpose(NHWC_TO_NCHW)
+    return value
+
+
+def _operand(builder: OnnxBuilder, index: int, rank: int) -> str:
+    tensor = builder.graph.tensors[index]
+    if tensor.data is None:
+        if len(tensor.shape) not in {0, rank}:
+            raise refuse(tensor, f"is broadcast from rank {len(tensor.shape)} to {rank}")
+        return builder.real(index)
+    value = _broadcast_constant(tensor.data, rank)
+    quant = tensor.quant
+    if quant is not None and tensor.dtype == np.int8:
+        name = builder.constant(tensor.name, _unsigned(value))
+        return builder.node(
+            "DequantizeLinear", [name, *builder.scalars(tensor, quant)], f"{tensor.name}/real"
+        )
+    return builder.weights(index, value, axis=0)
+
+
+def unary(op_type: str, **attributes: Any) -> Callable[[OnnxBuilder, Op], str]:
+    """An elementwise operator of one input."""
+
+    def emit(builder: OnnxBuilder, op: Op) -> str:
+        target = builder.graph.tensors[op.outputs[0]]
+        return builder.node(op_type, [builder.real(op.inputs[0])], f"{target.name}/out", **attributes)
+
+    return emit
+
+
+def relu6(builder: OnnxBuilder, op: Op) -> str:
+    """RELU6 as Clip."""
+    return clip(builder, builder.real(op.inputs[0]), builder.graph.tensors[op.outputs[0]].name, 0.0, 6.0)
+
+
+def leaky_relu(builder: OnnxBuilder, op: Op) -> str:
+    """LEAKY_RELU."""
+    target = builder.graph.tensors[op.outputs[0]]
+    alpha = float(op.options["alpha"])
+    return builder.node("LeakyRelu", [builder.real(op.inputs[0])], f"{target.name}/out", alpha=alpha)
