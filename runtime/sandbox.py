@@ -12,10 +12,16 @@ from typing import Any, Final
 
 from mnist_export.core.errors import InputError
 
-MEMORY_BYTES: Final = 6 << 30  # address space; onnxruntime and LiteRT reserve far more than they use
+MEMORY_BYTES: Final = 2 << 30  # address space beside the model's own copies; runtimes need 600 MiB of it
+MODEL_COPIES: Final = 4  # the file, the runtime's copy, repacked weights, room
 CPU_SECONDS: Final = 30
 WALL_SECONDS: Final = 60
 _RUNTIMES: Final = {"litert": "LiteRT", "onnxruntime": "ONNX Runtime"}
+
+
+def memory_limit(size_bytes: int) -> int:
+    """Address space, in bytes, that a model file of a size may take while it is tried."""
+    return MEMORY_BYTES + MODEL_COPIES * size_bytes
 
 
 def is_vouched(path: Path, digest: str) -> bool:
@@ -47,7 +53,7 @@ def _holds(value: Any, digest: str, depth: int = 0) -> bool:
 
 
 def try_in_child(content: bytes, *, runtime: str, label: str) -> None:
-    """Load the model and run it on one grey image in a child process.
+    """Load the model and run it, on one image and on a whole batch of noise, in a child process.
 
     Args:
         content: the file, which has passed no check yet; the child repeats all of them.
