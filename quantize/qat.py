@@ -9,6 +9,7 @@ written from them.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -53,12 +54,17 @@ def toolkit() -> Any:
     from mnist_export.train.engine import tf_keras
 
     tf_keras()
+    before = os.environ.get("TF_USE_LEGACY_KERAS")
     try:
         import tensorflow_model_optimization as tfmot
     except ImportError as error:
         raise MissingExtraError(
             "tensorflow-model-optimization", "convert", "quantization-aware training"
         ) from error
+    finally:
+        # tfmot sets it for the whole process, where it would turn Keras 3 into Keras 2 for everybody else.
+        if before is None:
+            os.environ.pop("TF_USE_LEGACY_KERAS", None)
     return tfmot
 
 

@@ -119,8 +119,8 @@ def _copy(model: Any, entry: Any, seen: set[str]) -> Any:
             )
         if layer.name in seen:
             raise UnsupportedError(
-                f"quantization-aware training: layer '{layer.name}' is used twice; tfmot cannot share a layer. "
-                "Give each place a layer of its own, or use --int8 alone."
+                f"quantization-aware training: layer '{layer.name}' is used twice; tfmot cannot share a "
+                "layer. Give each place a layer of its own, or use --int8 alone."
             )
         seen.add(layer.name)
         given = values[0] if len(values) == 1 else values
@@ -157,7 +157,7 @@ def check_equal(
     )
     if not found.max_abs_difference <= found.bound:
         raise ConversionError(
-            f"quantization-aware training: the model rebuilt in tf_keras gives other logits, expected at most "
-            f"{found.bound:.2g} apart, found {found.max_abs_difference:.2g}. Use --int8 alone."
+            f"quantization-aware training: the model rebuilt in tf_keras gives other logits, expected "
+            f"at most {found.bound:.2g} apart, found {found.max_abs_difference:.2g}. Use --int8 alone."
         )
     return found

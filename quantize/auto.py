@@ -1,0 +1,227 @@
+"""Finds the cheapest change to a quantization that keeps the accuracy: better ranges first, float layers last.
+
+Everything is decided on validation images; the test part is looked at once, by the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.graph import Graph
+from mnist_export.core.graph.tflite_writer import write_tflite
+from mnist_export.data.dataset import Split
+from mnist_export.quantize import quantize
+from mnist_export.quantize.calibration import OBSERVERS
+from mnist_export.quantize.debug import diagnose
+from mnist_export.quantize.layers import exact_pattern, layer_name
+from mnist_export.quantize.scheme import QuantizedModel, SchemeConfig
+from mnist_export.quantize.simulate import latency_ratio, run_logits
+
+IMAGES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One thing that was tried.
+
+    Attributes:
+        flags: what it adds to the command line; empty for the scheme as asked for.
+        top1: on the validation images, a fraction of 1.
+        drop_pp: percentage points lost against the float model on the same images.
+        size_bytes: of the .tflite file without metadata.
+        latency_ratio: time of one image over that of the scheme as asked for, on this machine.
+        meets: whether the drop is allowed.
+    """
+
+    flags: str
+    top1: float
+    drop_pp: float
+    size_bytes: int
+    latency_ratio: float
+    meets: bool
+
+    def sentence(self) -> str:
+        """What a report says."""
+        return (
+            f"{self.flags or 'as asked for'}: top-1 {self.top1:.2%}, drop {self.drop_pp:+.2f} pp, "
+            f"{self.size_bytes:,} bytes, {self.latency_ratio:.2f} times the time"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SearchResult:
+    """What the search chose.
+
+    Attributes:
+        model: the network, the best one where none meets the drop.
+        config: the settings that it was made with.
+        trials: everything tried, in order.
+        met: whether the allowed drop was met.
+        chosen: the trial whose network this is.
+        images: validation images it was judged on.
+    """
+
+    model: QuantizedModel
+    config: SchemeConfig
+    trials: tuple[Trial, ...]
+    met: bool
+    chosen: Trial
+    images: int
+
+
+def search(
+    graph: Graph,
+    config: SchemeConfig,
+    calibration: npt.NDArray[np.uint8],
+    validation: Split,
+    *,
+    max_drop_pp: float,
+    notify: Callable[[str], None] | None = None,
+) -> SearchResult:
+    """Try cheap remedies, then layers in float from the most harmful on, and stop where the drop is met.
+
+    The order: the scheme as it is; other calibration methods; equalization; bias correction; both; then,
+    with the best of these, layers kept in float, added in the order of the damage that each does alone
+    and taken back one by one where the drop is still met without them.
+
+    Args:
+        graph: the float graph.
+        config: the scheme as asked for, int8 or int16x8.
+        calibration: uint8 calibration images of shape (n, H, W, C).
+        validation: what trials are judged on; the first 2,000 images.
+        max_drop_pp: largest allowed loss of top-1, percentage points.
+        notify: told each trial.
+
+    Raises:
+        InputError: there are no validation images.
+    """
+    if not len(validation):
+        raise InputError("--auto: expected validation images to judge trials on, found none. Use other data.")
+    judge = _Judge(graph, config, calibration, validation.take(np.arange(min(IMAGES, len(validation)))))
+    judge.limit, judge.notify = max_drop_pp, notify or (lambda _: None)
+    if judge.trial(config).meets:
+        return judge.result(config)
+    for tried in _remedies(config):
+        if judge.trial(tried).meets:
+            return judge.result(tried)
+    best = judge.best()
+    kept = _keep_float(judge, graph, best, calibration)
+    return judge.result(kept if kept is not None else judge.best())
+
+
+class _Judge:
+    """Quantizes, measures and remembers."""
+
+    def __init__(
+        self, graph: Graph, config: SchemeConfig, calibration: npt.NDArray[np.uint8], split: Split
+    ) -> None:
+        self._graph, self._calibration, self._split = graph, calibration, split
+        self._asked = config
+        self._right = self._correct(graph, config)
+        self._done: dict[SchemeConfig, tuple[QuantizedModel, Trial]] = {}
+        self.limit = 0.0
+        self.notify: Callable[[str], None] = lambda _: None
+
+    def _correct(self, graph: Graph, config: SchemeConfig) -> int:
+        logits = run_logits(graph, self._split.images, input_range=config.input_range)
+        return int(np.count_nonzero(logits.argmax(axis=1) == self._split.labels))
+
+    def trial(self, config: SchemeConfig) -> Trial:
+        """Try a configuration, or recall how it went."""
+        if config in self._done:
+            return self._done[config][1]
+        model = quantize(self._graph, config, self._calibration)
+        right, count = self._correct(model.graph, config), len(self._split)
+        drop = 100.0 * (self._right - right) / count
+        baseline = self._done[self._asked][0].graph if self._done else model.graph
+        ratio = latency_ratio(model.graph, baseline, self._split.images[:1], input_range=config.input_range)
+        found = Trial(
+            flags=flags_of(config, self._asked),
+            top1=right / count,
+            drop_pp=drop,
+            size_bytes=len(write_tflite(model.graph)),
+            latency_ratio=ratio,
+            meets=drop <= self.limit + 1e-9,
+        )
+        self._done[config] = model, found
+        self.notify(f"tried {found.sentence()}")
+        return found
+
+    def model(self, config: SchemeConfig) -> QuantizedModel:
+        """The network of a configuration that was tried."""
+        return self._done[config][0]
+
+    def best(self) -> SchemeConfig:
+        """The configuration of the smallest drop so far, the first of equals."""
+        return min(self._done, key=lambda config: self._done[config][1].drop_pp)
+
+    def result(self, config: SchemeConfig) -> SearchResult:
+        """Close the search on a configuration."""
+        model, trial = self._done[config]
+        trials = tuple(entry[1] for entry in self._done.values())
+        verdict = "meets" if trial.meets else "is the best, but does not meet"
+        note = (
+            f"--auto tried {len(trials)} settings on {len(self._split)} validation images; "
+            f"{trial.sentence()} {verdict} the drop of {self.limit:g} pp"
+        )
+        return SearchResult(
+            model=replace(model, notes=(*model.notes, note)),
+            config=config,
+            trials=trials,
+            met=trial.meets,
+            chosen=trial,
+            images=len(self._split),
+        )
+
+
+def _remedies(config: SchemeConfig) -> Iterator[SchemeConfig]:
+    wide = config.precision != "int8"
+    for method in OBSERVERS:
+        if method != config.calibration_method and not (wide and method in {"entropy", "mse"}):
+            yield replace(config, calibration_method=method)
+    if not wide:
+        for more in (("equalize",), ("bias-correction",), ("equalize", "bias-correction")):
+            if not set(more) <= set(config.improvements):
+                yield replace(config, improvements=tuple(dict.fromkeys((*config.improvements, *more))))
+
+
+def _keep_float(
+    judge: _Judge, graph: Graph, base: SchemeConfig, calibration: npt.NDArray[np.uint8]
+) -> SchemeConfig | None:
+    model = judge.model(base)
+    ranked = [layer.name for layer in diagnose(model.source or graph, model, calibration).layers]
+    known = {layer_name(graph, op) for op in graph.ops}
+    kept: list[str] = []
+    for name in (name for name in dict.fromkeys(ranked) if name in known):
+        kept.append(name)
+        if judge.trial(_with(base, kept)).meets:
+            break
+    else:
+        return None
+    for name in kept[:-1]:
+        fewer = [other for other in kept if other != name]
+        if judge.trial(_with(base, fewer)).meets:
+            kept = fewer
+    return _with(base, kept)
+
+
+def _with(base: SchemeConfig, names: list[str]) -> SchemeConfig:
+    patterns = tuple(dict.fromkeys((*base.keep_float, *(exact_pattern(name) for name in names))))
+    return replace(base, keep_float=patterns)
+
+
+def flags_of(config: SchemeConfig, asked: SchemeConfig) -> str:
+    """What a configuration adds to the command line that was given."""
+    words = []
+    if config.calibration_method != asked.calibration_method:
+        words.append(f"--calibration-method {config.calibration_method}")
+    words += [f"--{name}" for name in config.improvements if name not in asked.improvements]
+    more = [name for name in config.keep_float if name not in asked.keep_float]
+    if more:
+        words.append(f"--keep-float {' '.join(more)}")
+    return " ".join(words)
