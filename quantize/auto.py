@@ -1,4 +1,4 @@
-"""Finds the cheapest change to a quantization that keeps the accuracy: better ranges first, float layers last.
+"""Finds the cheapest change to a quantization that keeps the accuracy: ranges first, float layers last.
 
 Everything is decided on validation images; the test part is looked at once, by the report.
 """

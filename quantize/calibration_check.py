@@ -1,4 +1,4 @@
-"""Is a calibration to be trusted: do other images of the same data give the same scales, is the range right."""
+"""Is a calibration to be trusted: do other images give the same scales, is the input range right."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class ScaleMovement:
     def sentence(self) -> str:
         """What a report says."""
         text = (
-            f"between two halves of {self.images} calibration images, scales move by {self.median:.1%} in the "
-            f"median and {self.largest:.1%} at most (layer '{self.layer}')"
+            f"between two halves of {self.images} calibration images, scales move by {self.median:.1%} in "
+            f"the median and {self.largest:.1%} at most (layer '{self.layer}')"
         )
         if self.is_stable:
             return f"{text}."

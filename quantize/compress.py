@@ -174,7 +174,7 @@ def _cluster(model: Any, clusters: int, how: FineTuning, *, preserve_sparsity: b
         wrap = cluster.cluster_weights
     else:
         wrap = keras.cluster_weights
-    np.random.seed(how.seed)  # noqa: NPY002 - tfmot's k-means draws from numpy's global state
+    np.random.seed(how.seed)  # tfmot draws its centroids from numpy's global state
     made = _wrapped(model, lambda layer: wrap(layer, **settings), "clustering")
     tuned = fine_tune(made, how, name=f"{model.name} clustering")
     return copied(keras.strip_clustering(made)), tuned

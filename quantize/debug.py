@@ -23,6 +23,9 @@ from mnist_export.quantize.simulate import decibels, run_logits, run_tensors, sq
 
 IMAGES = 128
 
+_EVEN_DB = 3.0
+"""Two causes within a factor of two in noise power are both named."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerDiagnosis:
@@ -246,17 +249,19 @@ def _advice(layers: list[LayerDiagnosis], model: QuantizedModel) -> tuple[str, .
         f"'{worst.name}' does the most damage: quantized alone it leaves {worst.alone_sqnr_db:.1f} dB at the "
         f"logits. Exclude it with --keep-float '{worst.name}'."
     ]
-    if worst.weights_sqnr_db is not None and worst.weights_sqnr_db < worst.output_sqnr_db:
+    by_weights = worst.weights_sqnr_db is not None and worst.weights_sqnr_db < worst.output_sqnr_db + _EVEN_DB
+    by_output = worst.weights_sqnr_db is None or worst.output_sqnr_db < worst.weights_sqnr_db + _EVEN_DB
+    if by_weights:
         spread = worst.channel_spread or 1.0
         said.append(
-            f"Its weights are the cause ({worst.weights_sqnr_db:.1f} dB, its output "
-            f"{worst.output_sqnr_db:.1f} dB); its widest channel spans {spread:,.0f} times its "
-            "narrowest. Leave out --per-tensor where it is set, or try --equalize or --adaround."
+            f"Its weights are a cause ({worst.weights_sqnr_db:.1f} dB alone); its widest channel spans "
+            f"{spread:,.0f} times its narrowest. Leave out --per-tensor where it is set, or try --equalize or "
+            "--adaround."
         )
-    else:
+    if by_output:
         said.append(
-            f"Its output's range is the cause: {worst.observed[0]:.4g} to {worst.observed[1]:.4g}, "
-            f"{worst.saturation:.2%} saturated. Try another --calibration-method, --equalize, or "
-            "--precision int16x8."
+            f"Its output's range is a cause ({worst.output_sqnr_db:.1f} dB alone): {worst.observed[0]:.4g} to "
+            f"{worst.observed[1]:.4g}, {worst.saturation:.2%} saturated. Try another --calibration-method, "
+            "--equalize, or --precision int16x8."
         )
     return tuple(said)

@@ -86,7 +86,24 @@ def _kept_float(graph: Graph, config: SchemeConfig) -> set[Op]:
             names = ", ".join(graph.tensors[op.outputs[0]].name for op in graph.ops)
             raise InputError(f"--keep-float: no layer matches '{pattern}'. The layers are: {names}.")
         kept |= found
-    return kept
+    return kept | _between_floats(graph, kept)
+
+
+def _between_floats(graph: Graph, kept: set[Op]) -> set[Op]:
+    """Pools and reshapes between two float layers: codes there would only round what stays in float."""
+    between: set[Op] = set()
+    for op in graph.ops:
+        before = [graph.producer(i) for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
+        passes_on = op.kind in RULES and RULES[op.kind].same_scale and bool(before)
+        if passes_on and all(p is not None and (p in kept or p in between) for p in before):
+            between.add(op)
+    # Only those from which every way leads into a float layer: the others' codes are needed anyway.
+    for op in reversed(graph.ops):
+        if op in between:
+            readers = [reader for i in op.outputs for reader in graph.consumers(i)]
+            if not readers or not all(reader in kept or reader in between for reader in readers):
+                between.discard(op)
+    return between
 
 
 def activation_params(
