@@ -76,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="LAYER",
         help="export the sub-model that ends at this layer (names: mnist-train --summary)",
     )
+    _add_rewrites(parser)
     parser.add_argument("--trust", action="store_true", help="open a SavedModel, which can run code")
     add_output_options(parser)
     return parser
@@ -106,6 +107,18 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_rewrites(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("rewrites")
+    group.add_argument(
+        "--target", default=None, metavar="T",
+        help="form of int8 files: native (default: each for its own runtime), auto (measured on this "
+        "machine), litert, onnxruntime, portable (the plain form)",
+    )  # fmt: skip
+    group.add_argument(
+        "--no-rewrites", action="store_true", help="the model's operators as the converter gives them"
+    )
+
+
 def _add_checks(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("checks")
     group.add_argument("--max-drop", metavar="PP", help="largest loss of top-1 in percentage points (0.5)")
@@ -128,6 +141,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
     from mnist_export.core.registry import unknown_name
     from mnist_export.export import EXPORTERS
     from mnist_export.quantize.calibration import OBSERVERS
+    from mnist_export.quantize.rewrites.target import Target
     from mnist_export.quantize.scheme import SchemeConfig
     from mnist_export.runtime.thresholds import thresholds_from
 
@@ -149,6 +163,14 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
     ):
         if not least <= value <= 1_000_000:
             raise InputError(f"{flag}: expected a number from {least} to 1000000, found {value}.")
+    if arguments.target is not None and arguments.target not in set(Target):
+        raise unknown_name("target", arguments.target, Target)
+    if arguments.no_rewrites and arguments.target not in {None, Target.PORTABLE}:
+        raise InputError(
+            f"--no-rewrites: expected no --target or --target portable, found --target {arguments.target}. "
+            "Leave one of them out."
+        )
+    target = "portable" if arguments.no_rewrites else arguments.target
     input_range = InputRange.parse(arguments.input_range)
     return ExportJob(
         model=arguments.model,
@@ -175,6 +197,8 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
         threads=arguments.threads,
         trust=arguments.trust,
         until=arguments.until,
+        target=Target(target) if target else None,
+        prepare=not arguments.no_rewrites,
         junit=arguments.junit,
         summary=arguments.summary,
         command=command,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import Dataset, Split
     from mnist_export.quantize import QuantizedModel, SchemeConfig
+    from mnist_export.quantize.rewrites import Target
     from mnist_export.report.schema import Report
     from mnist_export.runtime.parity import Thresholds
     from mnist_export.runtime.results import CheckResult
@@ -41,6 +42,8 @@ class ExportJob:
         threads: threads of one inference.
         trust: a SavedModel may be opened.
         until: export the sub-model that ends at this layer.
+        target: the runtime whose form files get; None takes each format's own.
+        prepare: rewrite the float network before quantization.
         junit: also write JUnit XML there.
         summary: append a Markdown summary there.
         command: the command line, for the report.
@@ -59,6 +62,8 @@ class ExportJob:
     threads: int = 1
     trust: bool = False
     until: str | None = None
+    target: Target | None = None
+    prepare: bool = True
     junit: Path | None = None
     summary: Path | None = None
     command: str = ""
@@ -161,7 +166,7 @@ def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
             data_sha256=dataset.provenance.sha256,
             seed=job.seed,
         )
-        written = write_artifacts(network, described, job.formats, job.output, io=job.io)
+        written = write_artifacts(network, described, job.formats, job.output, io=job.io, target=job.target)
     with stages.stage("check", "checking parity and latency"):
         result = _check(job, loaded, dataset, [item.path for item in written.artifacts], console)
     with stages.stage("report", "report"):
@@ -195,8 +200,17 @@ def _calibration(job: ExportJob, dataset: Dataset, console: Console) -> Split | 
 
 def _network(job: ExportJob, graph: Any, calibration: Split | None) -> QuantizedModel:
     from mnist_export.quantize import quantize
+    from mnist_export.quantize.rewrites import prepare
 
-    return quantize(graph, job.scheme, calibration.images if calibration is not None else None)
+    applied: tuple[Any, ...] = ()
+    if job.prepare:
+        graph, applied = prepare(graph)
+    network = quantize(graph, job.scheme, calibration.images if calibration is not None else None)
+    return replace(
+        network,
+        notes=(*network.notes, *(rewrite.sentence() for rewrite in applied)),
+        rewrites=tuple(rewrite.name for rewrite in applied),
+    )
 
 
 def _check(

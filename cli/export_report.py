@@ -83,11 +83,15 @@ def build_report(
             for name, share in network.saturation.items()
             if share > 0
         ),
-        notes=(*loaded.notes, *network.notes),
+        notes=(*loaded.notes, *network.notes, *_forms(written)),
         command=job.command,
         tool_version=environment.versions.get("mnist-export"),
     )
     return replace(report, next_command=_next_command(original, job, report))
+
+
+def _forms(written: WrittenRun) -> tuple[str, ...]:
+    return tuple(f"{item.path.name}: {note}" for item in written.artifacts for note in item.notes)
 
 
 def _with_audit(artifact: ArtifactResult, item: WrittenArtifact) -> ArtifactResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from mnist_export.export import EXPORTERS
 from mnist_export.export.audit import AuditResult, audit
 from mnist_export.export.manifest import manifest_text
 from mnist_export.export.request import ExportRequest, file_stem
+from mnist_export.export.rewriting import rewritten
+from mnist_export.quantize.rewrites.target import Target
 from mnist_export.quantize.scheme import QuantizedModel
 
 
@@ -48,6 +50,7 @@ class WrittenArtifact:
         sha256: hex hash.
         size_bytes: its size.
         audit: what is in it; None for C.
+        notes: how its form differs from the plain one, in sentences.
     """
 
     format: Format
@@ -55,6 +58,7 @@ class WrittenArtifact:
     sha256: str
     size_bytes: int
     audit: AuditResult | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +91,7 @@ def write_artifacts(
     folder: Path,
     *,
     io: IoType | None = None,
+    target: Target | None = None,
 ) -> WrittenRun:
     """Spell a network in every format, audit the bytes, and write them with a manifest.
 
@@ -98,6 +103,7 @@ def write_artifacts(
         formats: what to write.
         folder: the output folder.
         io: type of integer files' inputs and outputs; None takes each format's own.
+        target: the runtime whose form each file gets; None takes `rewriting.default_target`.
 
     Raises:
         UnsupportedError: a format cannot carry a layer.
@@ -116,7 +122,8 @@ def write_artifacts(
     files: dict[Path, bytes] = {}
     artifacts: list[WrittenArtifact] = []
     for fmt in formats:
-        spelled = EXPORTERS.get(fmt)().export(model, request)
+        form = rewritten(model, fmt, target)
+        spelled = EXPORTERS.get(fmt)().export(form.model, replace(request, target=form.target))
         for number, (extension, content) in enumerate(spelled.items()):
             path = folder / f"{stem}{extension}"
             files[path] = content
@@ -132,6 +139,7 @@ def write_artifacts(
                     sha256=sha256_bytes(content),
                     size_bytes=len(content),
                     audit=audited,
+                    notes=form.sentences(),
                 )
             )
     manifest = folder / f"{stem}.manifest.json"

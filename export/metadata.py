@@ -33,6 +33,8 @@ def metadata_text(model: QuantizedModel, request: ExportRequest, io: IoType) -> 
         "variant": model.variant,
         "ends_in": "logits",
         "io": str(io),
+        "target": str(request.target),
+        "rewrites": list(model.rewrites),
     }
     if output is not None and io != IoType.FLOAT32:
         offset = 128 if io == IoType.UINT8 else 0

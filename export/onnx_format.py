@@ -8,6 +8,7 @@ from mnist_export.export.metadata import METADATA_KEY, metadata_text
 from mnist_export.export.onnx_constants import inline_stored_constants
 from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.export.request import ExportRequest, io_for
+from mnist_export.quantize.rewrites.target import Target
 from mnist_export.quantize.scheme import QuantizedModel
 
 
@@ -35,6 +36,7 @@ class OnnxExporter:
                 metadata=metadata,
                 name=request.name,
                 version=request.tool_version,
+                channels_last=request.target == Target.ONNXRUNTIME and model.precision == Precision.INT8,
             )
         except UnsupportedError:
             if model.precision != Precision.FLOAT32:

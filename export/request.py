@@ -7,6 +7,7 @@ from typing import Protocol
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Format, IoType, Precision
+from mnist_export.quantize.rewrites.target import Target
 from mnist_export.quantize.scheme import QuantizedModel
 
 _INTEGER_IO = {
@@ -25,6 +26,7 @@ class ExportRequest:
         source_sha256: hex SHA-256 of the model file that was converted, or of its weights.
         io: type of the file's input and output; None takes what the format's kernels are fastest with.
         tool_version: this project's version.
+        target: the runtime that the network's form was chosen for.
     """
 
     name: str
@@ -32,6 +34,7 @@ class ExportRequest:
     source_sha256: str
     io: IoType | None = None
     tool_version: str = ""
+    target: Target = Target.PORTABLE
 
 
 class Exporter(Protocol):

@@ -95,6 +95,8 @@ class QuantizedModel:
         keeps_float: whether layers were left in float on request.
         options: what else the scheme was told, as text, for the manifest.
         source: the float network that the integers were rounded from; None where there is none.
+        rewrites: names of the rewrites that gave the graph its form, in their order; see
+            `quantize.rewrites`.
     """
 
     graph: Graph
@@ -107,6 +109,7 @@ class QuantizedModel:
     keeps_float: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     source: Graph | None = None
+    rewrites: tuple[str, ...] = ()
 
     @property
     def input_quant(self) -> QuantParams | None:

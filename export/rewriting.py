@@ -1,0 +1,58 @@
+"""Gives a network the form that one file's runtime is fastest with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mnist_export.core.kinds import Format
+from mnist_export.quantize.rewrites import Applied, Target, rewrite_for, target_for
+from mnist_export.quantize.scheme import QuantizedModel
+
+EXACT = "exact"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RewrittenModel:
+    """A network in the form of one file.
+
+    Attributes:
+        model: the network; its ``graph`` gives the same integers as the plain form's.
+        target: the runtime that it is written for.
+        applied: what changed; empty for the plain form.
+    """
+
+    model: QuantizedModel
+    target: Target
+    applied: tuple[Applied, ...] = ()
+
+    def sentences(self) -> tuple[str, ...]:
+        """What a report says: one sentence a rewrite."""
+        return tuple(f"for {self.target}, {applied.sentence()}" for applied in self.applied)
+
+
+def default_target(model: QuantizedModel) -> Target:
+    """Each file for its own runtime; a network that is exact everywhere stays in the plain form."""
+    return Target.PORTABLE if EXACT in model.variant.split("-") else Target.NATIVE
+
+
+def rewritten(model: QuantizedModel, fmt: Format, target: Target | None = None) -> RewrittenModel:
+    """Rewrite a network for one format's file.
+
+    Args:
+        model: the network in its plain form; it is not changed.
+        fmt: the file's format.
+        target: what the file is for; None takes `default_target`.
+
+    Raises:
+        ConversionError: the rewritten network gave other integers.
+        MissingExtraError: ``auto`` for ONNX without onnx.
+    """
+    asked = target or default_target(model)
+    runtime = target_for(asked, fmt)
+    choose = None
+    if asked == Target.AUTO:
+        from mnist_export.export.tuning import measured
+
+        choose = measured(fmt, runtime)
+    made, applied = rewrite_for(model, runtime, choose=choose)
+    return RewrittenModel(model=made, target=runtime, applied=applied)

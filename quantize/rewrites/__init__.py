@@ -1,0 +1,121 @@
+"""Rewrites that make files fast: named changes of the graph that leave its results as they were.
+
+Rewrites of the float stage run before quantization and keep the float function; those of the integer
+stage run on the quantized graph, each file's own, and keep every integer. The graph before them is kept:
+a model's ``plain`` form is one call away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mnist_export.core.graph import Graph
+from mnist_export.core.kinds import Precision
+from mnist_export.core.registry import LazyRegistry
+from mnist_export.quantize.rewrites.block import Block, Choose, never
+from mnist_export.quantize.rewrites.rewrite import Applied, Rewrite, Stage, run
+from mnist_export.quantize.rewrites.target import Target, target_for
+
+if TYPE_CHECKING:
+    from mnist_export.quantize.scheme import QuantizedModel
+
+__all__ = [
+    "REWRITES",
+    "Applied",
+    "Block",
+    "Choose",
+    "Rewrite",
+    "Stage",
+    "Target",
+    "prepare",
+    "rewrite_for",
+    "target_for",
+]
+
+_HERE = "mnist_export.quantize.rewrites"
+
+REWRITES: LazyRegistry[Rewrite] = LazyRegistry(
+    "rewrite",
+    {
+        "merge_dense": f"{_HERE}.merge_dense:REWRITE",
+        "shift_into_next": f"{_HERE}.shift_into_next:REWRITE",
+        "affine_after_activation": f"{_HERE}.affine_after_activation:REWRITE",
+        "crop_unread": f"{_HERE}.crop_unread:REWRITE",
+        "block_convolution": f"{_HERE}.block_convolution:REWRITE",
+        "merge_reshapes": f"{_HERE}.merge_reshapes:REWRITE",
+        "clip_in_blocks": f"{_HERE}.clip_in_blocks:REWRITE",
+    },
+)
+"""Name to implementation, in the order in which they run."""
+
+_AFTER_CLIPS = "merge_reshapes"
+
+
+def prepare(graph: Graph) -> tuple[Graph, tuple[Applied, ...]]:
+    """Run the rewrites of the float stage; they are the same for every target.
+
+    Args:
+        graph: a float graph, as `quantize.lowering.lower` gives it.
+
+    Returns:
+        The graph with the same float function, and what changed.
+
+    Raises:
+        ConversionError: the outputs differ from the graph's by more than float32's rounding.
+    """
+    from mnist_export.quantize.rewrites.proof import prove
+
+    made, applied = _run_all(graph, Stage.FLOAT, never)
+    if applied:
+        prove(graph, made, "rewrites before quantization")
+    return made, applied
+
+
+def rewrite_for(
+    model: QuantizedModel, target: Target, *, choose: Choose | None = None
+) -> tuple[QuantizedModel, tuple[Applied, ...]]:
+    """Give an int8 model the form that a target's kernels are fastest with.
+
+    Args:
+        model: the network; other precisions than int8 are returned as they are.
+        target: ``LITERT``, ``ONNXRUNTIME`` or ``PORTABLE`` (see `target_for`).
+        choose: chooses each convolution's block; None takes the target's rule.
+
+    Returns:
+        The model with the same integers at its outputs for every input, and what changed.
+
+    Raises:
+        ConversionError: the integers differ on the inputs of the check.
+    """
+    from mnist_export.quantize.rewrites.proof import prove
+
+    if target == Target.PORTABLE or model.precision != Precision.INT8:
+        return model, ()
+    made, applied = _run_all(model.graph, Stage.INTEGER, choose or rule_of(target))
+    if not applied:
+        return model, ()
+    prove(model.graph, made, f"rewrites for {target}")
+    names = tuple(dict.fromkeys((*model.rewrites, *(a.name for a in applied))))
+    return replace(model, graph=made, rewrites=names), applied
+
+
+def rule_of(target: Target) -> Choose:
+    """The rule that chooses blocks for a target."""
+    from mnist_export.quantize.rewrites.block_choice import MLAS, XNNPACK, by_rule
+
+    if target == Target.LITERT:
+        return by_rule(XNNPACK)
+    return by_rule(MLAS) if target == Target.ONNXRUNTIME else never
+
+
+def _run_all(graph: Graph, stage: Stage, choose: Choose) -> tuple[Graph, tuple[Applied, ...]]:
+    applied: list[Applied] = []
+    names = [name for name in REWRITES if REWRITES.get(name).stage == stage]
+    if stage == Stage.INTEGER:
+        names.append(_AFTER_CLIPS)  # moved clips bring reshapes together once more
+    for name in names:
+        graph, result = run(REWRITES.get(name), graph, choose)
+        if result is not None:
+            applied.append(result)
+    return graph, tuple(applied)
