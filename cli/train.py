@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  mnist-train lenet5                                  train on MNIST (or the embedded digits), write lenet5-mnist.keras
+  mnist-train lenet5                                  train on MNIST (else digits), write lenet5-mnist.keras
   mnist-train lenet5 mlp custom1 --figures figures    three models, a table and plots
   mnist-train custom2 --data fashion-mnist --epochs 5 -o fashion.keras
   mnist-train lenet5 --recipe seed --trainer loop     the custom GradientTape loop, the plain recipe
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--data",
         default="auto",
         metavar="D",
-        help="auto (default), mnist, fashion-mnist, digits, an .npz, a folder of IDX files or of images by class",
+        help="auto (default), mnist, fashion-mnist, digits, an .npz, a folder of IDX files or images",
     )
     parser.add_argument(
         "--trainer", default="fit", metavar="fit|loop", help="compile and fit (default), or a loop"
@@ -103,6 +103,9 @@ def _command(arguments: argparse.Namespace, console: Console) -> int:
     names = list(dict.fromkeys(arguments.architectures))
     if names == ["all"]:
         names = list(ARCHITECTURES)
+    if arguments.summary:
+        _summaries(names, console)
+        return 0
     for name in names:
         _recipe(name, arguments)  # names and numbers are judged before any data is loaded
     TRAINERS.get(arguments.trainer)
@@ -112,9 +115,6 @@ def _command(arguments: argparse.Namespace, console: Console) -> int:
             f"-o {output}: expected a file that ends in .keras for one architecture, or a folder, found "
             f"{len(names)} architecture(s) and '{output.name}'."
         )
-    if arguments.summary:
-        _summaries(names)
-        return 0
     data = load_dataset(arguments.data, notify=console.note)
     results = [_train(name, data, _target(name, data.name, output), arguments, console) for name in names]
     _show(results, data, arguments, console)
@@ -171,29 +171,39 @@ def _train(name: str, data: Dataset, path: Path, arguments: argparse.Namespace, 
         raise unknown_name("strategy", arguments.strategy, list(Strategy))
     with output_folder(path.parent):  # an unwritable folder is found before the training, not after it
         pass
-    trained = train_architecture(
-        name,
-        data,
-        recipe=_recipe(name, arguments),
-        trainer=arguments.trainer,
-        seed=arguments.seed,
-        resume=arguments.resume,
-        strategy=Strategy(arguments.strategy),
-        gpu_memory_mib=arguments.gpu_memory,
-        progress=console.progress,
-        notify=console.note,
-    )
+    try:
+        trained = train_architecture(
+            name,
+            data,
+            recipe=_recipe(name, arguments),
+            trainer=arguments.trainer,
+            seed=arguments.seed,
+            resume=arguments.resume,
+            strategy=Strategy(arguments.strategy),
+            gpu_memory_mib=arguments.gpu_memory,
+            progress=console.progress,
+            notify=console.note,
+        )
+    except KeyboardInterrupt:
+        console.note("give the same command again to go on after the last finished epoch")
+        raise
     save_trained(trained, path)
     console.note(f"wrote {path} and {path.stem}.card.json")
     return trained
 
 
-def _summaries(names: list[str]) -> None:
+def _summaries(names: list[str], console: Console) -> None:
+    """Print the layers of architectures, or of a model's file."""
+    from mnist_export.train.loading import load_model
     from mnist_export.train.registry import ARCHITECTURES
     from mnist_export.train.structure import summary
 
     for name in names:
-        emit(summary(ARCHITECTURES.get(name).build()))
+        if name in ARCHITECTURES:
+            model = ARCHITECTURES.get(name).build_for((28, 28, 1), 10)
+        else:
+            model = load_model(name, notify=console.note).model
+        emit(summary(model))
 
 
 if __name__ == "__main__":

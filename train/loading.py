@@ -157,13 +157,14 @@ def _by_path(path: Path, *, trust: bool, until: str | None) -> LoadedModel:
         if mismatch := loss_mismatch(last_activation(built.model), compiled_takes_logits(compiled)):
             notes.append(f"it was compiled with a loss that does not fit: {mismatch}")
     _check_interface(built, path)
+    card = _card_beside(path, built, notes)
     return _finished(
         built.model,
         name=safe_name(path),
         source=ModelSource(kind="file", path=str(path), sha256=digest),
         framework=built.framework,
         notes=(*built.notes, *notes),
-        card=_card_beside(path, built, notes),
+        card=card,
         until=until,
     )
 

@@ -90,7 +90,7 @@ def test_parsing_names_what_is_wrong() -> None:
         Augmentation.parse("rotaton=1")
     with pytest.raises(InputError, match="expected shift=NUMBER, found 'shift=x'"):
         Augmentation.parse("shift=x")
-    with pytest.raises(InputError, match="zoom: expected a number from 0 to 0.9"):
+    with pytest.raises(InputError, match=r"zoom: expected a number from 0 to 0.9"):
         Augmentation.parse("zoom=2")
 
 

@@ -120,7 +120,7 @@ def test_weights_file_of_other_shapes_nan_or_damage_is_refused(tmp_path: Path) -
 def test_an_untrained_pair_is_trained_once_and_then_found(
     digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import mnist_export.train.training as training
+    from mnist_export.train import training
 
     calls: list[str] = []
     original = training.train_architecture

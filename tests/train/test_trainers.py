@@ -172,7 +172,7 @@ def test_a_diverging_training_says_so(job: Job) -> None:
         stack = [layers.Dense(64) for _ in range(6)]
         return keras.Sequential([layers.Input((28, 28, 1)), layers.Flatten(), *stack, layers.Dense(4)])
 
-    with pytest.raises(InputError, match="finite losses.*smaller --lr"):
+    with pytest.raises(InputError, match=r"finite losses.*smaller --lr"):
         _run("fit", replace(job, build=build, recipe=recipe))
 
 
@@ -188,7 +188,7 @@ def test_a_model_that_disagrees_with_its_loss_is_stopped_before_training(
 ) -> None:
     lines: list[str] = []
     wrong = replace(job, build=lambda: small_model("softmax"), notify=lines.append)
-    with pytest.raises(InputError, match="expected an output of shape|from_logits=True"):
+    with pytest.raises(InputError, match=r"expected an output of shape|from_logits=True"):
         _run("fit", wrong)
     assert not lines
 
