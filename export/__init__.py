@@ -12,5 +12,6 @@ EXPORTERS: LazyRegistry[type[Exporter]] = LazyRegistry(
     {
         "tflite": "mnist_export.export.tflite_format:TfliteExporter",
         "onnx": "mnist_export.export.onnx_format:OnnxExporter",
+        "c": "mnist_export.export.c_format:CExporter",
     },
 )

@@ -111,14 +111,15 @@ def write_artifacts(
         OutputError: the folder cannot be written.
         InputError: an output would overwrite the model that it came from.
     """
+    stem = file_stem(described.name, described.data, model.precision, model.variant)
     request = ExportRequest(
         name=described.name,
         class_names=described.class_names,
         source_sha256=described.source_sha256,
         io=io,
         tool_version=tool_version(),
+        stem=stem,
     )
-    stem = file_stem(described.name, described.data, model.precision, model.variant)
     files: dict[Path, bytes] = {}
     artifacts: list[WrittenArtifact] = []
     for fmt in formats:

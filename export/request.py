@@ -34,6 +34,7 @@ class ExportRequest:
     source_sha256: str
     io: IoType | None = None
     tool_version: str = ""
+    stem: str = ""
     target: Target = Target.PORTABLE
 
 

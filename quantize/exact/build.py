@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.quantize.exact.advance import advance
 from mnist_export.quantize.exact.arithmetic import run_op, zero_point
 from mnist_export.quantize.exact.editor import WEIGHTED
 from mnist_export.quantize.exact.geometry import patches, window_of
@@ -32,7 +33,7 @@ from mnist_export.quantize.exact.rounding import LayerRounder, spread_average, s
 from mnist_export.quantize.exact.scales import ScalePlan
 from mnist_export.quantize.scheme import SchemeConfig
 
-MAX_VALUES: Final = 16_000_000
+MAX_VALUES: Final = 8_000_000
 """Values of sampled windows a layer, float32, twice: what its statistics are computed from."""
 EXPONENT_TRIES: Final = (-1, 0, 1)
 """Weight scales tried around the one that just holds the largest weight."""
@@ -105,8 +106,11 @@ def build(prepared: Prepared, plan: ScalePlan, observed: Observed, config: Schem
         if op.kind in WEIGHTED:
             op = _quantized(prepared, tensors, op, codes, observed, config, seed)
         ops.append(op)
-        current = Graph(tensors=tuple(tensors), ops=(), inputs=graph.inputs, outputs=graph.outputs)
-        codes[op.outputs[0]] = run_op(current, op, codes)
+        if op.kind in WEIGHTED:
+            codes[op.outputs[0]] = advance(tensors, op, codes[op.inputs[0]])
+        else:
+            current = Graph(tensors=tuple(tensors), ops=(), inputs=graph.inputs, outputs=graph.outputs)
+            codes[op.outputs[0]] = run_op(current, op, codes)
         for index in [i for i in codes if last_read.get(i, -1) <= position]:
             del codes[index]
     return Graph(tensors=tuple(tensors), ops=tuple(ops), inputs=graph.inputs, outputs=graph.outputs).pruned()

@@ -1,0 +1,50 @@
+"""Runs one operator of an exact graph in LiteRT: the integers of `arithmetic`, many times faster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.tflite_writer import write_tflite
+
+_BATCH: Final = 64
+
+
+def advance(tensors: list[Tensor], op: Op, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """Run one operator that has one activation as its input.
+
+    Args:
+        tensors: the integer graph's tensors so far.
+        op: the operator, its weights on the grid.
+        codes: the input's codes, batch first.
+
+    Returns:
+        The output's codes.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    graph = Graph(
+        tensors=tuple(tensors), ops=(op,), inputs=(op.inputs[0],), outputs=(op.outputs[0],)
+    ).pruned()
+    graph = replace(
+        graph, tensors=tuple(replace(t, name=f"t{i}") for i, t in enumerate(graph.tensors))
+    )
+    interpreter = Interpreter(model_content=write_tflite(graph), num_threads=2)
+    entry = interpreter.get_input_details()[0]["index"]
+    result = interpreter.get_output_details()[0]["index"]
+    parts = []
+    size = 0
+    for start in range(0, len(codes), _BATCH):
+        part = codes[start : start + _BATCH]
+        if len(part) != size:
+            size = len(part)
+            interpreter.resize_tensor_input(entry, part.shape)
+            interpreter.allocate_tensors()
+        interpreter.set_tensor(entry, part)
+        interpreter.invoke()
+        parts.append(interpreter.get_tensor(result))
+    return np.concatenate(parts)
