@@ -219,3 +219,22 @@ def refuse_training_data(card: ModelCard | None, split: Split, what: str = "the 
             f"were trained on ({card.data.name}, by the hashes in its model card): accuracy on them says "
             "nothing. Judge it on test images."
         )
+
+
+def refuse_overlap(dataset: Dataset, training: TrainingData) -> None:
+    """Refuse to train where the test part holds training images.
+
+    Args:
+        dataset: its validation and test parts are looked at.
+        training: its training part, described.
+
+    Raises:
+        InputError: more than about 5 % of a part are training images.
+    """
+    for part in ("validation", "test"):
+        share = training.share_seen(dataset.parts()[part])
+        if share > _LEAK_SHARE:
+            raise InputError(
+                f"data {dataset.name}: expected {part} images that are not trained on, found about {share:.0%} "
+                "of them among the training images: accuracy on them would say nothing. Separate the parts."
+            )

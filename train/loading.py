@@ -13,7 +13,7 @@ from mnist_export.core.files import sha256_bytes
 from mnist_export.core.registry import unknown_name
 from mnist_export.data.limits import shown
 from mnist_export.data.request import to_stderr
-from mnist_export.train.card import ModelCard
+from mnist_export.train.card import ModelCard, refuse_training_data
 from mnist_export.train.loaded import LoadedModel, ModelSource
 from mnist_export.train.registry import ARCHITECTURES
 
@@ -49,8 +49,8 @@ def load_model(
         until: name of a layer; the result is the sub-model that ends there.
 
     Raises:
-        InputError: no such name or file, a file that is refused, or a model that does not take the
-            data's images or give its classes.
+        InputError: no such name or file, a file that is refused, a model that does not take the data's
+            images or give its classes, or one that was trained on the data's test images.
         UnsupportedError: its end is none that logits can be had from.
     """
     path = Path(spec).expanduser()
@@ -62,6 +62,7 @@ def load_model(
         raise _no_such(spec)
     if dataset is not None:
         _check_fit(loaded, dataset, classes=until is None)
+        refuse_training_data(loaded.card, dataset.test, f"the test part of {shown(dataset.name)}")
     for note in loaded.notes:
         notify(f"{loaded.name}: {note}")
     return loaded

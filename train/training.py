@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.request import to_stderr
-from mnist_export.train.card import ModelCard, TrainingData
+from mnist_export.train.card import ModelCard, TrainingData, refuse_overlap
 from mnist_export.train.engine import Strategy
 from mnist_export.train.job import Job, Notify
 from mnist_export.train.recipe import Recipe
@@ -87,6 +87,8 @@ def train_architecture(
     chosen = recipe or architecture.recipe()
     pixels = InputRange()
     build = _builder(architecture, dataset)
+    training_data = TrainingData.of(dataset)
+    refuse_overlap(dataset, training_data)
     job = Job(
         name=f"{name}-{dataset.name}",
         build=build,
@@ -104,7 +106,7 @@ def train_architecture(
     outcome = run(job)
     return Trained(
         model=outcome.model,
-        card=_card(job, architecture, outcome, trainer=trainer),
+        card=_card(job, architecture, outcome, training_data, trainer=trainer),
     )
 
 
@@ -118,7 +120,9 @@ def _checkpoint_path(name: str, dataset: Dataset, recipe: Recipe, seed: int) -> 
     return cache_folder() / "training" / f"{name}-{digest}.npz"
 
 
-def _card(job: Job, architecture: Architecture, outcome: Any, *, trainer: str) -> ModelCard:
+def _card(
+    job: Job, architecture: Architecture, outcome: Any, training_data: TrainingData, *, trainer: str
+) -> ModelCard:
     from mnist_export.train.evaluation import evaluate
     from mnist_export.train.macs import count_macs
     from mnist_export.train.weights_file import weights_sha256
@@ -127,7 +131,7 @@ def _card(job: Job, architecture: Architecture, outcome: Any, *, trainer: str) -
     return ModelCard(
         name=job.name,
         architecture=architecture.name,
-        data=TrainingData.of(data),
+        data=training_data,
         input_shape=tuple(data.image_shape),
         input_range=(job.pixels.lo, job.pixels.hi),
         num_classes=data.num_classes,

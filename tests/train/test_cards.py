@@ -82,6 +82,24 @@ def test_evaluation_on_other_images_passes(trained: Any, digits: Dataset) -> Non
     refuse_training_data(None, digits.train)
 
 
+def test_a_model_is_not_loaded_to_be_judged_on_its_training_images(digits: Dataset) -> None:
+    """The pitfall of a walk through MNIST that fits on its test images."""
+    leaking = replace(digits, test=digits.train)
+    with pytest.raises(InputError, match=r"the test part of digits.*were trained on"):
+        load_model("lenet5", leaking, notify=lambda _: None)
+
+
+def test_training_on_the_test_images_is_refused_before_it_starts(digits: Dataset) -> None:
+    both = Split(
+        images=np.concatenate([digits.train.images, digits.test.images]),
+        labels=np.concatenate([digits.train.labels, digits.test.labels]),
+    )
+    lines: list[str] = []
+    with pytest.raises(InputError, match="expected test images that are not trained on"):
+        train_architecture("mlp", replace(digits, train=both), notify=lines.append)
+    assert not lines
+
+
 def test_share_seen_is_estimated_within_its_sampling_error(digits: Dataset) -> None:
     data = TrainingData.of(digits)
     half = Split(
