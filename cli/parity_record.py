@@ -44,6 +44,13 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         raise InputError(f"-o: expected a name that ends in .npz, found '{output}'.")
     if Path(arguments.model).exists() and output.exists() and output.samefile(arguments.model):
         raise InputError(f"-o: '{output}' is the model itself. Choose another name.")
+    if (
+        arguments.data
+        and Path(arguments.data).exists()
+        and output.exists()
+        and output.samefile(arguments.data)
+    ):
+        raise InputError(f"-o: '{output}' is the data itself. Choose another name.")
     named = not Path(arguments.model).exists()
     dataset = load_data(arguments, console) if named else None
     with open_original(arguments.model, dataset, arguments, console) as runner:

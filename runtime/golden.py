@@ -21,6 +21,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes, write_atomic_one
 from mnist_export.core.pixels import InputRange
+from mnist_export.data.limits import check_array_bytes
 from mnist_export.runtime.results import ModelFile
 from mnist_export.runtime.runner import Runner, TensorInfo
 
@@ -232,6 +233,8 @@ def _members(path: Path) -> dict[str, bytes]:
             total = sum(entry.file_size for entry in entries)
             if len(entries) > MAX_MEMBERS or total > MAX_BYTES:
                 raise InputError(f"{path}: claims {len(entries)} arrays of {total} bytes, which is refused.")
+            for entry in entries:
+                check_array_bytes(path, entry.file_size, max(entry.compress_size, 1))
             if len({entry.filename for entry in entries}) != len(entries):
                 raise InputError(f"{path}: holds an array twice. Record it again.")
             return {entry.filename.removesuffix(".npy"): archive.read(entry) for entry in entries}

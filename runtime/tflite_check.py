@@ -18,6 +18,7 @@ from mnist_export.runtime.metadata import METADATA_KEY, Metadata
 MAX_OPERATORS: Final = 10_000
 MAX_TENSORS: Final = 50_000
 MAX_ELEMENTS: Final = 1 << 28  # of one activation at batch 1
+MAX_RANK: Final = 8
 
 _FLOAT32, _FLOAT16, _CUSTOM, _PLACEHOLDER = 0, 1, 32, 127
 # Control flow, calls and resources: no classifier needs them, and their cost has no bound.
@@ -33,7 +34,8 @@ _REFUSED: Final = {
     144: "ASSIGN_VARIABLE",
     200: "STABLEHLO_WHILE",
 }
-_STRIDED_OPTIONS: Final = {1: "Conv2D", 2: "DepthwiseConv2D", 5: "Pool2D"}
+_POOL: Final = 5
+_STRIDED_OPTIONS: Final = {1: "Conv2D", 2: "DepthwiseConv2D", _POOL: "Pool2D"}
 _SIZES: Final = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1, 10: 8, 12: 8, 15: 4, 16: 2}
 
 
@@ -89,6 +91,9 @@ def _check_tensors(graph: Table, buffers: list[Table], label: str) -> list[bool]
     constants: list[bool] = []
     for index, tensor in enumerate(graph.tables(0)):
         name = tensor.blob(3).decode("utf-8", "replace")
+        rank = tensor.count(0)
+        if rank > MAX_RANK:
+            raise _fail(label, f"tensor {index} '{name}' has a shape of {rank} dimensions.")
         shape = tensor.integers(0, "i")
         kind = tensor.integer(1, "b")
         buffer = tensor.integer(2, "I")
@@ -161,6 +166,9 @@ def _check_operators(model: Table, graph: Table, tensors: int, label: str) -> No
             options = operator.table(4)
             if options is None or options.integer(1, "i") < 1 or options.integer(2, "i") < 1:
                 raise _fail(label, f"operator {index} has a stride below 1.")
+            pools = operator.integer(3, "B") == _POOL
+            if pools and (options.integer(3, "i") < 1 or options.integer(4, "i") < 1):
+                raise _fail(label, f"operator {index} has a filter below 1x1.")
 
 
 def _metadata(model: Table, buffers: list[Table], label: str) -> Metadata | None:

@@ -1,12 +1,13 @@
 """What the tests of hostile input share: one way to run a command and to say that it refused properly.
 
-A refusal is: exit code 2, exactly one line on stderr (the native libraries' chatter counts too), no traceback,
-nothing on stdout, every file around as it was, no code of the file run (a marker stays absent), and memory
+A refusal is: exit code 2, exactly one line on stderr (the native libraries' chatter counts too), no
+traceback, nothing on stdout, every file around as it was, no code of the file run (a marker stays absent), and memory
 that stays within a bound.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -50,10 +51,8 @@ def _resident(field: str) -> int:
 
 
 def _forget_peak() -> None:
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def snapshot(*folders: Path) -> dict[str, str]:
@@ -62,7 +61,7 @@ def snapshot(*folders: Path) -> dict[str, str]:
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_symlink():
-                found[str(path)] = f"link to {os.readlink(path)}"
+                found[str(path)] = f"link to {path.readlink()}"
             elif path.is_file():
                 found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
             else:

@@ -38,7 +38,7 @@ def refuse_h5(refuses, export_main, keras, tmp_path, out):
     def check(content, says, **options):
         path = tmp_path / "net.h5"
         path.write_bytes(content)
-        words = ("-m", path, "--data", "digits", "--format", "tflite", "--int8", "-o", out)
+        words = ("-m", path, "--data", "digits", "--format", "tflite", "--int8", "-q", "-o", out)
         return refuses(export_main, *words, says=says, **options)
 
     return check
@@ -226,5 +226,5 @@ def test_keras_2_operators_that_call_functions(refuse_h5, changed, marker):
 def test_the_good_file_is_exported(run, export_main, net_files, tmp_path, out):
     path = tmp_path / "net.h5"
     path.write_bytes(net_files["net.h5"])
-    done = run(export_main, "-m", path, "--data", "digits", "--int8", "-o", out, "-q")
+    done = run(export_main, "-m", path, "--data", "digits", "--int8", "-q", "-o", out)
     assert done.code == 0, done.err

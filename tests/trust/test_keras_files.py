@@ -28,7 +28,7 @@ def refuse_keras(refuses, export_main, keras, tmp_path, out):
     def check(content, says, **options):
         path = tmp_path / "net.keras"
         path.write_bytes(content)
-        words = ("-m", path, "--data", "digits", "--format", "tflite", "--int8", "-o", out)
+        words = ("-m", path, "--data", "digits", "--format", "tflite", "--int8", "-q", "-o", out)
         return refuses(export_main, *words, says=says, **options)
 
     return check
@@ -254,7 +254,7 @@ def test_layer_names_that_are_no_names(refuse_keras, with_layer, name):
 def test_markup_in_names_is_escaped_in_the_report(run, export_main, net_files, tmp_path, out):
     path = tmp_path / "<img src=x onerror=alert(1)>.keras"
     path.write_bytes(net_files["net.keras"])
-    done = run(export_main, "-m", path, "--data", "digits", "--int8", "-o", out, "-q")
+    done = run(export_main, "-m", path, "--data", "digits", "--int8", "-q", "-o", out)
     assert done.code == 0, done.err
     (page,) = out.glob("*.report.html")
     assert "<img src=x" not in page.read_text()
@@ -263,6 +263,6 @@ def test_markup_in_names_is_escaped_in_the_report(run, export_main, net_files, t
 def test_a_good_file_is_exported_so_that_refusals_mean_something(run, export_main, net_files, tmp_path, out):
     path = tmp_path / "net.keras"
     path.write_bytes(net_files["net.keras"])
-    done = run(export_main, "-m", path, "--data", "digits", "--int8", "-o", out, "--json")
+    done = run(export_main, "-m", path, "--data", "digits", "--int8", "-q", "-o", out, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["verdict"] == "pass"

@@ -56,7 +56,7 @@ def folders(net, tmp_path_factory):
 @pytest.fixture()
 def refuse_saved(refuses, export_main, tmp_path, out):
     def check(path, says, *more):
-        words = ("-m", path, "--data", "digits", "--format", "tflite", "--int8", "-o", out, *more)
+        words = ("-m", path, "--data", "digits", "--format", "tflite", "--int8", "-q", "-o", out, *more)
         return refuses(export_main, *words, says=says)
 
     return check
