@@ -8,9 +8,9 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit, emit_json
+from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit_json
 from mnist_export.cli.parity_options import (
     add_model_options,
     existing,
@@ -18,11 +18,12 @@ from mnist_export.cli.parity_options import (
     open_kernels,
     open_original,
 )
+from mnist_export.cli.parity_report import as_json, build_report, print_report, write_report
 from mnist_export.core.errors import InputError
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
-    from mnist_export.report.schema import Report
+    from mnist_export.report.parts import LayerError
     from mnist_export.runtime.parity import Thresholds
     from mnist_export.runtime.results import CheckResult
     from mnist_export.runtime.runner import Runner
@@ -50,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--config", metavar="FILE", help="thresholds from a parity.toml (default: ./parity.toml)"
     )
     parser.add_argument("--no-latency", action="store_true", help="compare answers only")
+    parser.add_argument("--layers", action="store_true", help="add errors by layer to the report")
     parser.add_argument(
         "--pin", action="store_true", help="hold the process on fixed processors while timing"
     )
@@ -90,15 +92,16 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             notify=console.note,
         )
         result = _explained(result, candidates, dataset)
+        layers = [_layers(reference, runner, dataset, arguments) for runner in candidates]
     result = dataclasses.replace(result, seconds={"load": loaded, **result.seconds})
-    report = _report(result, dataset, reference, arguments)
-    _write(report, result, dataset, arguments, console)
+    report = build_report(result, dataset, reference, layers=layers, threads=arguments.threads)
+    write_report(report, result, dataset, arguments, console)
     for note in result.reference.notes:
         console.note(f"note: {result.reference.label}: {note}")
     if arguments.json:
-        emit_json(_as_json(report))
+        emit_json(as_json(report))
     else:
-        _print(report, console)
+        print_report(report, console)
     return EXIT_PASS if result.verdict.value == "pass" else EXIT_VERDICT
 
 
@@ -115,6 +118,21 @@ def _explained(result: CheckResult, runners: Sequence[Runner], dataset: Dataset)
             text = why_slow(profile(runner, dataset.test.images[:1]), ratio=ratio)
             found[place] = dataclasses.replace(candidate, notes=(*candidate.notes, text))
     return dataclasses.replace(result, candidates=tuple(found))
+
+
+def _layers(
+    reference: Runner, candidate: Runner, dataset: Dataset, arguments: argparse.Namespace
+) -> tuple[LayerError, ...]:
+    """Errors by layer on the first images, where they were asked for."""
+    if not arguments.layers:
+        return ()
+    from mnist_export.report.measured import layers_of
+    from mnist_export.runtime.activations import activations_of
+    from mnist_export.runtime.layers import compare_layers
+
+    theirs = activations_of(reference, dataset.test.images)
+    count = len(theirs[0].values)
+    return layers_of(compare_layers(theirs, activations_of(candidate, dataset.test.images, count=count)))
 
 
 def _limits(arguments: argparse.Namespace) -> Thresholds:
@@ -137,89 +155,3 @@ def _reference_and_data(arguments: argparse.Namespace, console: Console) -> tupl
         return reference, load_data(arguments, console, recorded=recorded)
     dataset = load_data(arguments, console)
     return open_original(arguments.reference, dataset, arguments, console), dataset
-
-
-def _report(
-    result: CheckResult, dataset: Dataset, reference: Runner, arguments: argparse.Namespace
-) -> Report:
-    from mnist_export.report.context import DataInfo, ModelInfo
-    from mnist_export.report.measured import artifact_of, environment_of, reference_of, thresholds_of
-    from mnist_export.report.schema import Report
-    from mnist_export.runtime.environment import describe
-    from mnist_export.runtime.golden import GoldenRunner
-
-    file = result.reference.file
-    meta = reference.golden.meta if isinstance(reference, GoldenRunner) else None
-    environment = environment_of(describe(threads=arguments.threads))
-    return Report(
-        verdict=result.verdict,
-        model=ModelInfo(
-            name=result.reference.label,
-            source=reference.origin,
-            parameters=(meta.parameters if meta else getattr(reference, "parameters", 0)) or None,
-            macs=(meta.macs if meta else getattr(reference, "macs", 0)) or None,
-            path=file.path if file else None,
-            sha256=(meta.model_sha256 if meta else file.sha256 if file else "") or None,
-            framework=result.reference.runtime,
-            input_shape=dataset.image_shape,
-            input_range=(reference.input_range.lo, reference.input_range.hi),
-            notes=result.reference.notes,
-        ),
-        data=DataInfo(
-            name=dataset.name,
-            images=result.images,
-            source=dataset.provenance.source,
-            sha256=dataset.test.images_sha256(),
-            class_names=dataset.class_names,
-            notes=dataset.provenance.notes,
-        ),
-        reference=reference_of(result),
-        artifacts=tuple(artifact_of(candidate, result.thresholds) for candidate in result.candidates),
-        environment=environment,
-        timings_s=dict(result.seconds),
-        thresholds=thresholds_of(result.thresholds),
-        tool_version=environment.versions.get("mnist-export"),
-    )
-
-
-def _as_json(report: Report) -> dict[str, Any]:
-    import json
-
-    value: dict[str, Any] = json.loads(report.to_json())
-    return value
-
-
-def _write(
-    report: Report, result: CheckResult, dataset: Dataset, arguments: argparse.Namespace, console: Console
-) -> None:
-    if arguments.output is not None:
-        from mnist_export.report.write import write_reports
-
-        flips = {flip.index for candidate in result.candidates for flip in candidate.parity.flips[:50]}
-        paths = write_reports(
-            report,
-            arguments.output,
-            Path(arguments.candidates[0]).stem,
-            images={index: dataset.test.images[index] for index in sorted(flips)},
-            junit=arguments.junit,
-        )
-        console.note(f"report: {paths.html}")
-    elif arguments.junit is not None:
-        from mnist_export.core.files import write_atomic_one
-        from mnist_export.report.junit import render_junit
-
-        write_atomic_one(arguments.junit, render_junit(report))
-    if arguments.summary is not None:
-        from mnist_export.report.markdown import append_step_summary, markdown_summary
-
-        append_step_summary(markdown_summary(report), arguments.summary)
-
-
-def _print(report: Report, console: Console) -> None:
-    from mnist_export.report.markdown import console_summary
-
-    emit(console_summary(report).rstrip())
-    for artifact in report.artifacts:
-        console.detail(f"{artifact.name}: {artifact.why}")
-        for note in artifact.notes:
-            console.note(f"note: {artifact.name}: {note}")

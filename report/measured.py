@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from mnist_export.report.parts import (
 from mnist_export.report.schema import ArtifactResult, ReferenceInfo
 from mnist_export.runtime.environment import Environment
 from mnist_export.runtime.latency import Latency
+from mnist_export.runtime.layers import LayersResult
 from mnist_export.runtime.parity import Parity
 from mnist_export.runtime.parity import Thresholds as Limits
 from mnist_export.runtime.results import CandidateResult, CheckResult
@@ -118,7 +119,6 @@ def artifact_of(
     limits: Limits,
     *,
     layers: Sequence[LayerError] = (),
-    images_per_second: Mapping[int, float] | None = None,
 ) -> ArtifactResult:
     """One candidate as the report holds it.
 
@@ -126,7 +126,6 @@ def artifact_of(
         candidate: what was measured on it.
         limits: what its verdict was measured against.
         layers: errors by layer, where they were measured.
-        images_per_second: batch size to throughput, where it was measured.
     """
     parity, file = candidate.parity, candidate.file
     return ArtifactResult(
@@ -166,14 +165,28 @@ def artifact_of(
         input_layout=_layout(candidate.input_shape),
         output_type=candidate.output_type,
         pixel_rule=candidate.pixel_rule or None,
-        images_per_second=(
-            {str(batch): speed for batch, speed in images_per_second.items()} if images_per_second else None
-        ),
+        images_per_second={str(candidate.batch): candidate.images_per_second},
         load_ms=file.load_ms if file else None,
         per_class_accuracy=_per_class(parity.candidate_per_class),
         confusion=_matrix(parity.candidate_confusion),
         layers=tuple(layers),
         notes=candidate.notes,
+    )
+
+
+def layers_of(result: LayersResult) -> tuple[LayerError, ...]:
+    """Errors by layer as the report holds them; the worst channel's error is what the budget is for."""
+    return tuple(
+        LayerError(
+            name=layer.candidate,
+            operator=layer.kind,
+            max_error_steps=layer.max_steps,
+            max_abs_error=layer.max_abs_error,
+            sqnr_db=layer.sqnr_db,
+            budget_steps=layer.budget_steps,
+            exceeds=layer.exceeds,
+        )
+        for layer in result.layers
     )
 
 

@@ -67,6 +67,7 @@ def check(
         _same_classes(reference, runner)
     seconds: dict[str, float] = {}
     speed: dict[str, float] = {}
+    speeds: list[float] = []
     answers: list[npt.NDArray[np.float32]] = []
     for place, runner in enumerate([reference, *candidates]):
         notify(f"{runner.label}: {len(split):,} images on {runner.name} ({runner.device})")
@@ -74,7 +75,8 @@ def check(
         answers.append(runner.run(split.images))
         spent = time.perf_counter() - started
         seconds[f"answers {place} {runner.label}"] = spent
-        speed[runner.label] = len(split) / spent
+        speeds.append(len(split) / spent)
+        speed[runner.label] = speeds[-1]
     parities = [
         compare(
             answers[0],
@@ -96,6 +98,7 @@ def check(
             parity,
             name=str(place),
             times=times,
+            speed=speeds[place + 1],
             diagnosis=diagnose(runner, answers[0], logits, parity, split),
         )
         for place, (runner, logits, parity) in enumerate(zip(candidates, answers[1:], parities, strict=True))
@@ -143,6 +146,7 @@ def _candidate(
     *,
     name: str,
     times: Interleaved | None,
+    speed: float,
     diagnosis: str,
 ) -> CandidateResult:
     samples = times.samples_us[name] if times else None
@@ -163,6 +167,8 @@ def _candidate(
         latency_us=times.latencies[name] if times else None,
         vs_original=times.ratios.get(name) if times and times.baseline == _REFERENCE else None,
         samples_us=samples,
+        batch=min(runner.preferred_batch, parity.images),
+        images_per_second=speed,
         diagnosis=diagnosis,
         notes=(*runner.notes, *parity.notes),
     )

@@ -108,6 +108,8 @@ class CandidateResult:
         latency_us: at batch 1; None where not measured.
         vs_original: time over the reference's from interleaved turns; None for recorded references.
         samples_us: times of single invocations, a sample of at most 2,000 for plots; not in the JSON form.
+        batch: images of one call when the answers were computed.
+        images_per_second: of that, with the preparation of the images.
         diagnosis: what kind of damage the answers look like, empty where nothing is wrong.
         notes: fallbacks that were taken.
     """
@@ -126,6 +128,8 @@ class CandidateResult:
     latency_us: Latency | None = None
     vs_original: Ratio | None = None
     samples_us: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    batch: int = 1
+    images_per_second: float = 0.0
     diagnosis: str = ""
     notes: tuple[str, ...] = ()
 

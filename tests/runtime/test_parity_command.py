@@ -74,8 +74,15 @@ def test_reports_and_junit_are_written_also_when_a_verdict_fails(files, broken, 
         "--junit",
         str(tmp_path / "j.xml"),
     ]
+    arguments.append("--layers")
     assert main(arguments) == 1
     assert json.loads((out / "broken.report.json").read_text())["verdict"] == "fail"
+    layers = json.loads((out / "broken.report.json").read_text())["artifacts"][0]["layers"]
+    assert [(layer["name"], layer["exceeds"]) for layer in layers] == [
+        ("conv/Relu", False),
+        ("pool", False),
+        ("logits", True),
+    ]
     assert "<html" in (out / "broken.report.html").read_text()[:500]
     assert int(ET.parse(tmp_path / "j.xml").getroot().get("failures")) >= 1
     summary = tmp_path / "summary.md"
