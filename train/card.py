@@ -235,6 +235,6 @@ def refuse_overlap(dataset: Dataset, training: TrainingData) -> None:
         share = training.share_seen(dataset.parts()[part])
         if share > _LEAK_SHARE:
             raise InputError(
-                f"data {dataset.name}: expected {part} images that are not trained on, found about {share:.0%} "
-                "of them among the training images: accuracy on them would say nothing. Separate the parts."
+                f"data {dataset.name}: expected {part} images that are not trained on, found about "
+                f"{share:.0%} of them among the training images: accuracy on them says nothing. Part them."
             )
