@@ -12,10 +12,17 @@ from mnist_export.cli.common import (
     EXIT_PASS,
     EXIT_USAGE,
     EXIT_VERDICT,
+    CommandParser,
     add_output_options,
     console_of,
     emit,
     run,
+)
+from mnist_export.cli.export_quantize_options import (
+    add_quantize_options,
+    default_precision,
+    improvements_of,
+    quantize_options_of,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +42,7 @@ exit codes: 0 all verdicts pass; 1 a verdict fails (files and report are still w
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line; imports nothing heavy."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mnist-export",
         description="Quantize a Keras image classifier once, write it as TFLite and ONNX, and check that the "
         "files still give the original's answers.",
@@ -105,6 +112,7 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--keep-float", nargs="+", default=[], metavar="LAYER", help="layers (or globs) that stay in float"
     )
+    add_quantize_options(group)
 
 
 def _add_rewrites(parser: argparse.ArgumentParser) -> None:
@@ -134,6 +142,8 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
     Raises:
         InputError: an unknown format, precision or type, or a number out of its range.
     """
+    from dataclasses import replace
+
     from mnist_export.cli.export_job import ExportJob
     from mnist_export.core.errors import InputError
     from mnist_export.core.kinds import Format, IoType, Precision
@@ -149,7 +159,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
     for name in formats or [""]:
         if name not in EXPORTERS:
             raise unknown_name("format", name, EXPORTERS)
-    precision = "int8" if arguments.int8 else (arguments.precision or "float32")
+    precision = "int8" if arguments.int8 else (arguments.precision or default_precision(arguments))
     if precision not in set(Precision):
         raise unknown_name("precision", precision, Precision)
     if arguments.io is not None and arguments.io not in {"int8", "uint8", "float32", "int16"}:
@@ -172,7 +182,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
         )
     target = "portable" if arguments.no_rewrites else arguments.target
     input_range = InputRange.parse(arguments.input_range)
-    return ExportJob(
+    job = ExportJob(
         model=arguments.model,
         formats=tuple(dict.fromkeys(Format(name) for name in formats)),
         scheme=SchemeConfig(
@@ -184,6 +194,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
             symmetric=arguments.symmetric,
             reduce_range=arguments.reduce_range,
             keep_float=tuple(arguments.keep_float),
+            improvements=improvements_of(arguments),
         ),
         data=arguments.data,
         output=arguments.output,
@@ -203,6 +214,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
         summary=arguments.summary,
         command=command,
     )
+    return replace(job, extra=quantize_options_of(arguments, job.scheme))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_export.cli.common import Console
+from mnist_export.cli.export_quantize_options import QuantizeOptions
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Format, IoType, Precision
 
 if TYPE_CHECKING:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import Dataset, Split
-    from mnist_export.quantize import QuantizedModel, SchemeConfig
+    from mnist_export.quantize import SchemeConfig
     from mnist_export.quantize.rewrites import Target
     from mnist_export.report.schema import Report
     from mnist_export.runtime.parity import Thresholds
@@ -44,6 +45,7 @@ class ExportJob:
         until: export the sub-model that ends at this layer.
         target: the runtime whose form files get; None takes each format's own.
         prepare: rewrite the float network before quantization.
+        extra: training, search and diagnosis.
         junit: also write JUnit XML there.
         summary: append a Markdown summary there.
         command: the command line, for the report.
@@ -64,6 +66,7 @@ class ExportJob:
     until: str | None = None
     target: Target | None = None
     prepare: bool = True
+    extra: QuantizeOptions = field(default_factory=QuantizeOptions)
     junit: Path | None = None
     summary: Path | None = None
     command: str = ""
@@ -137,6 +140,7 @@ def run_job(job: ExportJob, console: Console) -> Report:
 
 
 def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
+    from mnist_export.cli.export_quantize import make_network, with_findings
     from mnist_export.cli.export_report import build_report, write_report
     from mnist_export.export.artifacts import Described, write_artifacts
     from mnist_export.quantize.lowering import lower
@@ -156,7 +160,10 @@ def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
         graph = lower(loaded.model, tuple(loaded.input_shape))
     with stages.stage("quantize", f"quantizing to {job.scheme.precision}"):
         calibration = _calibration(job, dataset, console)
-        network = _network(job, graph, calibration)
+        made = make_network(
+            job, loaded, graph=graph, dataset=dataset, calibration=calibration, console=console
+        )
+        network = made.network
     with stages.stage("export", "writing files"):
         described = Described(
             name=loaded.name,
@@ -171,6 +178,7 @@ def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
         result = _check(job, loaded, dataset, [item.path for item in written.artifacts], console)
     with stages.stage("report", "report"):
         report = build_report(job, loaded, dataset, network, written, result, dict(stages.seconds))
+        report = with_findings(report, made, dataset, result)
         if job.until is not None:
             from mnist_export.cli.export_features import judged_by_values
 
@@ -196,21 +204,6 @@ def _calibration(job: ExportJob, dataset: Dataset, console: Console) -> Split | 
             raise InputError(f"calibration: {finding.message}")
         console.warn(f"calibration: {finding.message}")
     return split
-
-
-def _network(job: ExportJob, graph: Any, calibration: Split | None) -> QuantizedModel:
-    from mnist_export.quantize import quantize
-    from mnist_export.quantize.rewrites import prepare
-
-    applied: tuple[Any, ...] = ()
-    if job.prepare:
-        graph, applied = prepare(graph)
-    network = quantize(graph, job.scheme, calibration.images if calibration is not None else None)
-    return replace(
-        network,
-        notes=(*network.notes, *(rewrite.sentence() for rewrite in applied)),
-        rewrites=tuple(rewrite.name for rewrite in applied),
-    )
 
 
 def _check(

@@ -34,6 +34,7 @@ class LayerDiagnosis:
     Attributes:
         name: as ``--keep-float`` takes it.
         operator: TFLite's name of its operator.
+        position: its place in the order of execution, from 0.
         propagated_sqnr_db: at its output in the quantized network against the float one, errors of the
             layers before included.
         alone_sqnr_db: at the logits when this layer alone is quantized; the ranking's key.
@@ -48,6 +49,7 @@ class LayerDiagnosis:
 
     name: str
     operator: str
+    position: int
     propagated_sqnr_db: float
     alone_sqnr_db: float
     weights_sqnr_db: float | None
@@ -57,6 +59,18 @@ class LayerDiagnosis:
     observed: tuple[float, float]
     saturation: float
     channel_spread: float | None
+
+    def sentence(self) -> str:
+        """What a report says about this layer."""
+        parts = [f"alone {self.alone_sqnr_db:.1f} dB at the logits"]
+        if self.weights_sqnr_db is not None:
+            parts.append(
+                f"its weights {self.weights_sqnr_db:.1f} dB, its output {self.output_sqnr_db:.1f} dB"
+            )
+        parts.append(f"propagated {self.propagated_sqnr_db:.1f} dB")
+        parts.append(f"range {self.observed[0]:.4g} to {self.observed[1]:.4g}")
+        parts.append(f"{self.saturation:.2%} saturated")
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +127,7 @@ def diagnose(
         return sqnr_db(reference, run_logits(changed, images, input_range=model.input_range))
 
     layers = []
-    for op in graph.ops:
+    for position, op in enumerate(graph.ops):
         if op.outputs[0] not in pairs:
             continue
         index = op.outputs[0]
@@ -124,6 +138,7 @@ def diagnose(
             LayerDiagnosis(
                 name=layer_name(graph, op),
                 operator=op.kind,
+                position=position,
                 propagated_sqnr_db=noise.sqnr_db,
                 alone_sqnr_db=at_logits(op, weights=weighted, output=True),
                 weights_sqnr_db=at_logits(op, weights=True, output=False) if weighted else None,
@@ -255,13 +270,14 @@ def _advice(layers: list[LayerDiagnosis], model: QuantizedModel) -> tuple[str, .
         spread = worst.channel_spread or 1.0
         said.append(
             f"Its weights are a cause ({worst.weights_sqnr_db:.1f} dB alone); its widest channel spans "
-            f"{spread:,.0f} times its narrowest. Leave out --per-tensor where it is set, or try --equalize or "
-            "--adaround."
+            f"{spread:,.0f} times its narrowest. Leave out --per-tensor where it is set, or try --equalize "
+            "or --adaround."
         )
     if by_output:
+        lo, hi = worst.observed
         said.append(
-            f"Its output's range is a cause ({worst.output_sqnr_db:.1f} dB alone): {worst.observed[0]:.4g} to "
-            f"{worst.observed[1]:.4g}, {worst.saturation:.2%} saturated. Try another --calibration-method, "
-            "--equalize, or --precision int16x8."
+            f"Its output's range is a cause ({worst.output_sqnr_db:.1f} dB alone): {lo:.4g} to {hi:.4g}, "
+            f"{worst.saturation:.2%} saturated. Try another --calibration-method, --equalize, or "
+            "--precision int16x8."
         )
     return tuple(said)

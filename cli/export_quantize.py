@@ -1,0 +1,321 @@
+"""From the float model to the network that is exported: training, search, diagnosis, and what they found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnist_export.report.context import Finding, Gap
+
+if TYPE_CHECKING:
+    from mnist_export.cli.common import Console
+    from mnist_export.cli.export_job import ExportJob
+    from mnist_export.core.graph import Graph
+    from mnist_export.data import Dataset, Split
+    from mnist_export.quantize import QuantizedModel
+    from mnist_export.quantize.debug import Diagnosis
+    from mnist_export.quantize.rewrites import Applied
+    from mnist_export.report.schema import ArtifactResult, Report
+    from mnist_export.runtime.results import CheckResult
+    from mnist_export.train.loading import LoadedModel
+
+_RANGE_IMAGES = 300
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Made:
+    """The network, and what was found on the way to it.
+
+    Attributes:
+        network: what is exported.
+        findings: for the report.
+        fake_quant: the model that simulates the integers in float, after quantization-aware training.
+        diagnosis: every layer's error, where it was asked for.
+        compressed: whether weights were pruned or clustered.
+        history: training figures by name, for the report.
+    """
+
+    network: QuantizedModel
+    findings: tuple[Finding, ...] = ()
+    fake_quant: Any = None
+    diagnosis: Diagnosis | None = None
+    compressed: bool = False
+    history: dict[str, tuple[float | None, ...]] | None = None
+
+
+def make_network(
+    job: ExportJob,
+    loaded: LoadedModel,
+    *,
+    graph: Graph,
+    dataset: Dataset,
+    calibration: Split | None,
+    console: Console,
+) -> Made:
+    """Carry out everything that was asked for between the float graph and the integers.
+
+    Args:
+        job: what was asked for.
+        loaded: the original.
+        graph: its float graph.
+        dataset: training and validation data.
+        calibration: images that set ranges; None for float precisions.
+        console: told about long steps.
+    """
+    findings = _about_calibration(job, graph, dataset, calibration, console)
+    if job.extra.trains:
+        made = _trained(job, loaded, dataset, calibration, console)
+    elif job.extra.auto and calibration is not None:
+        made = _searched(job, graph, dataset, calibration, console)
+    else:
+        from mnist_export.quantize import quantize
+
+        graph, applied = _rewritten(job, graph)
+        network = quantize(graph, job.scheme, calibration.images if calibration else None)
+        made = Made(network=_with_rewrites(network, applied))
+    findings += (*made.findings, *_about_overflow(job, made.network))
+    diagnosis = None
+    if job.extra.debug_layers and calibration is not None:
+        diagnosis, said = _diagnosed(made.network, graph, calibration, console)
+        findings += said
+    return replace(made, findings=findings, diagnosis=diagnosis)
+
+
+def _about_calibration(
+    job: ExportJob, graph: Graph, dataset: Dataset, calibration: Split | None, console: Console
+) -> tuple[Finding, ...]:
+    if calibration is None:
+        return ()
+    from mnist_export.quantize.calibration_check import scale_movement, suspect_range
+
+    found: list[Finding] = []
+    if len(calibration) >= 2:
+        moved = scale_movement(
+            graph, calibration.images, input_range=job.input_range, method=job.scheme.calibration_method
+        )
+        level = "info" if moved.is_stable else "warning"
+        found.append(Finding(text=moved.sentence(), level=level, where="calibration"))
+    if job.until is None:
+        judged = dataset.validation if len(dataset.validation) else calibration
+        suspicion = suspect_range(
+            graph, judged.images[:_RANGE_IMAGES], judged.labels[:_RANGE_IMAGES], job.input_range
+        )
+        if suspicion is not None:
+            console.warn(f"calibration: {suspicion.sentence()}")
+            found.append(Finding(text=suspicion.sentence(), level="warning", where="calibration"))
+    return tuple(found)
+
+
+def _rewritten(job: ExportJob, graph: Graph) -> tuple[Graph, tuple[Applied, ...]]:
+    from mnist_export.quantize.rewrites import prepare
+
+    return prepare(graph) if job.prepare else (graph, ())
+
+
+def _with_rewrites(network: QuantizedModel, applied: tuple[Applied, ...]) -> QuantizedModel:
+    return replace(
+        network,
+        notes=(*network.notes, *(rewrite.sentence() for rewrite in applied)),
+        rewrites=tuple(rewrite.name for rewrite in applied),
+    )
+
+
+def _trained(
+    job: ExportJob, loaded: LoadedModel, dataset: Dataset, calibration: Split | None, console: Console
+) -> Made:
+    from mnist_export.quantize import quantize
+    from mnist_export.quantize.compress import CompressionConfig, compress
+    from mnist_export.quantize.finetune import FineTuning
+    from mnist_export.quantize.lowering import lower
+    from mnist_export.quantize.qat import VARIANT, train_quantized
+    from mnist_export.quantize.rebuild import check_equal, rebuild
+    from mnist_export.train.recipe import Recipe
+
+    rebuilt = rebuild(loaded.model, tuple(loaded.input_shape))
+    equality = check_equal(loaded.model, rebuilt, dataset.train.images[:256], job.input_range)
+    console.note(equality.sentence())
+    how = FineTuning(
+        dataset=dataset,
+        epochs=job.extra.epochs,
+        recipe=Recipe.from_json(loaded.card.recipe) if loaded.card else None,
+        pixels=job.input_range,
+        seed=job.seed,
+        notify=console.note,
+    )
+    config = CompressionConfig(sparsity=job.extra.sparsity, clusters=job.extra.clusters)
+    notes: tuple[str, ...] = (equality.sentence(),)
+    history: dict[str, tuple[float | None, ...]] = {}
+    model = rebuilt
+    if config.wanted:
+        compressed = compress(rebuilt, config, how)
+        model, notes = compressed.model, (*notes, *compressed.notes)
+        history |= {f"{name} val_accuracy": tuned.val_accuracy for name, tuned in compressed.tuned.items()}
+    images = calibration.images if calibration is not None else None
+    if job.extra.qat_epochs is None or images is None:
+        graph, applied = _rewritten(job, lower(model, tuple(loaded.input_shape)))
+        network = _with_rewrites(quantize(graph, job.scheme, images), applied)
+        network = replace(network, variant=config.variant, notes=(*notes, *network.notes))
+        return Made(network=network, compressed=True, history=history)
+    variant = f"{config.variant}-{VARIANT}" if config.wanted else VARIANT
+    result = train_quantized(
+        model,
+        replace(how, epochs=job.extra.qat_epochs),
+        images,
+        scheme=config.scheme(),
+        variant=variant,
+    )
+    history["val_accuracy"] = result.tuned.val_accuracy
+    return Made(
+        network=replace(result.model, notes=(*notes, *result.model.notes)),
+        fake_quant=result.fake_quant,
+        compressed=config.wanted,
+        history=history,
+    )
+
+
+def _searched(job: ExportJob, graph: Graph, dataset: Dataset, calibration: Split, console: Console) -> Made:
+    from mnist_export.quantize.auto import search
+
+    graph, applied = _rewritten(job, graph)
+    found = search(
+        graph,
+        job.scheme,
+        calibration.images,
+        dataset.validation,
+        max_drop_pp=job.thresholds.max_drop_pp,
+        notify=console.note,
+    )
+    if not found.met:
+        console.warn(f"--auto: nothing met the drop of {job.thresholds.max_drop_pp:g} pp; the best was kept")
+    trials = tuple(
+        Finding(text=f"tried {trial.sentence()}{'; chosen' if trial is found.chosen else ''}", where="--auto")
+        for trial in found.trials
+    )
+    return Made(network=_with_rewrites(found.model, applied), findings=trials)
+
+
+def _about_overflow(job: ExportJob, network: QuantizedModel) -> tuple[Finding, ...]:
+    from mnist_export.core.kinds import Format
+    from mnist_export.quantize.overflow import check_overflow
+
+    if Format.ONNX not in job.formats:
+        return ()
+    risks = check_overflow(network.graph)
+    return tuple(Finding(text=risk.sentence(), where="16-bit pairs") for risk in risks if not risk.is_safe)
+
+
+def _diagnosed(
+    network: QuantizedModel, graph: Graph, calibration: Split, console: Console
+) -> tuple[Diagnosis, tuple[Finding, ...]]:
+    from mnist_export.quantize.debug import diagnose
+
+    found = diagnose(network.source or graph, network, calibration.images)
+    console.note(f"layers, the most harmful first ({found.images} images):")
+    for layer in found.layers:
+        console.note(f"  {layer.name}: {layer.sentence()}")
+    for text in found.advice:
+        console.note(f"  {text}")
+    level = "info" if found.logits_sqnr_db > 20 else "warning"
+    said = [Finding(text=text, level=level, where="--debug-layers") for text in found.advice]
+    said += [Finding(text=layer.sentence(), where=layer.name) for layer in found.layers]
+    return found, tuple(said)
+
+
+def with_findings(report: Report, made: Made, dataset: Dataset, result: CheckResult) -> Report:
+    """Add to a report what was found before the files were written.
+
+    Args:
+        report: of the run.
+        made: from `make_network`.
+        dataset: what the files were judged on.
+        result: what the check found.
+    """
+    artifacts = tuple(_with_layers(_with_compression(a, made), made) for a in report.artifacts)
+    history = {**report.history, **(made.history or {})}
+    gaps = (*report.gaps, *_gaps(made, dataset, result))
+    return replace(
+        report, findings=(*report.findings, *made.findings), artifacts=artifacts, gaps=gaps, history=history
+    )
+
+
+def _with_compression(artifact: ArtifactResult, made: Made) -> ArtifactResult:
+    if not made.compressed:
+        return artifact
+    from mnist_export.quantize.compression import gzip_bytes, weight_figures
+    from mnist_export.report.parts import Compression
+
+    figures = weight_figures(made.network.graph)
+    return replace(
+        artifact,
+        compression=Compression(
+            sparsity=figures.sparsity,
+            distinct_weights=dict(figures.distinct_weights),
+            size_gzip_bytes=gzip_bytes(Path(artifact.path).read_bytes()),
+        ),
+    )
+
+
+def _with_layers(artifact: ArtifactResult, made: Made) -> ArtifactResult:
+    if made.diagnosis is None or artifact.layers:
+        return artifact
+    from mnist_export.report.parts import LayerError
+
+    rows = sorted(made.diagnosis.layers, key=lambda layer: layer.position)
+    return replace(
+        artifact,
+        layers=tuple(
+            LayerError(
+                name=row.name,
+                operator=row.operator,
+                max_abs_error=row.max_abs_error,
+                max_error_steps=row.max_abs_error / row.step if row.step else None,
+                sqnr_db=row.propagated_sqnr_db if np.isfinite(row.propagated_sqnr_db) else None,
+            )
+            for row in rows
+        ),
+    )
+
+
+def _gaps(made: Made, dataset: Dataset, result: CheckResult) -> tuple[Gap, ...]:
+    """Float to fake-quant, fake-quant to the int8 integers, the integers to each runtime."""
+    if made.fake_quant is None:
+        return ()
+    from mnist_export.quantize.qat import logits_of
+    from mnist_export.quantize.simulate import run_tensors
+
+    images, network = dataset.test.images, made.network
+    simulated = logits_of(made.fake_quant, images, network.input_range)
+    (index,) = network.graph.outputs
+    integers = np.concatenate(
+        [
+            values[index]
+            for values in run_tensors(network.graph, images, [index], input_range=network.input_range)
+        ]
+    )
+    labels = dataset.test.labels
+    gaps = [
+        _gap("float to fake-quant", result.reference.logits, simulated, labels, "what training changed"),
+        _gap("fake-quant to int8 file", simulated, integers, labels, "the file in LiteRT's built-in kernels"),
+    ]
+    gaps += [
+        _gap(f"int8 file to {found.runtime}", integers, found.logits, labels, found.label)
+        for found in result.candidates
+    ]
+    return tuple(gaps)
+
+
+def _gap(name: str, reference: Any, candidate: Any, labels: Any, text: str) -> Gap:
+    from mnist_export.runtime.parity import compare
+
+    found = compare(reference, candidate, labels)
+    return Gap(
+        name=name,
+        top1=found.top1,
+        drop_pp=found.drop_pp,
+        agreement=found.agreement,
+        max_abs_error=found.logits.max_abs_error,
+        text=text,
+    )

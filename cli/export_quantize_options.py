@@ -1,0 +1,137 @@
+"""What ``mnist-export`` is asked to do about quantization beyond the plain scheme."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnist_export.quantize.scheme import SchemeConfig
+
+DEFAULT_EPOCHS = 3
+IMPROVEMENTS = ("equalize", "adaround", "bias-correction")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions:
+    """The options of this module, checked.
+
+    Attributes:
+        qat_epochs: epochs of quantization-aware training, or None without it.
+        epochs: epochs of each step of pruning and clustering.
+        sparsity: share of weights to prune, or None.
+        clusters: distinct weights a layer, or None.
+        auto: search for the smallest change that keeps ``--max-drop``.
+        debug_layers: measure every layer's error.
+    """
+
+    qat_epochs: int | None = None
+    epochs: int = DEFAULT_EPOCHS
+    sparsity: float | None = None
+    clusters: int | None = None
+    auto: bool = False
+    debug_layers: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether the model is trained on before it is exported."""
+        return self.qat_epochs is not None or self.sparsity is not None or self.clusters is not None
+
+
+def add_quantize_options(group: Any) -> None:
+    """Add the options to an argument group of ``mnist-export``."""
+    group.add_argument(
+        "--qat", nargs="?", type=int, const=DEFAULT_EPOCHS, default=None, metavar="EPOCHS",
+        help=f"quantization-aware training, then int8 (default {DEFAULT_EPOCHS} epochs)",
+    )  # fmt: skip
+    group.add_argument(
+        "--sparsity", type=float, metavar="S", help="prune this share of weights, such as 0.8, with training"
+    )
+    group.add_argument(
+        "--clusters", type=int, metavar="N", help="share weights in N distinct values a layer, with training"
+    )
+    group.add_argument(
+        "--tune-epochs", type=int, default=None, metavar="N",
+        help=f"epochs of each step of --sparsity and --clusters (default {DEFAULT_EPOCHS})",
+    )  # fmt: skip
+    group.add_argument(
+        "--equalize", action="store_true", help="share out weight ranges between neighbouring layers"
+    )
+    group.add_argument(
+        "--bias-correction", action="store_true", help="take each channel's mean error out of its bias"
+    )
+    group.add_argument("--adaround", action="store_true", help="learn each weight's rounding direction")
+    group.add_argument(
+        "--debug-layers", action="store_true", help="each layer's error, ranked, and what to do about it"
+    )
+    group.add_argument(
+        "--auto", action="store_true",
+        help="search better ranges, then the fewest layers in float, that keep --max-drop",
+    )  # fmt: skip
+
+
+def improvements_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The improvements that were asked for, by their names in `quantize.improve`."""
+    return tuple(name for name in IMPROVEMENTS if getattr(arguments, name.replace("-", "_")))
+
+
+def default_precision(arguments: argparse.Namespace) -> str:
+    """int8 where an option only makes sense with it, else float32."""
+    needs = arguments.qat is not None or arguments.auto or arguments.debug_layers
+    return "int8" if needs or improvements_of(arguments) else "float32"
+
+
+def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> QuantizeOptions:
+    """Check the options against each other and against the scheme.
+
+    Raises:
+        InputError: numbers out of range, or options that exclude each other.
+    """
+    from mnist_export.core.errors import InputError
+    from mnist_export.quantize.compress import CompressionConfig
+
+    CompressionConfig(sparsity=arguments.sparsity, clusters=arguments.clusters)
+    for flag, value in (("--qat", arguments.qat), ("--tune-epochs", arguments.tune_epochs)):
+        if value is not None and not 1 <= value <= 1000:
+            raise InputError(
+                f"{flag}: expected 1 to 1000 epochs, found {value}. Try {flag} {DEFAULT_EPOCHS}."
+            )
+    integer = str(scheme.precision) in {"int8", "int16x8"}
+    for flag, given in (("--auto", arguments.auto), ("--debug-layers", arguments.debug_layers)):
+        if given and not integer:
+            raise InputError(
+                f"{flag}: expected precision int8 or int16x8, found {scheme.precision}. Use --int8."
+            )
+    if arguments.qat is not None:
+        _check_qat(arguments, scheme)
+    return QuantizeOptions(
+        qat_epochs=arguments.qat,
+        epochs=arguments.tune_epochs or arguments.qat or DEFAULT_EPOCHS,
+        sparsity=arguments.sparsity,
+        clusters=arguments.clusters,
+        auto=arguments.auto,
+        debug_layers=arguments.debug_layers,
+    )
+
+
+def _check_qat(arguments: argparse.Namespace, scheme: SchemeConfig) -> None:
+    from mnist_export.core.errors import InputError
+
+    if str(scheme.precision) != "int8":
+        raise InputError(f"--qat: expected precision int8, found {scheme.precision}. Use --int8 --qat.")
+    refused = {
+        "--auto": arguments.auto,
+        "--debug-layers": arguments.debug_layers,
+        "--keep-float": bool(scheme.keep_float),
+        "--symmetric": scheme.symmetric,
+        "--reduce-range": scheme.reduce_range,
+        "--per-tensor": not scheme.per_channel,
+        **{f"--{name}": name in scheme.improvements for name in IMPROVEMENTS},
+    }
+    given = [flag for flag, found in refused.items() if found]
+    if given:
+        raise InputError(
+            f"--qat: expected no {given[0]} beside it, as training chooses the integers itself. Leave out "
+            f"{' and '.join(given)}, or --qat."
+        )
