@@ -12,6 +12,7 @@ from mnist_export.cli.common import (
     EXIT_PASS,
     EXIT_USAGE,
     EXIT_VERDICT,
+    CommandParser,
     add_output_options,
     console_of,
     emit,
@@ -35,7 +36,7 @@ exit codes: 0 done, and nothing became worse; 1 a figure became worse than --com
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line; imports nothing heavy."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mnist-bench",
         description="Measure exported models: accuracy, agreement, size, latency, throughput, start-up and "
         "memory, each runtime in a process of its own, times in turns.",

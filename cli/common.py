@@ -13,10 +13,11 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from mnist_export.core.errors import MnistExportError
 
+MAX_MESSAGE = 400
 EXIT_PASS, EXIT_VERDICT, EXIT_USAGE, EXIT_INTERRUPT, EXIT_TERMINATED = 0, 1, 2, 130, 143
 
 # C0 and C1 controls, DEL, and the marks that reorder text: a model's strings must not steer a terminal.
@@ -38,6 +39,16 @@ def printable(text: str, *, lines: bool = False) -> str:
         lines: keep tabs and line feeds; otherwise the result is one line.
     """
     return text.translate(_SAFE_LINES if lines else _UNSAFE)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser whose error is one line, like every other error of a command."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say in one line what is wrong with the arguments, and exit with 2."""
+        text = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
+        Console().error(f"{text.rstrip('.')}. See {self.prog} --help.")
+        raise SystemExit(EXIT_USAGE)
 
 
 @dataclass(frozen=True, kw_only=True)

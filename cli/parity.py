@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from mnist_export.cli.common import EXIT_USAGE, Console, add_output_options, console_of, run
+from mnist_export.cli.common import EXIT_USAGE, CommandParser, Console, add_output_options, console_of, run
 
 # Name to (module, one line of help). A module is imported only when its subcommand is used.
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -32,7 +32,7 @@ exit codes: 0 all verdicts pass, 1 a verdict fails, 2 bad usage or input, 130 in
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mnist-parity",
         description="Checks that exported models still give the answers of the original.",
         epilog=_EXAMPLES,

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_export.cli.common import Console, add_output_options, console_of, emit, emit_json, run
+from mnist_export.cli.common import (
+    CommandParser,
+    Console,
+    add_output_options,
+    console_of,
+    emit,
+    emit_json,
+    run,
+)
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
@@ -29,7 +37,7 @@ A killed or interrupted training goes on where it stopped when the same command 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line; imports nothing heavy."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="mnist-train",
         description="Train image classifiers of the zoo and write them as .keras with a model card.",
         epilog=_EXAMPLES,
