@@ -26,8 +26,16 @@ class RewrittenModel:
     applied: tuple[Applied, ...] = ()
 
     def sentences(self) -> tuple[str, ...]:
-        """What a report says: one sentence a rewrite."""
-        return tuple(f"for {self.target}, {applied.sentence()}" for applied in self.applied)
+        """What a report says: nothing of a plain form, else one sentence with what was done and its price."""
+        if not self.applied:
+            return ()
+        done = "; ".join(f"{a.name} at {', '.join(a.layers)}" if a.layers else a.name for a in self.applied)
+        first, last = self.applied[0], self.applied[-1]
+        return (
+            f"written for {self.target} ({done}): {first.operators[0]} operators became {last.operators[1]}, "
+            f"constants {first.constant_bytes[0]} bytes {last.constant_bytes[1]}; the integers are those of "
+            "the plain form (--target portable)",
+        )
 
 
 def default_target(model: QuantizedModel) -> Target:
