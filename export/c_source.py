@@ -113,7 +113,9 @@ class _Writer:
         target = graph.tensors[op.outputs[0]]
         out = self.place(op.outputs[0])
         if op.kind not in KERNELS:
-            raise UnsupportedError(f"C export: layer '{target.name}' uses {op.kind}, which has no C form here.")
+            raise UnsupportedError(
+                f"C export: layer '{target.name}' uses {op.kind}, which has no C form here."
+            )
         if op.kind == "ADD":
             return self._add(op, out)
         if op.kind == "CONCATENATION":
@@ -139,9 +141,7 @@ class _Writer:
         calls, offset = [], 0
         for index in op.inputs:
             size = int(np.prod(self._graph.tensors[index].shape[axis:]))
-            calls.append(
-                f"copy_blocks({self.place(index)}, {out} + {offset}, {blocks}, {size}, {step});"
-            )
+            calls.append(f"copy_blocks({self.place(index)}, {out} + {offset}, {blocks}, {size}, {step});")
             offset += size
         return "\n    ".join(calls)
 

@@ -133,7 +133,9 @@ class Certificate:
         if not self.layers:
             return "not exact: the file computes nothing"
         scaled = sum(1 for layer in self.layers if layer.shifts)
-        parts = [f"exact: {len(self.layers)} layers, {scaled} of them with weights; every rounding rule agrees"]
+        parts = [
+            f"exact: {len(self.layers)} layers, {scaled} of them with weights; every rounding rule agrees"
+        ]
         parts.append(
             "float32 holds every sum" if self.is_float32_exact else "sums may exceed what float32 holds"
         )

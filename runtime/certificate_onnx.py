@@ -25,8 +25,26 @@ from mnist_export.runtime.onnx_check import check_onnx
 from mnist_export.runtime.protobuf import Message, parse
 
 _LINEAR: Final = {"Conv", "Gemm", "MatMul"}
-_MOVING: Final = {"Reshape", "Flatten", "Transpose", "Identity", "Squeeze", "Unsqueeze", "MaxPool", "Concat", "Pad"}
-_DTYPES: Final = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64, 10: np.float16}
+_MOVING: Final = {
+    "Reshape",
+    "Flatten",
+    "Transpose",
+    "Identity",
+    "Squeeze",
+    "Unsqueeze",
+    "MaxPool",
+    "Concat",
+    "Pad",
+}
+_DTYPES: Final = {
+    1: np.float32,
+    2: np.uint8,
+    3: np.int8,
+    5: np.int16,
+    6: np.int32,
+    7: np.int64,
+    10: np.float16,
+}
 _TYPED: Final = {1: (4, np.float32), 2: (5, np.uint8), 3: (5, np.int8), 6: (5, np.int32), 7: (7, np.int64)}
 
 
@@ -114,7 +132,9 @@ class _Reader:
         scales = self._constants[names[1]].ravel().astype(np.float32)
         point = self._constants.get(names[2]) if len(names) > 2 and names[2] else None
         stored = self._constants.get(names[0])
-        kind = point.dtype if point is not None else stored.dtype if stored is not None else np.dtype(np.uint8)
+        kind = (
+            point.dtype if point is not None else stored.dtype if stored is not None else np.dtype(np.uint8)
+        )
         points = point.ravel().astype(np.int64) if point is not None else np.zeros(scales.size, np.int64)
         if not scales.size or points.size != scales.size:
             return None

@@ -64,7 +64,11 @@ def _layer(graph: Graph, op: Op) -> CertifiedLayer:
         return _linear(graph, op, name, known[0], target, _CEILING.get(kind))
     if op.kind == "ADD" and len(known) == 2:
         return certify_sum(name, op.kind, known, target, _CEILING.get(kind))
-    if op.kind in _MOVING and kind == Activation.NONE and (op.kind != "CONCATENATION" or len(known) == len(op.inputs)):
+    if (
+        op.kind in _MOVING
+        and kind == Activation.NONE
+        and (op.kind != "CONCATENATION" or len(known) == len(op.inputs))
+    ):
         return certify_moved(name, op.kind, known, target)
     return broken(name, op.kind, f"is the operator {op.kind}, on which kernels round differently")
 

@@ -30,9 +30,7 @@ def advance(tensors: list[Tensor], op: Op, codes: npt.NDArray[np.int8]) -> npt.N
     graph = Graph(
         tensors=tuple(tensors), ops=(op,), inputs=(op.inputs[0],), outputs=(op.outputs[0],)
     ).pruned()
-    graph = replace(
-        graph, tensors=tuple(replace(t, name=f"t{i}") for i, t in enumerate(graph.tensors))
-    )
+    graph = replace(graph, tensors=tuple(replace(t, name=f"t{i}") for i, t in enumerate(graph.tensors)))
     interpreter = Interpreter(model_content=write_tflite(graph), num_threads=2)
     entry = interpreter.get_input_details()[0]["index"]
     result = interpreter.get_output_details()[0]["index"]

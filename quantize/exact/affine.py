@@ -32,7 +32,9 @@ def find_affine(graph: Graph) -> Graph:
         elif op.kind in {"RELU", "RELU6"}:
             channels = graph.tensors[op.outputs[0]].shape[-1]
             kind = Activation.RELU if op.kind == "RELU" else Activation.RELU6
-            editor.ops[position] = step(op.inputs[0], op.outputs[0], np.ones(channels), np.zeros(channels), kind)
+            editor.ops[position] = step(
+                op.inputs[0], op.outputs[0], np.ones(channels), np.zeros(channels), kind
+            )
     return editor.graph()
 
 
@@ -92,7 +94,12 @@ def fold_affine(graph: Graph) -> tuple[Graph, tuple[str, ...]]:
 def _merge(editor: Editor, op: Op) -> bool:
     """Join two AFFINE steps in a row."""
     before = editor.producer(op.inputs[0])
-    if before is None or before.kind != AFFINE or activation_of(before) or not editor.is_private(op.inputs[0]):
+    if (
+        before is None
+        or before.kind != AFFINE
+        or activation_of(before)
+        or not editor.is_private(op.inputs[0])
+    ):
         return False
     gain = op.options["gain"] * before.options["gain"]
     shift = op.options["gain"] * before.options["shift"] + op.options["shift"]
@@ -192,7 +199,9 @@ def lower_affine(graph: Graph) -> Graph:
         source, target = editor.tensors[op.inputs[0]], editor.tensors[op.outputs[0]]
         channels = target.shape[-1]
         if len(source.shape) not in {2, 3, 4}:
-            raise UnsupportedError(f"exact int8: '{target.name}' scales a tensor of rank {len(source.shape)}.")
+            raise UnsupportedError(
+                f"exact int8: '{target.name}' scales a tensor of rank {len(source.shape)}."
+            )
         kernel = editor.constant(f"{target.name}/gain", op.options["gain"].reshape(1, 1, 1, -1))
         bias = editor.constant(f"{target.name}/shift", op.options["shift"])
         options = {

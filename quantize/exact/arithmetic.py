@@ -44,7 +44,9 @@ def shifts_of(graph: Graph, op: Op) -> npt.NDArray[np.int64]:
     """
     weights, bias = graph.tensors[op.inputs[1]], graph.tensors[op.inputs[2]]
     if weights.quant is None or bias.data is None:
-        raise UnsupportedError(f"exact int8: '{weights.name}' has no scale; expected int8 weights and a bias.")
+        raise UnsupportedError(
+            f"exact int8: '{weights.name}' has no scale; expected int8 weights and a bias."
+        )
     exponents = [exponent_of(float(s)) for s in weights.quant.scale]
     if None in exponents:
         raise UnsupportedError(f"exact int8: '{weights.name}' has a scale that is no power of two.")

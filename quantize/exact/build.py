@@ -77,7 +77,9 @@ class Targets:
     per_channel: bool
 
 
-def build(prepared: Prepared, plan: ScalePlan, observed: Observed, config: SchemeConfig, seed: int = 0) -> Graph:
+def build(
+    prepared: Prepared, plan: ScalePlan, observed: Observed, config: SchemeConfig, seed: int = 0
+) -> Graph:
     """Quantize every layer in order.
 
     Args:
@@ -205,7 +207,9 @@ def round_layer(rounder: LayerRounder, weights: Array, bias: Array, targets: Tar
     """
     largest = np.abs(rounder.target).max(axis=1)
     whole = float(largest.max()) or 1.0
-    start = np.ceil(np.log2(np.where(largest > 0, largest, whole * 2.0**-20) / targets.limit)).astype(np.int64)
+    start = np.ceil(np.log2(np.where(largest > 0, largest, whole * 2.0**-20) / targets.limit)).astype(
+        np.int64
+    )
     if not targets.per_channel:
         start[:] = start.max()
     difference = targets.output_exponent - targets.input_exponent
@@ -256,9 +260,7 @@ def _average(rounder: LayerRounder, weights: Array, bias: Array, targets: Target
     codes = np.tile(taps, (len(weights), 1))
     step = np.full(len(weights), 2.0**exponent)
     steps = rounder.bias(bias, codes, step) / (step * 2.0**targets.input_exponent)
-    return Rounded(
-        weights=codes, bias=snap_bias(steps), exponents=np.full(len(weights), exponent, np.int64)
-    )
+    return Rounded(weights=codes, bias=snap_bias(steps), exponents=np.full(len(weights), exponent, np.int64))
 
 
 def _store(

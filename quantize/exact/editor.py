@@ -116,9 +116,7 @@ class Editor:
             return weights, self.tensors[op.inputs[2]].real().astype(np.float64)
         return weights, np.zeros(weights.shape[3 if op.kind == "DEPTHWISE_CONV_2D" else 0])
 
-    def set_weights(
-        self, op: Op, weights: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]
-    ) -> None:
+    def set_weights(self, op: Op, weights: npt.NDArray[np.float64], bias: npt.NDArray[np.float64]) -> None:
         """Give a layer weights and a bias of its own, float32."""
         name = self.tensors[op.outputs[0]].name
         kernel = self.constant(f"{name}/kernel", weights)

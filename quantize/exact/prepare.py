@@ -64,9 +64,7 @@ def prepare(graph: Graph, input_range: InputRange) -> Prepared:
         for op in graph.ops
         if op.kind == "DEPTHWISE_CONV_2D" and graph.tensors[op.inputs[1]].name.endswith(_AVERAGE)
     )
-    return Prepared(
-        graph=graph, input_range=own_range, input_quant=quant, averaging=averaging, notes=notes
-    )
+    return Prepared(graph=graph, input_range=own_range, input_quant=quant, averaging=averaging, notes=notes)
 
 
 _AVERAGE = "/average"
@@ -115,9 +113,7 @@ def enter_pixels(graph: Graph, input_range: InputRange) -> tuple[Graph, InputRan
     editor.ops = [
         replace(op, inputs=tuple(inner if i == entry else i for i in op.inputs)) for op in editor.ops
     ]
-    undo = step(
-        entry, inner, np.full(channels, size / INPUT_STEP), np.full(channels, size * (point - black))
-    )
+    undo = step(entry, inner, np.full(channels, size / INPUT_STEP), np.full(channels, size * (point - black)))
     editor.ops.insert(0, replace(undo, options=dict(undo.options) | {"centred": centred}))
     return editor.graph(), own, quant
 
@@ -161,7 +157,9 @@ def lower_averages(graph: Graph) -> Graph:
             strides = (int(op.options["strideH"]), int(op.options["strideW"]))
             padding = Padding(op.options["padding"])
             if window_of(op, source.shape[1:3], kernel).is_padded:
-                raise refusal(graph, op, "an average pool with SAME padding that divides by less at the border")
+                raise refusal(
+                    graph, op, "an average pool with SAME padding that divides by less at the border"
+                )
         channels = source.shape[3]
         weights = editor.constant(
             f"{target.name}{_AVERAGE}", np.full((1, *kernel, channels), 1 / (kernel[0] * kernel[1]))
@@ -169,9 +167,7 @@ def lower_averages(graph: Graph) -> Graph:
         bias = editor.constant(f"{target.name}/zero", np.zeros(channels))
         output, extra = op.outputs[0], []
         if len(target.shape) != 4:
-            output = editor.tensor(
-                replace(target, name=f"{target.name}/pooled", shape=(-1, 1, 1, channels))
-            )
+            output = editor.tensor(replace(target, name=f"{target.name}/pooled", shape=(-1, 1, 1, channels)))
             extra = [editor.reshape(output, op.outputs[0])]
         made = Op(
             kind="DEPTHWISE_CONV_2D",
@@ -179,8 +175,12 @@ def lower_averages(graph: Graph) -> Graph:
             outputs=(output,),
             options_type="DepthwiseConv2DOptions",
             options={
-                "padding": int(padding), "strideH": strides[0], "strideW": strides[1], "depthMultiplier": 1,
-                "dilationHFactor": 1, "dilationWFactor": 1,
+                "padding": int(padding),
+                "strideH": strides[0],
+                "strideW": strides[1],
+                "depthMultiplier": 1,
+                "dilationHFactor": 1,
+                "dilationWFactor": 1,
                 "fusedActivationFunction": int(activation_of(op)),
             },  # fmt: skip
         )
@@ -205,7 +205,9 @@ def check(graph: Graph) -> None:
             if not weights.is_constant:
                 raise refusal(graph, op, "a layer that computes its weights at run time")
             if op.kind == "FULLY_CONNECTED" and len(source.shape) != 2:
-                raise refusal(graph, op, f"dense over an input of rank {len(source.shape)}; put a Flatten before")
+                raise refusal(
+                    graph, op, f"dense over an input of rank {len(source.shape)}; put a Flatten before"
+                )
             if op.kind == "CONV_2D" and weights.shape[3] != source.shape[3]:
                 raise refusal(graph, op, "a convolution in groups")
         elif op.kind == "ADD":

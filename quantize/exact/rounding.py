@@ -41,9 +41,7 @@ class LayerStatistics:
     mean_quantized: Array
 
 
-def statistics(
-    floats: npt.NDArray[np.float32], quantized: npt.NDArray[np.float32]
-) -> LayerStatistics:
+def statistics(floats: npt.NDArray[np.float32], quantized: npt.NDArray[np.float32]) -> LayerStatistics:
     """Gather a layer's statistics.
 
     Args:
@@ -55,7 +53,10 @@ def statistics(
         images cannot bend many weights.
     """
     rows, _, size = floats.shape
-    mean_float, mean_quantized = floats.mean(axis=0, dtype=np.float64), quantized.mean(axis=0, dtype=np.float64)
+    mean_float, mean_quantized = (
+        floats.mean(axis=0, dtype=np.float64),
+        quantized.mean(axis=0, dtype=np.float64),
+    )
     centred = np.ascontiguousarray((quantized - mean_quantized.astype(np.float32)).transpose(1, 2, 0))
     other = np.ascontiguousarray((floats - mean_float.astype(np.float32)).transpose(1, 0, 2))
     own = (centred @ centred.transpose(0, 2, 1)).astype(np.float64) / rows
