@@ -76,6 +76,11 @@ class History:
         """How many epochs were run."""
         return len(self.val_accuracy)
 
+    def curves(self) -> dict[str, tuple[float, ...]]:
+        """The curves that a report shows: name to one number an epoch."""
+        names = ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
     @property
     def best_epoch(self) -> int:
         """The epoch of the highest validation accuracy, among equals of the lowest loss; from 0."""

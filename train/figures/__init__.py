@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_export.core.files import write_atomic
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
     from mnist_export.train.training import Trained
 
-__all__ = ["draw_figures", "write_figures"]
+__all__ = ["draw_figures", "report_figures", "write_figures"]
 
 _SIDE_BY_SIDE = 4
 
@@ -79,3 +79,25 @@ def write_figures(folder: Path, results: Sequence[Trained], dataset: Dataset) ->
     files[folder / "models.txt"] = (table + "\n").encode()
     write_atomic(files)
     return list(files)
+
+
+def report_figures(model: Any, dataset: Dataset) -> dict[str, bytes]:
+    """Draw what a report shows of a model and its data, beside its own tables.
+
+    Args:
+        model: Keras 3 or tf_keras; of others (a frozen SavedModel) the structure is left out.
+        dataset: whose images and classes are shown.
+
+    Returns:
+        Title to PNG.
+    """
+    from mnist_export.train.figures.blocks import structure
+    from mnist_export.train.figures.samples import class_distribution, sample_grid
+
+    figures = {
+        "Samples, by class": sample_grid(dataset.test, dataset.class_names),
+        "Images of each class": class_distribution(dataset),
+    }
+    if hasattr(model, "layers"):
+        figures["Layers of the model"] = structure(model)
+    return figures
