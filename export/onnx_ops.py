@@ -129,7 +129,7 @@ def fully_connected(builder: OnnxBuilder, op: Op) -> str:
     return builder.node("Gemm", inputs, f"{target.name}/out")
 
 
-def _nchw_order(shape: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+def _nchw_order(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
     height, width, channels = shape
     return np.arange(height * width * channels).reshape(height, width, channels).transpose(2, 0, 1).ravel()
 

@@ -7,6 +7,8 @@ a layer is tiled.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -50,19 +52,19 @@ def prove(before: Graph, after: Graph, where: str, *, seed: int = 0) -> None:
         )
 
 
-def sample_inputs(shape: tuple[int, ...], dtype: npt.DTypeLike, seed: int) -> npt.NDArray[np.generic]:
+def sample_inputs(shape: tuple[int, ...], dtype: npt.DTypeLike, seed: int) -> npt.NDArray[Any]:
     """All smallest, all largest and random values: shape (SAMPLES + 2, *shape)."""
     rng = np.random.default_rng(seed)
     if np.dtype(dtype).kind == "f":
-        random = rng.uniform(-1.0, 1.0, (SAMPLES, *shape))
-        return np.concatenate([-np.ones((1, *shape)), np.ones((1, *shape)), random]).astype(dtype)
+        real = rng.uniform(-1.0, 1.0, (SAMPLES, *shape))
+        return np.concatenate([-np.ones((1, *shape)), np.ones((1, *shape)), real]).astype(dtype)
     info = np.iinfo(np.dtype(dtype))
     random = rng.integers(info.min, info.max, (SAMPLES, *shape), endpoint=True)
     ends = [np.full((1, *shape), info.min), np.full((1, *shape), info.max)]
     return np.concatenate([*ends, random]).astype(dtype)
 
 
-def outputs_of(graph: Graph, inputs: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def outputs_of(graph: Graph, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A graph's outputs from LiteRT's built-in kernels, shape (n, ...)."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -76,5 +78,5 @@ def outputs_of(graph: Graph, inputs: npt.NDArray[np.generic]) -> npt.NDArray[np.
     interpreter.allocate_tensors()
     interpreter.set_tensor(entry["index"], inputs)
     interpreter.invoke()
-    made: npt.NDArray[np.generic] = interpreter.get_tensor(result["index"])
+    made: npt.NDArray[Any] = interpreter.get_tensor(result["index"])
     return made
