@@ -100,7 +100,7 @@ def _functions(ready: Prepared, meters: _Meters) -> tuple[Any, Any]:
         logits = model(x, training=False)
         meters.update(loss_of(y, logits), tf.shape(x)[0], y, logits)
 
-    @tf.function(jit_compile=ready.jit and replicas == 1)  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=ready.jit)  # type: ignore[untyped-decorator]
     def step(x: Any, y: Any) -> None:
         strategy.run(one_step, args=(x, y))
 

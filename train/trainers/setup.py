@@ -85,11 +85,14 @@ def prepare(job: Job) -> Prepared:
         if not len(split):
             raise InputError(f"training on {data.name}: expected a {part} part with images, found none.")
     tf = engine.tensorflow()
-    if job.gpu_memory_mib is not None:
-        engine.limit_gpu_memory(job.gpu_memory_mib)
+    if job.gpu_memory_mib is not None and not engine.limit_gpu_memory(job.gpu_memory_mib):
+        job.notify(
+            f"{job.name}: --gpu-memory changes nothing, this machine has no GPU that TensorFlow can use"
+        )
     engine.seed_everything(job.seed)
     strategy = engine.open_strategy(job.strategy)
-    jit = bool(tf.config.list_physical_devices("GPU"))  # XLA on a CPU is slower for these models
+    # XLA on a CPU is slower for these models, and is not for steps that are spread over devices.
+    jit = bool(tf.config.list_physical_devices("GPU")) and job.strategy is engine.Strategy.NONE
     with strategy.scope():
         model = job.build()
         loss = make_loss(recipe)
