@@ -14,9 +14,11 @@ from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit_json
 from mnist_export.cli.parity_options import (
     add_model_options,
     existing,
+    is_keras,
     load_data,
     open_kernels,
     open_original,
+    sides_of,
 )
 from mnist_export.cli.parity_report import as_json, build_report, print_report, write_report
 from mnist_export.core.errors import InputError
@@ -74,12 +76,15 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     existing(arguments.candidates)
     started = time.perf_counter()
     with contextlib.ExitStack() as stack:
-        if arguments.pin:
+        if arguments.pin and any(map(is_keras, (arguments.reference, *arguments.candidates))):
+            console.warn("--pin is left out: Keras's thread pools would be held on too few processors.")
+        elif arguments.pin:
             # before runtimes start their threads, which inherit it
             stack.enter_context(pinned(max(1, arguments.threads)))
-        reference, dataset = _reference_and_data(arguments, console)
+        theirs, ours = sides_of(arguments)
+        reference, dataset = _reference_and_data(theirs, console)
         stack.enter_context(reference)
-        candidates = [stack.enter_context(open_kernels(path, arguments)) for path in arguments.candidates]
+        candidates = [stack.enter_context(open_kernels(path, ours)) for path in arguments.candidates]
         if any(isinstance(runner, GoldenRunner) for runner in candidates):
             raise InputError("check: a golden file can only be the reference, which comes first.")
         loaded = time.perf_counter() - started

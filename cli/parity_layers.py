@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from mnist_export.cli.parity_options import (
     load_data,
     open_kernels,
     open_original,
+    sides_of,
 )
 from mnist_export.core.errors import InputError
 
@@ -55,7 +55,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     arguments.images = None
     if count < 1:
         raise InputError(f"--images: expected at least 1, found {count}.")
-    theirs, ours = _kernels(arguments)
+    theirs, ours = sides_of(arguments)
     named = not Path(arguments.reference).exists()
     dataset = load_data(arguments, console) if named else None
     with open_original(arguments.reference, dataset, theirs, console) as reference:
@@ -80,17 +80,6 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     if result.unmatched:
         console.detail(f"not matched: {', '.join(result.unmatched)}")
     return EXIT_PASS if result.first is None else EXIT_VERDICT
-
-
-def _kernels(arguments: argparse.Namespace) -> tuple[argparse.Namespace, argparse.Namespace]:
-    """``--kernels A,B``: A for the reference, B for the candidate; one name is for both."""
-    names = arguments.kernels.split(",")
-    if len(names) > 2:
-        raise InputError(f"--kernels: expected one or two names, found '{arguments.kernels}'.")
-    sides = copy.copy(arguments), copy.copy(arguments)
-    for side, name in zip(sides, (names[0], names[-1]), strict=True):
-        side.kernels = name
-    return sides
 
 
 def _table(result: LayersResult) -> str:

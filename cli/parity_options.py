@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default="default",
         metavar="K",
         help="LiteRT: default, xnnpack, builtin, reference; ONNX Runtime: default, all, extended, basic, "
-        "disabled",
+        "disabled; A,B takes A for the reference and B for the candidates",
     )
     parser.add_argument(
         "--input-range",
@@ -78,6 +79,25 @@ def load_data(arguments: argparse.Namespace, console: Console, *, recorded: str 
     test = dataset.test
     first = Split(images=test.images[: arguments.images], labels=test.labels[: arguments.images])
     return dataclasses.replace(dataset, test=first)
+
+
+def sides_of(arguments: argparse.Namespace) -> tuple[argparse.Namespace, argparse.Namespace]:
+    """Split ``--kernels A,B``: A for the reference, B for the candidates; one name is for both."""
+    names = arguments.kernels.split(",")
+    if len(names) > 2:
+        raise InputError(f"--kernels: expected one or two names, found '{arguments.kernels}'.")
+    sides = copy.copy(arguments), copy.copy(arguments)
+    for side, name in zip(sides, (names[0], names[-1]), strict=True):
+        side.kernels = name
+    return sides
+
+
+def is_keras(spec: str) -> bool:
+    """Whether a path or name will be run by Keras."""
+    from mnist_export.runtime.opening import runtime_of
+
+    path = Path(spec)
+    return runtime_of(path) == "keras" if path.exists() else not path.suffix
 
 
 def open_kernels(path: str, arguments: argparse.Namespace) -> Runner:

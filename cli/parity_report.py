@@ -73,6 +73,7 @@ def build_report(
         ),
         environment=environment,
         timings_s=dict(result.seconds),
+        notes=result.notes,
         thresholds=thresholds_of(result.thresholds),
         tool_version=environment.versions.get("mnist-export"),
     )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
 from mnist_export.runtime.diagnosis import diagnose
+from mnist_export.runtime.environment import busy_note
 from mnist_export.runtime.golden import GoldenRunner
 from mnist_export.runtime.latency import Effort, Interleaved, measure_interleaved
 from mnist_export.runtime.parity import Parity, Thresholds, compare
@@ -112,6 +113,7 @@ def check(
         candidates=found,
         images_per_second=speed,
         seconds=seconds,
+        notes=tuple(filter(None, [busy_note() if timed else ""])),
     )
 
 

@@ -54,6 +54,24 @@ def usable_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+def busy_note() -> str:
+    """A sentence where other programs keep the machine busy, else the empty string.
+
+    Compared are the load average of the last minute and the processors that this process may use.
+    """
+    try:
+        load = os.getloadavg()[0]
+    except (OSError, AttributeError):
+        return ""
+    cores = usable_cores()
+    if load <= cores + 1:
+        return ""
+    return (
+        f"other programs kept the machine busy while times were measured (load {load:.1f} on {cores} "
+        "processors): times, and ratios to models that use several threads, may be too high"
+    )
+
+
 def describe(*, threads: int = 1) -> Environment:
     """Look at this machine; imports none of the packages that it names.
 

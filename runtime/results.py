@@ -146,6 +146,7 @@ class CheckResult:
         candidates: in the order given.
         images_per_second: parity runs' throughput by label, of the whole call with preparation.
         seconds: of each stage.
+        notes: what a reader should know of the run, such as that the machine was busy.
     """
 
     verdict: Verdict
@@ -155,3 +156,4 @@ class CheckResult:
     candidates: tuple[CandidateResult, ...]
     images_per_second: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -168,3 +168,17 @@ def test_no_command_and_unknown_commands_are_usage_errors(capsys):
     assert main([]) == 2
     assert main(["chek"]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_two_kernels_of_one_file_are_compared(files, capsys):
+    int8 = files["int8.tflite"]
+    assert main(["check", int8, int8, *QUICK, "--kernels", "xnnpack,reference", "--json", "-q"]) == 0
+    logits = json.loads(capsys.readouterr().out)["artifacts"][0]["logits"]
+    assert logits["max_error_steps"] <= 2.001
+    assert main(["check", int8, int8, *QUICK, "--kernels", "a,b,c"]) == 2
+    assert "one or two names" in capsys.readouterr().err
+
+
+def test_pinning_is_accepted_where_no_keras_model_takes_part(files, capsys):
+    assert main(["check", files["float.onnx"], files["int8.onnx"], *DATA, "--pin", "--trust", "-q"]) == 0
+    assert "left out" not in capsys.readouterr().err
