@@ -16,8 +16,8 @@ from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.kinds import Format, Precision
 
 _BOUNDARY = {"QUANTIZE", "DEQUANTIZE"}
-_ONNX_FLOAT_INPUTS = {"QuantizeLinear": {1}, "DequantizeLinear": {1}, "Clip": {1, 2}}
-"""Inputs that hold a scale or a bound in real units, not weights."""
+_ONNX_PARAMETERS = {"QuantizeLinear": {1, 2}, "DequantizeLinear": {1, 2}, "Clip": {1, 2}}
+"""Inputs that hold a scale, a zero point or a bound, not weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def _audit_onnx(content: bytes) -> AuditResult:
         if node.op_type == "DequantizeLinear":
             dequantized.update(node.output)
         for position, name in enumerate(node.input):
-            if name not in constants or position in _ONNX_FLOAT_INPUTS.get(node.op_type, set()):
+            if name not in constants or position in _ONNX_PARAMETERS.get(node.op_type, set()):
                 continue
             if node.op_type in {"Reshape", "Pad"} and position == 1:
                 continue
