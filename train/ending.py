@@ -26,15 +26,14 @@ class Ending:
     notes: tuple[str, ...]
 
 
-def model_class(framework: Framework) -> Any:
-    """The functional model class of a framework."""
+def _package(framework: Framework) -> Any:
     if framework == "keras":
         import keras
 
-        return keras.Model
+        return keras
     from mnist_export.train.engine import tf_keras
 
-    return tf_keras().Model
+    return tf_keras()
 
 
 def to_logits(model: Any, framework: Framework) -> Ending:
@@ -73,16 +72,12 @@ def to_logits(model: Any, framework: Framework) -> Ending:
         )
     name = shown(last.name)
     if type(last).__name__ in {"Softmax", "Activation"}:
-        cut = model_class(framework)(model.inputs, last.input, name=model.name)
+        cut = _package(framework).Model(model.inputs, last.input, name=model.name)
         return Ending(model=cut, notes=(f"final {activation} layer '{name}' cut off",))
-    last.activation = _linear
+    last.activation = _package(framework).activations.linear
     # A model traced before would still hold the old function.
-    rebuilt = model_class(framework)(model.inputs, last(last.input), name=model.name)
+    rebuilt = _package(framework).Model(model.inputs, last(last.input), name=model.name)
     return Ending(model=rebuilt, notes=(f"final {activation} of layer '{name}' cut off",))
-
-
-def _linear(x: Any) -> Any:
-    return x
 
 
 def cut_at(model: Any, layer_name: str, framework: Framework) -> Ending:
@@ -103,12 +98,6 @@ def cut_at(model: Any, layer_name: str, framework: Framework) -> Ending:
     if isinstance(output, (list, tuple)):
         raise InputError(f"--until {shown(layer_name)}: expected a layer of one output, found {len(output)}.")
     if len(output.shape) > 2:
-        if framework == "keras":
-            from keras import layers as kind
-        else:
-            from mnist_export.train.engine import tf_keras
-
-            kind = tf_keras().layers
-        output = kind.Flatten(name="until_flatten")(output)
-    cut = model_class(framework)(model.inputs, output, name=model.name)
+        output = _package(framework).layers.Flatten(name="until_flatten")(output)
+    cut = _package(framework).Model(model.inputs, output, name=model.name)
     return Ending(model=cut, notes=(f"ends at layer '{shown(layer_name)}' (--until)",))

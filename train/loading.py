@@ -183,7 +183,11 @@ def _card_beside(path: Path, built: Built, notes: list[str]) -> ModelCard | None
     beside = card_path(path)
     if not _exists(beside) or not hasattr(built.model, "get_weights"):
         return None
-    card = ModelCard.load(beside)
+    try:
+        card = ModelCard.load(beside)
+    except InputError as error:  # a card only adds to a model; a damaged one must not keep it from loading
+        notes.append(f"its model card is left aside: {error}")
+        return None
     if card.weights_sha256 != weights_sha256(built.model.get_weights()):
         notes.append(f"the model card {beside.name} belongs to other weights and is left aside")
         return None

@@ -37,7 +37,7 @@ def layer_rows(model: Any) -> list[LayerRow]:
         kind = type(layer).__name__
         activation = getattr(layer, "activation", None)
         name = getattr(activation, "__name__", "")
-        if name and name not in {"linear", "_linear"}:
+        if name and name != "linear":
             kind += f" ({name})" if kind != "Activation" else f" {name}"
         rows.append(
             LayerRow(

@@ -143,7 +143,21 @@ def test_a_card_beside_is_read_and_one_of_other_weights_left_aside(
     other = load_model(str(path), notify=_quiet)
     assert other.card is None
     assert any("belongs to other weights" in note for note in other.notes)
-    assert card_path(path).exists()
+    card_path(path).write_text("damaged")
+    damaged = load_model(str(path), notify=_quiet)
+    assert damaged.card is None and any("left aside" in note for note in damaged.notes)
+
+
+def test_a_model_whose_softmax_was_cut_off_can_be_saved_again(
+    small_model: Callable[..., Any], pictures: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.keras"
+    small_model("softmax").save(path)
+    loaded = load_model(str(path), notify=_quiet)
+    loaded.model.save(tmp_path / "again.keras")
+    again = load_model(str(tmp_path / "again.keras"), notify=_quiet)
+    assert again.notes == ()
+    np.testing.assert_array_equal(again.model(pictures), loaded.model(pictures))
 
 
 def test_shipped_weights_are_for_their_data_not_for_its_name(stripes: Dataset, digits: Dataset) -> None:
