@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from mnist_export.core.errors import MnistExportError
 
-MAX_MESSAGE = 400
+MAX_MESSAGE, MAX_ERROR = 400, 900
 EXIT_PASS, EXIT_VERDICT, EXIT_USAGE, EXIT_INTERRUPT, EXIT_TERMINATED = 0, 1, 2, 130, 143
 
 # C0 and C1 controls, DEL, and the marks that reorder text: a model's strings must not steer a terminal.
@@ -84,7 +84,8 @@ class Console:
 
     def error(self, text: str) -> None:
         """Say, in one line, why the command stops."""
-        self._write(f"error: {printable(text)}")
+        shown = text if len(text) <= MAX_ERROR or self.verbose else f"{text[:MAX_ERROR]}..."
+        self._write(f"error: {printable(shown)}")
 
     @staticmethod
     def _write(text: str) -> None:

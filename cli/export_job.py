@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_export.cli.common import Console
+from mnist_export.cli.side_files import check_side_files
 from mnist_export.cli.export_quantize_options import QuantizeOptions
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Format, IoType, Precision
@@ -133,7 +134,11 @@ def run_job(job: ExportJob, console: Console) -> Report:
             the folder is then as it was.
     """
     from mnist_export.core.files import output_folder
+    from mnist_export.runtime.opening import MAX_THREADS
 
+    check_side_files({"--junit": job.junit, "--summary": job.summary}, {"the model": job.model, "the data": job.data})
+    if job.threads > MAX_THREADS:
+        raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {job.threads}.")
     stages = Stages(console=console, total=8)
     with output_folder(job.output), stages.bar():
         return _run(job, console, stages)

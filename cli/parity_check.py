@@ -21,6 +21,7 @@ from mnist_export.cli.parity_options import (
     sides_of,
 )
 from mnist_export.cli.parity_report import as_json, build_report, print_report, write_report
+from mnist_export.cli.side_files import check_side_files
 from mnist_export.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,6 +75,14 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
     limits = _limits(arguments)
     existing(arguments.candidates)
+    check_side_files(
+        {"--junit": arguments.junit, "--summary": arguments.summary},
+        {
+            "the reference": arguments.reference,
+            "the data": arguments.data,
+            **{f"'{path}'": path for path in arguments.candidates},
+        },
+    )
     started = time.perf_counter()
     with contextlib.ExitStack() as stack:
         if arguments.pin and any(map(is_keras, (arguments.reference, *arguments.candidates))):

@@ -19,6 +19,7 @@ from mnist_export.core.errors import OutputError
 
 TEMPORARY_PREFIX = ".mnist-export-"
 LOCK_NAME = f"{TEMPORARY_PREFIX}lock"
+MAX_SHOWN = 300
 _LOCK_TRIES = 20
 
 
@@ -53,7 +54,9 @@ def _explain(error: OSError, path: Path) -> OutputError:
         errno.EIO: "the disk reports an error. Choose another disk with -o.",
     }
     reason = reasons.get(error.errno or 0, f"{error.strerror or error}.")
-    return OutputError(f"cannot write {path}: {reason}")
+    text = str(path)
+    name = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    return OutputError(f"cannot write {name}: {reason}")
 
 
 def write_atomic(files: Mapping[Path, bytes]) -> None:
@@ -145,15 +148,18 @@ def output_folder(folder: Path) -> Iterator[Path]:
     Raises:
         OutputError: it is a file, cannot be written, or another run is writing to it.
     """
-    made = _missing_folders(folder)
+    made: list[Path] = []
     try:
         try:
+            made = _missing_folders(folder)
             folder.mkdir(parents=True, exist_ok=True)
             if not folder.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(folder))
             lock = _take_lock(folder)
         except OSError as error:
             raise _explain(error, folder) from error
+        except ValueError as error:
+            raise OutputError(f"cannot write {folder}: the name holds a null character.") from error
         try:
             sweep(folder)
             yield folder

@@ -18,6 +18,8 @@ from mnist_export.runtime.sandbox import is_vouched, try_in_child
 
 MAX_FILE_BYTES: Final = 2 << 30  # both formats end at 2 GiB: signed 32-bit offsets
 
+MAX_THREADS: Final = 1024
+
 RUNTIMES: Final[LazyRegistry[Callable[..., Runner]]] = LazyRegistry(
     "runtime",
     {
@@ -110,8 +112,8 @@ def open_runner(
         UnsupportedError: it needs what is not run here.
     """
     path = Path(path)
-    if threads < 1:
-        raise InputError(f"--threads: expected at least 1, found {threads}.")
+    if not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {threads}.")
     name = runtime_of(path)
     factory = RUNTIMES.get(name)
     if name == "keras":

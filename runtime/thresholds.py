@@ -69,7 +69,7 @@ def _read(config: Path | None) -> dict[str, Any]:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: expected TOML such as max_drop_pp = 0.5, found: {error}.") from error
     values = found.get("parity", found)
     if not isinstance(values, dict):
