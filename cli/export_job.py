@@ -135,8 +135,12 @@ def run_job(job: ExportJob, console: Console) -> Report:
     """
     from mnist_export.core.files import output_folder
     from mnist_export.runtime.opening import MAX_THREADS
+    from mnist_export.train.loading import require_model
 
-    check_side_files({"--junit": job.junit, "--summary": job.summary}, {"the model": job.model, "the data": job.data})
+    require_model(job.model)
+    check_side_files(
+        {"--junit": job.junit, "--summary": job.summary}, {"the model": job.model, "the data": job.data}
+    )
     if job.threads > MAX_THREADS:
         raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {job.threads}.")
     stages = Stages(console=console, total=8)

@@ -16,7 +16,7 @@ def check_side_files(options: Mapping[str, Path | None], inputs: Mapping[str, st
 
     Args:
         options: such as ``--junit`` to what was given for it.
-        inputs: what it is, such as ``the model``, to its path; what is no path on this machine is passed over.
+        inputs: what it is, such as ``the model``, to its path; what is no path here is passed over.
 
     Raises:
         InputError: naming the option, what it would overwrite, and what to do.

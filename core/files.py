@@ -170,7 +170,7 @@ def output_folder(folder: Path) -> Iterator[Path]:
             os.close(lock)
     finally:
         for path in made:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 path.rmdir()
 
 

@@ -68,6 +68,16 @@ def load_model(
     return loaded
 
 
+def require_model(spec: str) -> None:
+    """Refuse what is neither an architecture's name nor a path that exists; costs no import.
+
+    Raises:
+        InputError: listing the architectures.
+    """
+    if spec not in ARCHITECTURES and not _exists(Path(spec).expanduser()):
+        raise _no_such(spec)
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
