@@ -75,11 +75,13 @@ def layers(report: Report) -> Html:
 
 
 def _layer_table(entries: tuple[LayerError, ...]) -> Html:
-    largest = max((e.max_error_steps or 0.0 for e in entries), default=0.0) or 1.0
+    by_channel = any(e.worst_channel_steps is not None for e in entries)
+    largest = max((_judged(e) or 0.0 for e in entries), default=0.0) or 1.0
     rows: list[list[str]] = []
     for e in entries:
-        steps = DASH if e.max_error_steps is None else f"{e.max_error_steps:.3g}"
-        bar = share_bar((e.max_error_steps or 0.0) / largest, "over" if e.exceeds else "share")
+        judged = _judged(e)
+        steps = DASH if judged is None else f"{judged:.3g}"
+        bar = share_bar((judged or 0.0) / largest, "over" if e.exceeds else "share")
         rows.append(
             [
                 el("code", e.name),
@@ -91,9 +93,15 @@ def _layer_table(entries: tuple[LayerError, ...]) -> Html:
                 DASH if e.sqnr_db is None else f"{e.sqnr_db:.1f} dB",
             ]
         )
-    header = ("layer", "operator", "largest error, steps", "", "budget", "largest error, real", "SQNR")
+    measure = "worst channel, RMS steps" if by_channel else "largest error, steps"
+    header = ("layer", "operator", measure, "", "budget", "largest error, real", "SQNR")
     classes = ["fail" if e.exceeds else None for e in entries]
     return table(header, rows, numeric=(2, 4, 5, 6), kind="dense", row_classes=classes)
+
+
+def _judged(entry: LayerError) -> float | None:
+    """What the layer's budget is for, in steps."""
+    return entry.max_error_steps if entry.worst_channel_steps is None else entry.worst_channel_steps
 
 
 def calibration(report: Report) -> Html:

@@ -183,6 +183,7 @@ def layers_of(result: LayersResult) -> tuple[LayerError, ...]:
             max_error_steps=layer.max_steps,
             max_abs_error=layer.max_abs_error,
             sqnr_db=layer.sqnr_db,
+            worst_channel_steps=layer.worst_channel_steps,
             budget_steps=layer.budget_steps,
             exceeds=layer.exceeds,
         )

@@ -164,17 +164,25 @@ class LayerError(Record):
         max_error_steps: largest difference in steps of the layer's output scale.
         max_abs_error: largest difference, real units.
         sqnr_db: decibels; None when not measured or infinite.
+        worst_channel_steps: root mean square difference of the worst channel, in steps; where it was
+            measured, the budget is for it, else for the largest difference.
         budget_steps: the difference that is allowed, in steps.
         exceeds: whether it is above its budget.
     """
 
-    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("max_error_steps", "max_abs_error", "budget_steps")
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (
+        "max_error_steps",
+        "max_abs_error",
+        "worst_channel_steps",
+        "budget_steps",
+    )
 
     name: str
     operator: str = ""
     max_error_steps: float | None = None
     max_abs_error: float | None = None
     sqnr_db: float | None = None
+    worst_channel_steps: float | None = None
     budget_steps: float | None = None
     exceeds: bool = False
 
