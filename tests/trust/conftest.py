@@ -89,7 +89,10 @@ def run(capfd) -> Callable[..., Done]:
         capfd.readouterr()
         _forget_peak()
         before = _resident("VmRSS")
-        code = main([str(word) for word in words])
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as stop:  # argparse
+            code = stop.code if isinstance(stop.code, int) else -1
         peak = _resident("VmHWM")
         out, err = capfd.readouterr()
         return Done(code=code, out=out, err=err, grown_bytes=max(0, peak - before))
