@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         "-m", "--model", default="lenet5", metavar="MODEL",
         help="an architecture's name (default lenet5), or a .keras, .h5 or SavedModel",
     )  # fmt: skip
-    parser.add_argument("--format", default="tflite", metavar="F[,F]", help="tflite, onnx (default tflite)")
+    parser.add_argument("--format", default="tflite", metavar="F[,F]", help="tflite, onnx, c (default tflite)")
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
         "--precision", default=None, metavar="P",

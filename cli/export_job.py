@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_export.cli.common import Console
-from mnist_export.cli.side_files import check_side_files
 from mnist_export.cli.export_quantize_options import QuantizeOptions
+from mnist_export.cli.side_files import check_side_files
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Format, IoType, Precision
 
@@ -182,12 +182,24 @@ def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
             data_sha256=dataset.provenance.sha256,
             seed=job.seed,
         )
-        written = write_artifacts(network, described, job.formats, job.output, io=job.io, target=job.target)
+        from mnist_export.cli.export_exact import certificate_json, judged_by_equality
+
+        written = write_artifacts(
+            network,
+            described,
+            job.formats,
+            job.output,
+            io=job.io,
+            target=job.target,
+            certify=certificate_json if job.extra.exact else None,
+        )
     with stages.stage("check", "checking parity and latency"):
         result = _check(job, loaded, dataset, [item.path for item in written.artifacts], console)
     with stages.stage("report", "report"):
         report = build_report(job, loaded, dataset, network, written, result, dict(stages.seconds))
         report = with_findings(report, made, dataset, result)
+        if job.extra.exact:
+            report = judged_by_equality(report, written, dataset, console)
         if job.until is not None:
             from mnist_export.cli.export_features import judged_by_values
 

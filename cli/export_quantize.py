@@ -66,7 +66,11 @@ def make_network(
         console: told about long steps.
     """
     findings = _about_calibration(job, graph, dataset, calibration, console)
-    if job.extra.trains:
+    if job.extra.exact:
+        from mnist_export.cli.export_exact import exact_network
+
+        made = Made(network=exact_network(job, loaded, graph, dataset, console))
+    elif job.extra.trains:
         made = _trained(job, loaded, dataset, calibration, console)
     elif job.extra.auto and calibration is not None:
         made = _searched(job, graph, dataset, calibration, console)

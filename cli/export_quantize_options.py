@@ -24,6 +24,7 @@ class QuantizeOptions:
         clusters: distinct weights a layer, or None.
         auto: search for the smallest change that keeps ``--max-drop``.
         debug_layers: measure every layer's error.
+        exact: the scheme under which every runtime computes the same integers.
     """
 
     qat_epochs: int | None = None
@@ -32,15 +33,24 @@ class QuantizeOptions:
     clusters: int | None = None
     auto: bool = False
     debug_layers: bool = False
+    exact: bool = False
 
     @property
     def trains(self) -> bool:
         """Whether the model is trained on before it is exported."""
-        return self.qat_epochs is not None or self.sparsity is not None or self.clusters is not None
+        return (
+            (self.qat_epochs is not None and not self.exact)
+            or self.sparsity is not None
+            or self.clusters is not None
+        )
 
 
 def add_quantize_options(group: Any) -> None:
     """Add the options to an argument group of ``mnist-export``."""
+    group.add_argument(
+        "--exact", action="store_true",
+        help="int8 whose integers are the same on every runtime, with a certificate (with --qat: trained on)",
+    )  # fmt: skip
     group.add_argument(
         "--qat", nargs="?", type=int, const=DEFAULT_EPOCHS, default=None, metavar="EPOCHS",
         help=f"quantization-aware training, then int8 (default {DEFAULT_EPOCHS} epochs)",
@@ -78,7 +88,7 @@ def improvements_of(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def default_precision(arguments: argparse.Namespace) -> str:
     """int8 where an option only makes sense with it, else float32."""
-    needs = arguments.qat is not None or arguments.auto or arguments.debug_layers
+    needs = arguments.qat is not None or arguments.auto or arguments.debug_layers or arguments.exact
     return "int8" if needs or improvements_of(arguments) else "float32"
 
 
@@ -103,7 +113,9 @@ def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> 
             raise InputError(
                 f"{flag}: expected precision int8 or int16x8, found {scheme.precision}. Use --int8."
             )
-    if arguments.qat is not None:
+    if arguments.exact:
+        _check_exact(arguments, scheme)
+    elif arguments.qat is not None:
         _check_qat(arguments, scheme)
     return QuantizeOptions(
         qat_epochs=arguments.qat,
@@ -112,7 +124,31 @@ def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> 
         clusters=arguments.clusters,
         auto=arguments.auto,
         debug_layers=arguments.debug_layers,
+        exact=arguments.exact,
     )
+
+
+def _check_exact(arguments: argparse.Namespace, scheme: SchemeConfig) -> None:
+    from mnist_export.core.errors import InputError
+
+    if str(scheme.precision) != "int8":
+        raise InputError(f"--exact: expected precision int8, found {scheme.precision}. Use --exact alone.")
+    refused = {
+        "--auto": arguments.auto,
+        "--debug-layers": arguments.debug_layers,
+        "--sparsity": arguments.sparsity is not None,
+        "--clusters": arguments.clusters is not None,
+        "--keep-float": bool(scheme.keep_float),
+        "--symmetric": scheme.symmetric,
+        "--calibration-method": scheme.calibration_method != "minmax",
+        **{f"--{name}": name in scheme.improvements for name in IMPROVEMENTS},
+    }
+    given = [flag for flag, found in refused.items() if found]
+    if given:
+        raise InputError(
+            f"--exact: expected no {given[0]} beside it, as it chooses every scale and rounding itself. Leave "
+            f"out {' and '.join(given)}, or --exact."
+        )
 
 
 def _check_qat(arguments: argparse.Namespace, scheme: SchemeConfig) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes, write_atomic
@@ -92,6 +93,7 @@ def write_artifacts(
     *,
     io: IoType | None = None,
     target: Target | None = None,
+    certify: Callable[[bytes, str], Mapping[str, Any]] | None = None,
 ) -> WrittenRun:
     """Spell a network in every format, audit the bytes, and write them with a manifest.
 
@@ -104,6 +106,8 @@ def write_artifacts(
         folder: the output folder.
         io: type of integer files' inputs and outputs; None takes each format's own.
         target: the runtime whose form each file gets; None takes `rewriting.default_target`.
+        certify: computes what the manifest says of each .tflite and .onnx file's exactness, from its bytes
+            and its name.
 
     Raises:
         UnsupportedError: a format cannot carry a layer.
@@ -144,7 +148,18 @@ def write_artifacts(
                 )
             )
     manifest = folder / f"{stem}.manifest.json"
-    text = manifest_text(model, described, request, {path.name: content for path, content in files.items()})
+    certificates = {
+        item.path.name: certify(files[item.path], item.path.name)
+        for item in artifacts
+        if certify is not None and item.format in {Format.TFLITE, Format.ONNX}
+    }
+    text = manifest_text(
+        model,
+        described,
+        request,
+        {path.name: content for path, content in files.items()},
+        certificates=certificates,
+    )
     for path in (*files, manifest):
         if path.is_dir():
             raise InputError(f"{path}: a folder of that name is in the way. Choose another folder with -o.")

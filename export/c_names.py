@@ -6,9 +6,7 @@ from typing import Final
 
 MAX_LENGTH: Final = 48
 _KEYWORDS: Final = frozenset(
-    """auto break case char const continue default do double else enum extern float for goto if inline int long
-    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-    bool class namespace template this new delete try catch throw public private main""".split()
+    ["auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "bool", "class", "namespace", "template", "this", "new", "delete", "try", "catch", "throw", "public", "private", "main"]
 )
 
 

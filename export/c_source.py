@@ -12,7 +12,7 @@ from mnist_export.core.graph import Graph, Op
 from mnist_export.export.c_kernels import KERNELS, ORDER
 from mnist_export.export.c_names import rows
 from mnist_export.export.c_plan import MOVES_NOTHING, ArenaPlan, plan_arena
-from mnist_export.quantize.exact.arithmetic import code_range, shifts_of, zero_point
+from mnist_export.quantize.exact.arithmetic import code_range, exponent, shifts_of, zero_point
 from mnist_export.quantize.exact.geometry import Window, window_of
 
 _CALLS = {
@@ -76,7 +76,9 @@ def generate(graph: Graph, name: str, header_name: str) -> CSource:
             body,
         ]
     )
+    result = graph.tensors[graph.outputs[0]]
     header = _HEADER.format(
+        exponent=exponent(result), zero=zero_point(result),
         upper=upper, name=name, pixels=pixels, classes=classes,
         arena=writer.plan.size_bytes, weights=writer.weight_bytes,
     )  # fmt: skip
@@ -220,6 +222,9 @@ extern "C" {{
 /* Static RAM for activations, and constants that may lie in flash, in bytes. */
 #define {upper}_ARENA_BYTES {arena}
 #define {upper}_WEIGHT_BYTES {weights}
+/* A score in real units is 2^EXPONENT * (logit - ZERO). */
+#define {upper}_LOGIT_EXPONENT {exponent}
+#define {upper}_LOGIT_ZERO {zero}
 
 /*
  * Classify one image.

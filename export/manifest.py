@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_export.core.checksums import seal
 from mnist_export.core.files import sha256_bytes
@@ -29,7 +29,12 @@ _PACKAGES = (
 
 
 def manifest_text(
-    model: QuantizedModel, described: Described, request: ExportRequest, outputs: Mapping[str, bytes]
+    model: QuantizedModel,
+    described: Described,
+    request: ExportRequest,
+    outputs: Mapping[str, bytes],
+    *,
+    certificates: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
     """Sealed JSON (see `core.checksums`): the same inputs, options and versions give the same text.
 
@@ -38,6 +43,7 @@ def manifest_text(
         described: names and hashes of what went in.
         request: what the exporters were asked for.
         outputs: file name to content.
+        certificates: file name to its certificate of exactness, where the scheme gives one.
     """
     fields = {
         "schema_version": MANIFEST_SCHEMA,
@@ -59,6 +65,7 @@ def manifest_text(
             for name, content in sorted(outputs.items())
         },
         "versions": {"python": platform.python_version(), **_versions()},
+        **({"certificates": dict(sorted(certificates.items()))} if certificates else {}),
     }
     return seal(fields)
 

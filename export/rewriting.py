@@ -55,6 +55,8 @@ def rewritten(model: QuantizedModel, fmt: Format, target: Target | None = None) 
         ConversionError: the rewritten network gave other integers.
         MissingExtraError: ``auto`` for ONNX without onnx.
     """
+    if fmt == Format.C:  # plain loops have no fast form, and TFLM's kernels are not LiteRT's
+        return RewrittenModel(model=model, target=Target.PORTABLE)
     asked = target or default_target(model)
     runtime = target_for(asked, fmt)
     choose = None

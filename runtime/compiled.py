@@ -72,13 +72,37 @@ def run_compiled(
     name = found.group(1)
     with tempfile.TemporaryDirectory(prefix="mnist-export-c-") as folder:
         place = Path(folder)
-        include = re.sub(rb'#include "[^"]+"', b'#include "model.h"', source, count=1)
-        (place / "model.c").write_bytes(include)
-        (place / "model.h").write_bytes(header)
         (place / "driver.c").write_text(_DRIVER.format(name=name, upper=name.upper()), encoding="ascii")
-        _checked([compiler(), *flags, "-o", "driver", "model.c", "driver.c"], place, b"")
-        answers = _checked([str(place / "driver")], place, np.ascontiguousarray(images).tobytes())
+        driver = build(place, source, header, flags, "driver", ["driver.c"])
+        answers = _checked([str(driver)], place, np.ascontiguousarray(images).tobytes())
     return np.frombuffer(answers, np.int8).reshape(len(images), -1)
+
+
+def build(
+    folder: Path, source: bytes, header: bytes, flags: Sequence[str], output: str, more: Sequence[str]
+) -> Path:
+    """Compile a generated network in a folder.
+
+    Args:
+        folder: where sources and output go.
+        source: the ``.c`` file.
+        header: the ``.h`` file, whatever the source calls it.
+        flags: for the compiler.
+        output: name of what is built.
+        more: further sources in the folder.
+
+    Returns:
+        The path of what was built.
+
+    Raises:
+        UnsupportedError: no compiler.
+        ConversionError: it does not compile.
+    """
+    include = re.sub(rb'#include "[^"]+"', b'#include "model.h"', source, count=1)
+    (folder / "model.c").write_bytes(include)
+    (folder / "model.h").write_bytes(header)
+    _checked([compiler(), *flags, "-o", output, "model.c", *more], folder, b"")
+    return folder / output
 
 
 def _checked(command: list[str], folder: Path, feed: bytes) -> bytes:

@@ -27,6 +27,7 @@ RUNTIMES: Final[LazyRegistry[Callable[..., Runner]]] = LazyRegistry(
         "onnxruntime": "mnist_export.runtime.ort:OnnxRuntimeRunner",
         "keras": "mnist_export.runtime.keras_runner:open_keras",
         "golden": "mnist_export.runtime.golden:GoldenRunner",
+        "c": "mnist_export.runtime.c_runner:open_c",
     },
 )
 _BY_EXTENSION: Final = {
@@ -36,6 +37,7 @@ _BY_EXTENSION: Final = {
     ".h5": "keras",
     ".hdf5": "keras",
     ".npz": "golden",
+    ".c": "c",
 }
 
 
@@ -116,7 +118,7 @@ def open_runner(
         raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {threads}.")
     name = runtime_of(path)
     factory = RUNTIMES.get(name)
-    if name == "keras":
+    if name in ("keras", "c"):
         return factory(path, threads=threads, input_range=input_range, trust=trust)
     if name == "golden":
         return factory(path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import numpy.typing as npt
 
@@ -24,6 +26,7 @@ def quantize_exact(
     config: SchemeConfig,
     *,
     seed: int = 0,
+    notify: Callable[[str], None] | None = None,
 ) -> QuantizedModel:
     """Quantize a float graph so that no kernel's rounding rule can change an output.
 
@@ -34,6 +37,7 @@ def quantize_exact(
             choice to the mean square error alone.
         config: the input's range, per channel or not, and the weights' range.
         seed: chooses which values statistics are computed from.
+        notify: told what the search over scales does.
 
     Returns:
         A network of int8 tensors with power-of-two scales, variant ``exact``. Its input range is its own:
@@ -47,16 +51,23 @@ def quantize_exact(
     from mnist_export.quantize.exact.observe import observe
     from mnist_export.quantize.exact.prepare import prepare
     from mnist_export.quantize.exact.scales import plan_scales
+    from mnist_export.quantize.exact.search import search_scales
     from mnist_export.quantize.scheme import QuantizedModel
 
     prepared = prepare(graph, config.input_range)
     observed = observe(prepared, calibration_images, seed=seed)
     plan = plan_scales(prepared.graph, observed.samples, prepared.input_quant)
+    if validation is None or not len(validation):
+        exact = build(prepared, plan, observed, config, seed)
+    else:
+        exact = search_scales(prepared, plan, observed, config, validation, seed=seed, notify=notify)
     return QuantizedModel(
-        graph=build(prepared, plan, observed, config, seed),
+        graph=exact,
         precision=config.precision,
         variant=VARIANT,
         input_range=prepared.input_range,
         calibration_images=len(observed.images),
         notes=prepared.notes,
+        options={"scheme": "exact"},
+        source=prepared.graph,
     )

@@ -1,4 +1,4 @@
-"""Runs one operator of an exact graph in LiteRT: the integers of `arithmetic`, many times faster."""
+"""Runs exact graphs in LiteRT: the integers of `arithmetic`, many times faster."""
 
 from __future__ import annotations
 
@@ -25,12 +25,30 @@ def advance(tensors: list[Tensor], op: Op, codes: npt.NDArray[np.int8]) -> npt.N
     Returns:
         The output's codes.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
     graph = Graph(
         tensors=tuple(tensors), ops=(op,), inputs=(op.inputs[0],), outputs=(op.outputs[0],)
     ).pruned()
-    graph = replace(graph, tensors=tuple(replace(t, name=f"t{i}") for i, t in enumerate(graph.tensors)))
+    named = tuple(replace(t, name=f"t{i}") for i, t in enumerate(graph.tensors))
+    return _run(replace(graph, tensors=named), codes)
+
+
+def run_network(graph: Graph, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
+    """Run a whole exact graph on raw pixels.
+
+    Args:
+        graph: int8 throughout, with an int8 input that is ``pixel - 128``.
+        pixels: uint8, batch first.
+
+    Returns:
+        Codes of the logits, shape (n, classes).
+    """
+    codes = (pixels.astype(np.int16) - 128).astype(np.int8)
+    return _run(graph, codes.reshape(len(pixels), *graph.tensors[graph.inputs[0]].shape[1:]))
+
+
+def _run(graph: Graph, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    from ai_edge_litert.interpreter import Interpreter
+
     interpreter = Interpreter(model_content=write_tflite(graph), num_threads=2)
     entry = interpreter.get_input_details()[0]["index"]
     result = interpreter.get_output_details()[0]["index"]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op
 from mnist_export.quantize.exact.arithmetic import code_range, shifts_of, zero_point
+from mnist_export.quantize.exact.editor import WEIGHTED
 from mnist_export.quantize.exact.geometry import window_of
 
 _BATCH = 128
@@ -50,30 +51,50 @@ def simulate(graph: Graph, pixels: npt.NDArray[np.uint8], *, batch: int = _BATCH
     return np.asarray(values, np.int8)
 
 
-def float_function(graph: Graph) -> Callable[[Any], Any]:
+def float_function(
+    graph: Graph,
+    *,
+    weights: Callable[[Op], tuple[Any, Any]] | None = None,
+    straight_through: bool = False,
+) -> Callable[[Any], Any]:
     """A function from float32 codes (pixel - 128) to float32 codes of the logits.
 
     Args:
         graph: as `simulate` takes it.
+        weights: gives a layer's integer weights and bias as float32; None takes the graph's own.
+        straight_through: let gradients pass the rounding as if it were not there.
     """
     import tensorflow as tf
+
+    def rounded(value: Any) -> Any:
+        return value + tf.stop_gradient(tf.round(value) - value) if straight_through else tf.round(value)
 
     def logits(codes: Any) -> Any:
         entry = graph.inputs[0]
         values = {entry: tf.reshape(codes, (-1, *graph.tensors[entry].shape[1:]))}
         for op in graph.ops:
-            values[op.outputs[0]] = _run(graph, op, values)
+            if op.kind in WEIGHTED:
+                own = weights(op) if weights is not None else _constants(graph, op)
+                values[op.outputs[0]] = _weighted(graph, op, values[op.inputs[0]], own, rounded)
+            else:
+                values[op.outputs[0]] = _run(graph, op, values)
         return values[graph.outputs[0]]
 
     return logits
+
+
+def _constants(graph: Graph, op: Op) -> tuple[Any, Any]:
+    weights, bias = graph.tensors[op.inputs[1]].data, graph.tensors[op.inputs[2]].data
+    if weights is None or bias is None:
+        name = graph.tensors[op.outputs[0]].name
+        raise UnsupportedError(f"float32 simulation: layer '{name}' has no constant weights.")
+    return weights.astype(np.float32), bias.astype(np.float32)
 
 
 def _run(graph: Graph, op: Op, values: dict[int, Any]) -> Any:
     import tensorflow as tf
 
     source, target = values[op.inputs[0]], graph.tensors[op.outputs[0]]
-    if op.kind in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}:
-        return _weighted(graph, op, source)
     if op.kind in {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}:
         return tf.reshape(source, (-1, *target.shape[1:]))
     if op.kind == "MAX_POOL_2D":
@@ -92,29 +113,26 @@ def _run(graph: Graph, op: Op, values: dict[int, Any]) -> Any:
     raise UnsupportedError(f"float32 simulation: layer '{target.name}' uses {op.kind}, which is not exact.")
 
 
-def _weighted(graph: Graph, op: Op, source: Any) -> Any:
+def _weighted(graph: Graph, op: Op, source: Any, own: tuple[Any, Any], rounded: Callable[[Any], Any]) -> Any:
     import tensorflow as tf
 
-    weights, bias = graph.tensors[op.inputs[1]].data, graph.tensors[op.inputs[2]].data
+    weights, bias = own
     target = graph.tensors[op.outputs[0]]
-    if weights is None or bias is None:
-        raise UnsupportedError(f"float32 simulation: layer '{target.name}' has no constant weights.")
+    shape = graph.tensors[op.inputs[1]].shape
     x = source - float(zero_point(graph.tensors[op.inputs[0]]))
-    floats = weights.astype(np.float32)
     if op.kind == "FULLY_CONNECTED":
-        sums = tf.matmul(x, floats.T)
+        sums = tf.matmul(x, weights, transpose_b=True)
     else:
-        window = window_of(op, graph.tensors[op.inputs[0]].shape[1:3], (weights.shape[1], weights.shape[2]))
+        window = window_of(op, graph.tensors[op.inputs[0]].shape[1:3], (shape[1], shape[2]))
         x = tf.pad(x, [[0, 0], *map(list, window.pads), [0, 0]])
         if op.kind == "CONV_2D":
-            sums = tf.nn.conv2d(
-                x, floats.transpose(1, 2, 3, 0), window.strides, "VALID", dilations=window.dilations
-            )
+            kernel = tf.transpose(weights, (1, 2, 3, 0))
+            sums = tf.nn.conv2d(x, kernel, window.strides, "VALID", dilations=window.dilations)
         else:
-            kernel = floats[0].reshape(*window.kernel, x.shape[3], -1)
+            kernel = tf.reshape(weights, (*window.kernel, x.shape[3], -1))
             strides = (1, *window.strides, 1)
             sums = tf.nn.depthwise_conv2d(x, kernel, strides, "VALID", dilations=window.dilations)
     steps = np.ldexp(np.float32(1), -shifts_of(graph, op)).astype(np.float32)
     lo, hi = code_range(target, op.options.get("fusedActivationFunction", 0))
-    codes = tf.round((sums + bias.astype(np.float32)) * steps) + float(zero_point(target))
+    codes = rounded((sums + bias) * steps) + float(zero_point(target))
     return tf.clip_by_value(codes, float(lo), float(hi))

@@ -1,0 +1,142 @@
+"""What ``mnist-export --exact`` adds: the scheme, its certificates, and parity as an equality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.kinds import Format, Verdict
+
+if TYPE_CHECKING:
+    from mnist_export.cli.common import Console
+    from mnist_export.cli.export_job import ExportJob
+    from mnist_export.core.graph import Graph
+    from mnist_export.data import Dataset
+    from mnist_export.export.artifacts import WrittenArtifact, WrittenRun
+    from mnist_export.quantize import QuantizedModel
+    from mnist_export.report.schema import ArtifactResult, Report
+    from mnist_export.train.loading import LoadedModel
+
+CALIBRATION_IMAGES: Final = 1000
+_CHECKED: Final = (
+    "litert xnnpack",
+    "litert builtin",
+    "litert reference",
+    "onnxruntime all",
+    "onnxruntime extended",
+    "onnxruntime basic",
+    "onnxruntime disabled",
+    "onnxruntime all 2 threads",
+    "tensorflow float32",
+    "c99",
+)
+_SLOW: Final = {"litert reference": 200}
+"""Reference kernels take milliseconds an image; `benchmarks/exact.py` gives them all images."""
+
+
+def exact_network(
+    job: ExportJob, loaded: LoadedModel, graph: Graph, dataset: Dataset, console: Console
+) -> QuantizedModel:
+    """Quantize with the exact scheme, and train on where that was asked for.
+
+    Args:
+        job: what was asked for.
+        loaded: the original, for its recipe.
+        graph: the float graph, as it was lowered.
+        dataset: its training part calibrates, its validation part chooses scales and epochs.
+        console: told what is being done.
+
+    Raises:
+        InputError: no training images.
+        UnsupportedError: a layer with no exact form, by name.
+    """
+    from mnist_export.data import stratified_sample
+    from mnist_export.quantize.exact import quantize_exact
+
+    if not len(dataset.train):
+        raise InputError(f"calibration on '{dataset.name}': expected training images, found none.")
+    count = min(max(job.calibration_samples, CALIBRATION_IMAGES), len(dataset.train))
+    images = dataset.train.take(stratified_sample(dataset.train, count, job.seed)).images
+    validation = dataset.validation if len(dataset.validation) and job.until is None else None
+    network = quantize_exact(graph, images, validation, job.scheme, seed=job.seed, notify=console.note)
+    if job.extra.qat_epochs is not None:
+        from mnist_export.quantize.exact.training import fine_tune_exact
+        from mnist_export.train.recipe import Recipe
+
+        network = fine_tune_exact(
+            network,
+            dataset,
+            epochs=job.extra.qat_epochs,
+            recipe=Recipe.from_json(loaded.card.recipe) if loaded.card else None,
+            seed=job.seed,
+            notify=console.note,
+        )
+    return network
+
+
+def certificate_json(content: bytes, label: str) -> Mapping[str, Any]:
+    """A file's certificate for the manifest."""
+    from mnist_export.runtime.certificate import certify
+
+    return certify(content, label=label).to_json()
+
+
+def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, console: Console) -> Report:
+    """Add each file's certificate, and compare all files' integers on every test image.
+
+    Args:
+        report: of the run.
+        written: its files.
+        dataset: its test part is compared on.
+        console: told each finding.
+
+    Returns:
+        The report with certificates and two more checks an artifact; a check that fails fails the run.
+    """
+    from mnist_export.report.parts import Check
+    from mnist_export.runtime.equality import equality
+
+    files: dict[str, bytes] = {}
+    for item in written.artifacts:
+        files[item.path.suffix] = item.path.read_bytes()
+        if item.format == Format.C:
+            files[".h"] = item.path.with_suffix(".h").read_bytes()
+    from mnist_export.runtime.implementations import IMPLEMENTATIONS
+
+    names = [name for name in _CHECKED if IMPLEMENTATIONS[name].needs <= set(files)]
+    found = equality(files, dataset.test.images, names=names, limits=_SLOW, notify=console.detail)
+    console.note(found.text)
+    missing = "; ".join(c.text for c in found.compared if c.missing)
+    alone = len(names) == 1
+    same = Check(
+        name="identical integers",
+        verdict=Verdict.PASS if alone else found.verdict,
+        why=(f"only {found.reference} was there to run" if alone else found.text)
+        + (f"; {missing}" if missing else ""),
+    )
+    by_path = {str(item.path): item for item in written.artifacts}
+    artifacts = tuple(_judged(a, by_path.get(a.path), same) for a in report.artifacts)
+    verdict = Verdict.PASS if all(a.verdict is Verdict.PASS for a in artifacts) else Verdict.FAIL
+    return replace(report, artifacts=artifacts, verdict=verdict)
+
+
+def _judged(artifact: ArtifactResult, item: WrittenArtifact | None, same: Any) -> ArtifactResult:
+    from mnist_export.report.certificate import certificate_of
+    from mnist_export.report.parts import Check
+    from mnist_export.runtime.certificate import certify
+
+    checks, certificate = [*artifact.checks, same], None
+    if item is not None and item.format in {Format.TFLITE, Format.ONNX}:
+        certificate = certificate_of(certify(item.path.read_bytes(), label=Path(artifact.path).name))
+        checks.append(Check(name="certificate", verdict=certificate.verdict, why=certificate.text))
+    failed = next((c for c in checks if c.verdict is Verdict.FAIL), None)
+    return replace(
+        artifact,
+        checks=tuple(checks),
+        certificate=certificate,
+        verdict=Verdict.FAIL if failed else artifact.verdict,
+        why=f"{failed.name}: {failed.why}" if failed and artifact.verdict is Verdict.PASS else artifact.why,
+    )
