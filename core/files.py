@@ -110,15 +110,26 @@ def _stage(folder: Path, content: bytes, cleanup: contextlib.ExitStack) -> Path:
 
 @contextlib.contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM, so that files of one run are renamed together."""
+    """Hold back Ctrl-C and SIGTERM, so that files of one run are renamed together.
+
+    Handlers are swapped, not signals blocked: a blocked one would reach another thread, and Python then
+    raises in the main thread all the same.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    arrived: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = {number: handler for number, handler in handlers.items() if handler is not None}
+    for number in ours:
+        signal.signal(number, lambda number, _frame: arrived.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+    for late in arrived:
+        signal.raise_signal(late)
 
 
 def _umask() -> int:
