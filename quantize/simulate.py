@@ -89,18 +89,25 @@ def run_tensors(
     Yields:
         Tensor index to float32 values, the batch first; quantized tensors are dequantized.
     """
-    values = feed(graph, images, input_range)
-    size = min(batch, len(values))
+    size = min(batch, len(images))
     interpreter = interpreter_of(graph, size, keep_all=True)
     entry = interpreter.get_input_details()[0]["index"]
-    for start in range(0, len(values), size):
-        part = values[start : start + size]
-        count = len(part)
-        if count < size:
-            part = np.concatenate([part, np.repeat(part[-1:], size - count, axis=0)])
+    for part, count in _batches(graph, images, input_range, size):
         interpreter.set_tensor(entry, part)
         interpreter.invoke()
         yield {index: _real(graph, index, interpreter.get_tensor(index)[:count]) for index in watched}
+
+
+def _batches(
+    graph: Graph, images: npt.NDArray[np.uint8], input_range: InputRange, size: int
+) -> Iterator[tuple[npt.NDArray[Any], int]]:
+    """Batches of one size as the graph takes them, and how many of each are real; the last is filled up."""
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        count = len(part)
+        if count < size:
+            part = np.concatenate([part, np.repeat(part[-1:], size - count, axis=0)])
+        yield feed(graph, part, input_range), count
 
 
 def _real(graph: Graph, index: int, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -124,17 +131,12 @@ def run_logits(
     Returns:
         float32 of shape (n, classes).
     """
-    values = feed(graph, images, input_range)
-    size = min(batch, len(values))
+    size = min(batch, len(images))
     interpreter = interpreter_of(graph, size)
     entry = interpreter.get_input_details()[0]["index"]
     result = interpreter.get_output_details()[0]["index"]
     parts = []
-    for start in range(0, len(values), size):
-        part = values[start : start + size]
-        count = len(part)
-        if count < size:
-            part = np.concatenate([part, np.repeat(part[-1:], size - count, axis=0)])
+    for part, count in _batches(graph, images, input_range, size):
         interpreter.set_tensor(entry, part)
         interpreter.invoke()
         parts.append(_real(graph, graph.outputs[0], interpreter.get_tensor(result)[:count]))

@@ -1,0 +1,56 @@
+"""The options of ``mnist-export`` about quantization."""
+
+from __future__ import annotations
+
+import pytest
+
+from mnist_export.cli.export import build_parser, job_of
+from mnist_export.cli.export_job import ExportJob
+from mnist_export.core.errors import InputError
+from mnist_export.core.kinds import Precision
+
+
+def job(*words: str) -> ExportJob:
+    return job_of(build_parser().parse_args(list(words)), "")
+
+
+@pytest.mark.parametrize(
+    "words", [("--qat",), ("--auto",), ("--debug-layers",), ("--equalize",), ("--adaround",)]
+)
+def test_options_that_only_int8_has_ask_for_int8(words: tuple[str, ...]) -> None:
+    assert job(*words).scheme.precision is Precision.INT8
+
+
+def test_without_them_the_precision_stays_float32() -> None:
+    assert job().scheme.precision is Precision.FLOAT32
+    assert job("--sparsity", "0.5").scheme.precision is Precision.FLOAT32
+
+
+def test_qat_takes_epochs_or_its_default() -> None:
+    assert job("--qat").extra.qat_epochs == 3
+    assert job("--qat", "7").extra.qat_epochs == 7
+    assert job("--int8").extra.qat_epochs is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--qat", "0"), "1 to 1000 epochs"),
+        (("--qat", "--precision", "float16"), "--int8 --qat"),
+        (("--qat", "--per-tensor"), "no --per-tensor"),
+        (("--qat", "--keep-float", "conv1"), "no --keep-float"),
+        (("--qat", "--adaround"), "no --adaround"),
+        (("--qat", "--debug-layers"), "no --debug-layers"),
+        (("--auto", "--precision", "float32"), "--auto: expected precision int8"),
+        (("--sparsity", "1.5"), "--sparsity: expected a fraction"),
+        (("--clusters", "1"), "--clusters: expected 2 to 256"),
+        (("--int8", "--calibration-method", "percentil"), "Did you mean 'percentile'"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_any_work(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        job(*words)
+
+
+def test_improvements_are_told_to_the_scheme_in_their_order() -> None:
+    assert job("--bias-correction", "--equalize").scheme.improvements == ("equalize", "bias-correction")
