@@ -213,7 +213,7 @@ def _pair(found: Any) -> dict[str, Any] | None:
 def _target(name: str, path: Path, pythons: dict[str, Path]) -> Target:
     if path.suffix == ".xml":
         child = (str(pythons["openvino-nncf"]), str(SCRIPTS / "openvino_child.py"))
-        return Target(name=name, path=str(path), runtime="openvino", program=child)
+        return Target(name=name, path=str(path), runtime="openvino", variant=name, program=child)
     return Target(name=name, path=str(path), runtime="litert" if path.suffix == ".tflite" else "onnxruntime")
 
 

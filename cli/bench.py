@@ -49,7 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--precisions", metavar="P[,P]",
-        help="versions to measure (default: float32,float16,dynamic,int8,int16x8; with --quick float32,int8)",
+        help="versions to measure (default: float32,float16,dynamic,int8,int16x8; with --quick float32,int8; "
+        "also int8-exact, int8-qat, int8-portable)",
     )  # fmt: skip
     parser.add_argument(
         "--formats", default="tflite,onnx", metavar="F[,F]", help="tflite, onnx (default both)"
@@ -100,7 +101,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> BenchJob:
     Raises:
         InputError: an unknown name, or a number out of its range.
     """
-    from mnist_export.cli.bench_job import QUICK_VERSIONS, VERSIONS, BenchJob
+    from mnist_export.cli.bench_job import QUICK_VERSIONS, USUAL_VERSIONS, VERSIONS, BenchJob
     from mnist_export.core.errors import InputError
     from mnist_export.core.pixels import InputRange
     from mnist_export.core.registry import unknown_name
@@ -108,7 +109,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> BenchJob:
     from mnist_export.runtime.bench import FULL, QUICK, Plan
     from mnist_export.runtime.environment import usable_cores
 
-    precisions = words(arguments.precisions) or (QUICK_VERSIONS if arguments.quick else tuple(VERSIONS))
+    precisions = words(arguments.precisions) or (QUICK_VERSIONS if arguments.quick else USUAL_VERSIONS)
     formats = words(arguments.formats)
     for kind, names, known in (
         ("precision", precisions, tuple(VERSIONS)),

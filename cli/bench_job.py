@@ -27,7 +27,11 @@ VERSIONS: Final = {
     "dynamic": ("--precision", "dynamic"),
     "int8": ("--precision", "int8"),
     "int16x8": ("--precision", "int16x8"),
+    "int8-exact": ("--exact",),
+    "int8-qat": ("--qat",),
+    "int8-portable": ("--precision", "int8", "--target", "portable"),
 }
+USUAL_VERSIONS: Final = ("float32", "float16", "dynamic", "int8", "int16x8")
 QUICK_VERSIONS: Final = ("float32", "int8")
 _RUNTIMES: Final = {"tflite": "litert", "onnx": "onnxruntime"}
 
@@ -225,7 +229,7 @@ def _export(
 
     words = [
         "--model", model, "--format", ",".join(formats), *VERSIONS[precision], "--data", job.data,
-        f"--input-range={job.input_range.lo:g},{job.input_range.hi:g}", "-o", str(folder),
+        f"--input-range={job.input_range.lo:g},{job.input_range.hi:g}", "-o", str(folder / precision),
         *(["--trust"] if job.trust else []),
     ]  # fmt: skip
     try:
@@ -243,6 +247,7 @@ def _export(
             name=f"{precision} {artifact.format}",
             path=str(artifact.path),
             runtime=_RUNTIMES[str(artifact.format)],
+            variant=precision.partition("-")[2],
         )
         for artifact in report.artifacts
     ]

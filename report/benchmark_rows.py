@@ -37,7 +37,7 @@ def _row(model: str, data: str, found: Measured, point: Point) -> BenchmarkRow:
         format=str(opened["format"]),
         device=str(opened["device"]),
         precision=str(opened["precision"]),
-        variant=str(opened["variant"]),
+        variant=found.target.variant or str(opened["variant"]),
         batch=point.batch,
         threads=point.threads,
         top1=parity.top1,

@@ -36,6 +36,7 @@ class Target:
         data: data set that a named architecture's weights are for; empty for files.
         input_range: what pixels 0 and 255 become; None takes the file's own.
         trust: a SavedModel may be opened.
+        variant: what tells it from others of its precision; empty takes the file's own.
         program: the child to start; see `bench_protocol`.
     """
 
@@ -45,6 +46,7 @@ class Target:
     data: str = ""
     input_range: InputRange | None = None
     trust: bool = False
+    variant: str = ""
     program: tuple[str, ...] = CHILD
 
 

@@ -6,7 +6,7 @@ The public methods check what goes in and comes out; the private ones, written o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -207,6 +207,15 @@ class Runner(ABC):
         if batch.shape != self._seen or batch.dtype is not self._dtype:
             self._check_batch(batch)
         return self._invoke(batch)
+
+    def caller(self, batch: npt.NDArray[Any]) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+        """Check a native batch once, and give what computes it: for a harness that calls it many times.
+
+        Args:
+            batch: from `prepare`.
+        """
+        self._check_batch(batch)
+        return self._invoke
 
     def _check_batch(self, batch: npt.NDArray[Any]) -> None:
         if not isinstance(batch, np.ndarray) or batch.dtype != self._dtype or batch.shape[1:] != self._tail:
