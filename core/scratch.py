@@ -11,9 +11,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from mnist_export.core.errors import OutputError
+
 PREFIX = "mnist-export-scratch-"
 # Between a folder's making and its locking lie microseconds; younger ones are left alone all the same.
 GRACE_S = 60.0
+
+
+def cannot_write_scratch(folder: Path, error: OSError) -> OutputError:
+    """Build the error for a place for temporaries that takes none."""
+    return OutputError(
+        f"cannot write temporary files in {folder}: {error.strerror or error}. Free some space, or set TMPDIR "
+        "to another folder."
+    )
 
 
 @contextlib.contextmanager
@@ -22,10 +32,16 @@ def scratch_folder() -> Iterator[Path]:
 
     It is deleted at the end; one that a killed process left is deleted when the next is made. A lock
     that its process holds tells a living one.
+
+    Raises:
+        OutputError: it cannot be made.
     """
     root = Path(tempfile.gettempdir())
     sweep_scratch(root)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
+    except OSError as error:
+        raise cannot_write_scratch(root, error) from error
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with contextlib.suppress(OSError):

@@ -16,6 +16,7 @@ import numpy as np
 from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import Format, IoType
+from mnist_export.core.native_log import quiet_stderr
 from mnist_export.quantize.rewrites import Block, Choose, Target
 from mnist_export.quantize.rewrites.block_choice import MLAS, XNNPACK, work
 from mnist_export.quantize.rewrites.block_convolution import block_convolution

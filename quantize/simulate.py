@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
 from mnist_export.core.graph.tflite_writer import write_tflite
+from mnist_export.core.native_log import quiet_stderr
 from mnist_export.core.pixels import InputRange
 
 BATCH = 64

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mnist_export.core.errors import InputError, MnistExportError
-from mnist_export.core.scratch import scratch_folder
+from mnist_export.core.scratch import cannot_write_scratch, scratch_folder
 from mnist_export.data.limits import bad_file as refuse
 from mnist_export.train.engine import tensorflow, tf_keras
 from mnist_export.train.foreign.limits import MAX_ACTIVATION_ELEMENTS, MAX_PARAMETERS, quoted
@@ -132,7 +132,10 @@ def _as_dict(config: Any) -> dict[str, Any]:
 def _load(load_model: Callable[..., Any], ingredients: Ingredients) -> Any:
     with scratch_folder() as folder:
         path = folder / f"model{ingredients.suffix}"
-        path.write_bytes(ingredients.content)
+        try:
+            path.write_bytes(ingredients.content)
+        except OSError as error:
+            raise cannot_write_scratch(folder, error) from error
         model = load_model(path, compile=False, safe_mode=True)
     check_weights(model, ingredients.where)
     return model
