@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.graph.tflite_writer import write_tflite
+from mnist_export.core.native_log import quiet_stderr
 
 _BATCH: Final = 64
 
@@ -59,7 +60,8 @@ def _run(graph: Graph, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
         if len(part) != size:
             size = len(part)
             interpreter.resize_tensor_input(entry, part.shape)
-            interpreter.allocate_tensors()
+            with quiet_stderr():
+                interpreter.allocate_tensors()
         interpreter.set_tensor(entry, part)
         interpreter.invoke()
         parts.append(interpreter.get_tensor(result))
