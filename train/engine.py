@@ -44,6 +44,24 @@ def tensorflow() -> Any:
     return tf
 
 
+def keras() -> Any:
+    """Import Keras 3 on the backend that ``KERAS_BACKEND`` names, TensorFlow where it names none.
+
+    TensorFlow is imported here first, so that it starts without its noise; with JAX or PyTorch as the
+    backend it is neither needed nor touched.
+
+    Raises:
+        MissingExtraError: Keras or TensorFlow is not installed.
+    """
+    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+        tensorflow()
+    try:
+        import keras as module
+    except ImportError as error:
+        raise MissingExtraError(error.name or "keras", "convert", "loading a Keras model") from error
+    return module
+
+
 def tf_keras() -> Any:
     """Import Keras 2 (``tf_keras``) without its noise.
 

@@ -72,9 +72,9 @@ class Architecture:
                 f"architecture {self.name}: expected images (height, width, channels) and two classes or "
                 f"more, found {input_shape} and {num_classes}. Choose other data with --data."
             )
-        from mnist_export.train.engine import tensorflow
+        from mnist_export.train.engine import keras
 
-        tensorflow()  # imported here first, so that it starts without its noise
+        keras()
         try:
             return self.build(input_shape, num_classes)
         except ValueError as error:

@@ -14,6 +14,7 @@ import numpy as np
 from mnist_export.core.errors import InputError, MnistExportError
 from mnist_export.core.scratch import cannot_write_scratch, scratch_folder
 from mnist_export.data.limits import bad_file as refuse
+from mnist_export.train.engine import keras as keras_3
 from mnist_export.train.engine import tensorflow, tf_keras
 from mnist_export.train.foreign.limits import MAX_ACTIVATION_ELEMENTS, MAX_PARAMETERS, quoted
 from mnist_export.train.macs import leaf_layers, output_shape
@@ -92,9 +93,7 @@ def _attempt(builder: Callable[[Ingredients], Built], ingredients: Ingredients) 
 
 
 def _with_keras(ingredients: Ingredients) -> Built:
-    tensorflow()
-    import keras
-
+    keras = keras_3()
     config = json.loads(json.dumps(ingredients.config))
     try:
         # Variables made in this scope have shapes but take no memory.
