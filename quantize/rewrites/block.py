@@ -16,12 +16,13 @@ class Block:
     Attributes:
         rows: 1, or the height of the pool that follows.
         columns: columns of outputs; a multiple of the pool's width where a pool follows.
-        padded: the padding becomes an operator of its own before the blocks are made.
+        gathered: each block is first joined with the columns around it that its outputs reach, by a
+            convolution with ones and zeros, so that the kernel over blocks is one block wide.
     """
 
     rows: int = 1
     columns: int = 1
-    padded: bool = False
+    gathered: bool = False
 
     def __post_init__(self) -> None:
         """Refuse blocks of nothing."""
@@ -29,8 +30,8 @@ class Block:
             raise InputError(f"block: expected at least 1 row and 1 column, found {self}.")
 
     def __str__(self) -> str:
-        """Rows by columns, such as ``2x4`` or ``2x4+pad``."""
-        return f"{self.rows}x{self.columns}" + ("+pad" if self.padded else "")
+        """Rows by columns, such as ``2x4`` or ``2x4 gathered``."""
+        return f"{self.rows}x{self.columns}" + (" gathered" if self.gathered else "")
 
 
 Choose = Callable[[Graph, Op, Sequence[Block]], Block | None]

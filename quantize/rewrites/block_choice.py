@@ -30,30 +30,30 @@ class Kernels:
         inputs: input channels are taken in groups of this many.
         outputs: output channels likewise.
         misaligned: how many times longer a layer takes whose input channels are no multiple of
-            ``inputs``; 1 where the kernel fills up with zeros.
-        padding: whether padding as an operator of its own is cheap enough.
+            ``inputs``, or whose output channels are fewer than ``outputs``; 1 where the kernel fills up.
+        operator: multiplications in whose time one more operator is dispatched.
     """
 
     inputs: int
     outputs: int
     misaligned: float
-    padding: bool
+    operator: float
 
 
-XNNPACK = Kernels(inputs=8, outputs=16, misaligned=1.0, padding=True)
+XNNPACK = Kernels(inputs=8, outputs=16, misaligned=1.0, operator=1e5)
 """``qs8-qc8w-igemm-*x16c8``: each tap's channels are filled up to eight."""
-MLAS = Kernels(inputs=4, outputs=16, misaligned=3.0, padding=False)
-"""``MlasConvSym`` takes channels in fours; other counts go through im2col, about three times slower."""
+MLAS = Kernels(inputs=4, outputs=16, misaligned=3.0, operator=2e5)
+"""``MlasConvSym`` takes channels in fours; other counts, and fewer than
+sixteen outputs, go through im2col, about three times slower."""
 
 
 def by_rule(kernels: Kernels) -> Choose:
     """Choose the block of least work; the smallest of equals, and none where little is saved."""
 
     def choose(graph: Graph, conv: Op, blocks: Sequence[Block]) -> Block | None:
-        allowed = [b for b in blocks if kernels.padding or not b.padded]
-        if not allowed or graph.tensors[conv.inputs[1]].dtype != np.int8:
+        if not blocks or graph.tensors[conv.inputs[1]].dtype != np.int8:
             return None
-        best = min(allowed, key=lambda block: work(graph, conv, block, kernels))
+        best = min(blocks, key=lambda block: work(graph, conv, block, kernels))
         plain = work(graph, conv, Block(), kernels)
         return best if work(graph, conv, best, kernels) <= _WORTH * plain else None
 
@@ -63,10 +63,14 @@ def by_rule(kernels: Kernels) -> Choose:
 def work(graph: Graph, conv: Op, block: Block, kernels: Kernels) -> float:
     """Multiplications that a convolution (and its pool) costs in a block, in the kernel's granularity."""
     size = sizes(graph, conv, block)
-    inputs, outputs = _filled(size.inputs, kernels.inputs), _filled(size.outputs, kernels.outputs)
-    factor = kernels.misaligned if inputs != size.inputs else 1.0
     vectors = size.windows * _filled(size.window_channels, kernels.outputs) / kernels.outputs
-    return factor * size.positions * size.taps * inputs * outputs + vectors * _WINDOW
+    total = vectors * _WINDOW + (len(size.products) - 1) * kernels.operator
+    for product in size.products:
+        inputs, outputs = _filled(product.inputs, kernels.inputs), _filled(product.outputs, kernels.outputs)
+        fits = inputs == product.inputs and product.outputs >= kernels.outputs
+        factor = 1.0 if fits else kernels.misaligned
+        total += factor * product.positions * product.taps * inputs * outputs
+    return total
 
 
 def _filled(count: int, step: int) -> int:

@@ -17,8 +17,9 @@ from mnist_export.quantize.rewrites.block import Block, Choose
 from mnist_export.quantize.rewrites.blocks import (
     AxisPlan,
     Window,
+    gathering,
+    plan_gathered,
     plan_height,
-    plan_padded,
     plan_width,
     toeplitz,
 )
@@ -32,6 +33,7 @@ class _Site:
     pool: Op | None
     rows: AxisPlan
     columns: AxisPlan
+    gather: AxisPlan | None = None
 
     @property
     def pool_size(self) -> tuple[int, int]:
@@ -79,10 +81,10 @@ def candidates(graph: Graph, conv: Op) -> tuple[Block, ...]:
         block
         for r in rows
         for c in range(1, width + 1)
-        for block in (Block(rows=r, columns=c), Block(rows=r, columns=c, padded=True))
+        for block in (Block(rows=r, columns=c), Block(rows=r, columns=c, gathered=True))
         if (r, c) != (1, 1) and _site(graph, conv, block) is not None
     ]
-    return tuple(sorted(found, key=lambda b: (b.rows * b.columns, b.padded)))
+    return tuple(sorted(found, key=lambda b: (b.rows * b.columns, b.gathered)))
 
 
 def _is_plain(graph: Graph, conv: Op) -> bool:
@@ -104,37 +106,40 @@ def _site(graph: Graph, conv: Op, block: Block) -> _Site | None:
         pool = None
     if block.rows != 1 and (pool is None or block.rows != pool.options["filterHeight"]):
         return None
-    rows: AxisPlan | None
-    columns: AxisPlan | None
-    if block.padded:
-        rows = plan_padded(height, block.rows, blocked=False)
-        columns = plan_padded(width, block.columns, blocked=True)
-        if rows is not None and columns is not None and not any((*rows.pads, *columns.pads)):
+    rows, columns = plan_height(height, block.rows), plan_width(width, block.columns)
+    if rows is None or columns is None:
+        return None
+    if block.gathered:
+        if not _can_gather(graph, conv):
             return None
-    else:
-        rows, columns = plan_height(height, block.rows), plan_width(width, block.columns)
-    if rows is None or columns is None or rows.window.padding != columns.window.padding:
+        joined = plan_gathered(columns, width, graph.tensors[conv.inputs[0]].shape[3])
+        return _Site(conv=conv, pool=pool, rows=rows, columns=joined, gather=columns)
+    if rows.window.padding != columns.window.padding:
         return None
     return _Site(conv=conv, pool=pool, rows=rows, columns=columns)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """What a convolution in a block multiplies, and the pool behind it compares.
-
-    Attributes:
-        positions: places at which the kernel is applied.
-        taps: of the kernel.
-        inputs: input channels.
-        outputs: output channels.
-        windows: of the pool; 0 where none follows.
-        window_channels: channels of each window.
-    """
+class Product:
+    """What one convolution multiplies: positions, taps of the kernel, input and output channels."""
 
     positions: int
     taps: int
     inputs: int
     outputs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What a convolution costs in a block, and the pool behind it.
+
+    Attributes:
+        products: the convolutions, a gathering one first.
+        windows: of the pool; 0 where none follows.
+        window_channels: channels of each window.
+    """
+
+    products: tuple[Product, ...]
     windows: int = 0
     window_channels: int = 0
 
@@ -146,33 +151,43 @@ def sizes(graph: Graph, conv: Op, block: Block) -> Sizes:
         ValueError: the convolution cannot be computed in that block.
     """
     source, weights = graph.tensors[conv.inputs[0]], graph.tensors[conv.inputs[1]]
-    outputs = weights.shape[0]
+    outputs, channels = weights.shape[0], source.shape[3]
     pool = following_pool(graph, conv)
     pooled = graph.tensors[pool.outputs[0]].shape if pool is not None else (0, 0, 0, 0)
     windows = pooled[1] * pooled[2]
     if (block.rows, block.columns) == (1, 1):
         made = graph.tensors[conv.outputs[0]].shape
-        return Sizes(
-            positions=made[1] * made[2],
-            taps=weights.shape[1] * weights.shape[2],
-            inputs=source.shape[3],
-            outputs=outputs,
-            windows=windows,
-            window_channels=outputs,
-        )
+        taps = weights.shape[1] * weights.shape[2]
+        plain = Product(positions=made[1] * made[2], taps=taps, inputs=channels, outputs=outputs)
+        return Sizes(products=(plain,), windows=windows, window_channels=outputs)
     site = _site(graph, conv, block)
     if site is None:
         raise ValueError(f"'{graph.tensors[conv.outputs[0]].name}' cannot be computed in {block}")
-    rows, columns = site.rows.window, site.columns.window
-    groups = block.columns // site.pool_size[1] if site.pool is not None else 1
-    return Sizes(
+    rows, columns, reach = site.rows.window, site.columns.window, site.columns.block
+    main = Product(
         positions=rows.outputs * columns.outputs,
         taps=rows.kernel * columns.kernel,
-        inputs=source.shape[3] * site.columns.block,
+        inputs=channels * reach,
         outputs=outputs * block.rows * block.columns,
-        windows=windows // groups,
-        window_channels=outputs * groups,
     )
+    products: tuple[Product, ...] = (main,)
+    if site.gather is not None:
+        first = Product(
+            positions=source.shape[1] * site.gather.window.outputs,
+            taps=site.gather.window.kernel,
+            inputs=channels * site.gather.block,
+            outputs=channels * reach,
+        )
+        products = (first, main)
+    groups = block.columns // site.pool_size[1] if site.pool is not None else 1
+    return Sizes(products=products, windows=windows // groups, window_channels=outputs * groups)
+
+
+def _can_gather(graph: Graph, conv: Op) -> bool:
+    """Ones and a scale of 1 copy int8 codes in every kernel; what else would have to be shown first."""
+    source = graph.tensors[conv.inputs[0]]
+    weights = graph.tensors[conv.inputs[1]].quant
+    return source.dtype == np.int8 and source.quant is not None and weights is not None
 
 
 def block_convolution(graph: Graph, conv: Op, block: Block) -> Graph:
@@ -247,17 +262,28 @@ def _blocked(editor: GraphEditor, site: _Site) -> None:
 
 
 def _entered(editor: GraphEditor, site: _Site) -> int:
-    """The convolution's input in blocks, with its padding around it where the plan asks for that."""
+    """The convolution's input in blocks, each joined with its neighbours' columns where the plan says so."""
     index, name = site.conv.inputs[0], editor.graph.tensors[site.conv.outputs[0]].name
     _, height, width, channels = editor.graph.tensors[index].shape
-    rows, columns = site.rows, site.columns
-    if any((*rows.pads, *columns.pads)):
-        # A row as one run: kernels pad run by run, and a run of one channel is a byte.
-        flat = editor.reshaped(index, f"{name}/rows", (height, width * channels))
-        pads = (columns.pads[0] * channels, columns.pads[1] * channels)
-        index = editor.padded(flat, name, rows.pads, pads)
-    blocks = rows.window.size, columns.window.size, channels * columns.block
-    return editor.reshaped(index, f"{name}/blocks", blocks)
+    plan = site.gather or site.columns
+    index = editor.reshaped(index, f"{name}/blocks", (height, width // plan.block, channels * plan.block))
+    if site.gather is None:
+        return index
+    made = editor.activation_like(
+        index, f"{name}/gathered", (-1, height, plan.window.outputs, channels * site.columns.block)
+    )
+    ones = gathering(plan, site.columns.block, channels)
+    weights = editor.constant(f"{name}/gather", ones, QuantParams.per_tensor(1.0))
+    options = dict(site.conv.options) | {
+        "strideH": 1, "strideW": 1, "padding": int(plan.window.padding), "fusedActivationFunction": 0,
+    }  # fmt: skip
+    zeros = np.zeros(ones.shape[0], np.int32)
+    source = editor.tensor(index).quant
+    bias = editor.constant(
+        f"{name}/gather/bias", zeros, source and QuantParams.per_tensor(float(source.scale[0]))
+    )
+    editor.add("CONV_2D", (index, weights, bias), (made,), site.conv.options_type, options)
+    return made
 
 
 def _repeated(quant: QuantParams | None, times: int) -> QuantParams | None:

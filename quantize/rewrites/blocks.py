@@ -4,6 +4,10 @@ In NHWC the elements of ``b`` neighbouring columns lie side by side, so a map (H
 (H, W / b, b * C). A convolution over the blocks computes several columns (and rows) of outputs at once as
 channels; its kernel holds the old one at every offset and zeros elsewhere (a Toeplitz matrix). Every output
 is the same sum of the same products, with zeros added.
+
+Where a kernel reaches into neighbouring blocks, most of what it spans there is zeros. Joined blocks hold
+the neighbours' columns themselves: a convolution with ones and zeros copies them there, and the kernel
+over blocks is one block wide.
 """
 
 from __future__ import annotations
@@ -56,14 +60,12 @@ class AxisPlan:
         block: input elements that lie in one block (1 where the input is not blocked).
         window: the convolution over the blocks.
         shift: where tap 0 of output 0 lies in the new kernel's span, in elements.
-        pads: elements of padding put on either side before the blocks are made.
     """
 
     count: int
     block: int
     window: Window
     shift: int
-    pads: tuple[int, int] = (0, 0)
 
 
 def plan_width(old: Window, count: int) -> AxisPlan | None:
@@ -89,31 +91,37 @@ def plan_width(old: Window, count: int) -> AxisPlan | None:
     return None
 
 
-def plan_padded(old: Window, count: int, *, blocked: bool) -> AxisPlan | None:
-    """Put the padding into the input, where the blocks can begin at the first tap.
-
-    The kernel then spans fewer blocks than one that has to reach into a block of padding.
+def plan_gathered(columns: AxisPlan, old: Window, channels: int) -> AxisPlan:
+    """Blocks that hold all columns that their outputs reach, neighbours' included, so that one is enough.
 
     Args:
+        columns: the plan without gathering; its window is the one that gathers.
         old: the convolution along the axis.
-        count: outputs computed at once.
-        blocked: whether the input lies in blocks (columns) or is strided over as it is (rows).
+        channels: of the input; blocks are filled up to eight channels where they divide eight.
+    """
+    reach = (columns.count - 1) * old.stride + old.kernel
+    if 8 % channels == 0:
+        reach = -(-reach * channels // 8) * 8 // channels
+    window = Window(size=columns.window.outputs, kernel=1, stride=1, padding=columns.window.padding)
+    return AxisPlan(count=columns.count, block=reach, window=window, shift=0)
+
+
+def gathering(columns: AxisPlan, reach: int, channels: int) -> npt.NDArray[np.int8]:
+    """The kernel of ones and zeros that joins each block with the columns around it.
+
+    Args:
+        columns: plan of the width.
+        reach: columns that a joined block holds.
+        channels: of the input.
 
     Returns:
-        The plan, VALID; or None where the outputs do not divide or padding would be cut off.
+        Shape (reach * channels, 1, KB, block * channels); rows past the kernel's span are zero.
     """
-    if old.outputs % count:
-        return None
-    step = count * old.stride
-    reach = step - old.stride + old.kernel
-    block = step if blocked else 1
-    kernel = -(-reach // block)
-    blocks = (old.outputs // count - 1) * (step // block) + kernel
-    after = blocks * block - old.size - old.before
-    if after < 0:
-        return None
-    window = Window(size=blocks, kernel=kernel, stride=step // block, padding=Padding.VALID)
-    return AxisPlan(count=count, block=block, window=window, shift=0, pads=(old.before, after))
+    span = columns.window.kernel * columns.block
+    made = np.zeros((reach, channels, span, channels), np.int8)
+    for column in range(min(reach, span - columns.shift)):
+        made[column, :, columns.shift + column, :] = np.eye(channels, dtype=np.int8)
+    return made.reshape(reach * channels, 1, columns.window.kernel, columns.block * channels)
 
 
 def plan_height(old: Window, count: int) -> AxisPlan | None:

@@ -8,17 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_export.core.graph import Padding
-from mnist_export.quantize.rewrites.blocks import Window, plan_height, plan_padded, plan_width, toeplitz
+from mnist_export.quantize.rewrites.blocks import (
+    Window,
+    gathering,
+    plan_gathered,
+    plan_height,
+    plan_width,
+    toeplitz,
+)
 
 EXACT = np.int64
 
 
-def convolve(image, weights, windows, pads=((0, 0), (0, 0))):
+def convolve(image, weights, windows):
     """image (H, W, I), weights (O, kh, kw, I) -> (oh, ow, O), by the definition."""
     height, width = windows
-    image = np.pad(image.astype(EXACT), (*pads, (0, 0)))
     before = height.before, width.before
-    padded = np.pad(image, ((before[0], 64), (before[1], 64), (0, 0)))
+    padded = np.pad(image.astype(EXACT), ((before[0], 64), (before[1], 64), (0, 0)))
     made = np.zeros((height.outputs, width.outputs, weights.shape[0]), EXACT)
     for y in range(height.outputs):
         for x in range(width.outputs):
@@ -36,17 +42,14 @@ def convolve(image, weights, windows, pads=((0, 0), (0, 0))):
     padding=st.sampled_from(list(Padding)),
     count=st.integers(2, 4),
     rows=st.integers(1, 2),
-    padded=st.booleans(),
+    gathered=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_blocked_convolution_equals_the_plain_one(size, kernel, stride, padding, count, rows, padded, seed):
+def test_blocked_convolution_equals_the_plain_one(size, kernel, stride, padding, count, rows, gathered, seed):
     window = Window(size=size, kernel=kernel, stride=stride, padding=padding)
     if window.outputs < 1:
         return
-    if padded:
-        height, width = plan_padded(window, rows, blocked=False), plan_padded(window, count, blocked=True)
-    else:
-        height, width = plan_height(window, rows), plan_width(window, count)
+    height, width = plan_height(window, rows), plan_width(window, count)
     if height is None or width is None:
         return
     rng = np.random.default_rng(seed)
@@ -54,8 +57,12 @@ def test_blocked_convolution_equals_the_plain_one(size, kernel, stride, padding,
     weights = rng.integers(-9, 9, (3, kernel, kernel, 2)).astype(np.int8)
     expected = convolve(image, weights, (window, window))
 
-    around = np.pad(image, (height.pads, width.pads, (0, 0)))
-    blocks = around.reshape(around.shape[0], around.shape[1] // width.block, -1)
+    blocks = image.reshape(size, size // width.block, -1)
+    if gathered:
+        joined = plan_gathered(width, window, 2)
+        copied = gathering(width, joined.block, 2)
+        one_row = Window(size=size, kernel=1, stride=1, padding=Padding.VALID)
+        blocks, width = convolve(blocks, copied, (one_row, width.window)), joined
     kernel_over_blocks = toeplitz(weights, height, width, (stride, stride), 1)
     found = convolve(blocks, kernel_over_blocks, (height.window, width.window))
 
@@ -78,7 +85,6 @@ def test_columns_that_do_not_divide_are_refused():
 
     assert plan_width(window, 2) is None
     assert plan_height(window, 2) is None
-    assert plan_padded(window, 2, blocked=True) is None
 
 
 def test_same_padding_puts_the_smaller_half_first():

@@ -181,4 +181,4 @@ def test_each_format_has_its_own_runtime():
 def test_blocks_of_nothing_are_refused():
     with pytest.raises(InputError, match="at least 1 row"):
         Block(rows=0)
-    assert str(Block(rows=2, columns=4, padded=True)) == "2x4+pad"
+    assert str(Block(rows=2, columns=4, gathered=True)) == "2x4 gathered"
