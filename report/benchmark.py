@@ -29,7 +29,8 @@ class BenchmarkRow(Record):
         size_bytes: size of the file.
         latency_us: of one call, microseconds.
         images_per_second: throughput at this batch size.
-        vs_original: p50 divided by the original's p50, interleaved in one run.
+        vs_original: time of a call over the original's, interleaved in one run; of calls over half a
+            millisecond on one thread it is the processor time, which other load changes less.
         peak_memory_bytes: growth of resident memory, the runtime's own library included, up to its peak.
         data: name of the data set that it was judged on.
         format: such as ``"onnx"``; ``"keras"`` for the original.
@@ -40,7 +41,7 @@ class BenchmarkRow(Record):
         drop_pp: top-1 of the original minus this one's, percentage points.
         flips: images whose label differs from the original's.
         vs_original_interval: 95 % bootstrap interval of the ratio.
-        vs_onnx_float: p50 divided by that of the float32 .onnx file in ONNX Runtime, interleaved in one run.
+        vs_onnx_float: the same over the float32 .onnx file in ONNX Runtime.
         vs_onnx_float_interval: 95 % bootstrap interval of the ratio.
         load_ms: milliseconds from the file to a runtime that can answer, its library imported before.
         first_inference_ms: milliseconds from nothing imported to the first answer.

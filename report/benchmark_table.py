@@ -99,7 +99,8 @@ def benchmark_markdown(benchmark: Benchmark, plots: Sequence[str] = ()) -> str:
         "",
         f"{data}{', ' if data and images else ''}{images}. {cell(machine.cpu)}, {machine.cores} processors. "
         "Times are those of this machine; ratios (x, under 1 is faster) are medians over turns that were "
-        "taken one after another, so they travel.",
+        "taken one after another, so they travel; for calls of over half a millisecond on one thread they "
+        "are ratios of processor time.",
         "",
         "## Files",
         "",

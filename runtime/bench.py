@@ -15,13 +15,22 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.runtime.bench_process import CHILD, BenchProcess
-from mnist_export.runtime.latency import Effort, Interleaved, Latency, Ratio, interleave
+from mnist_export.runtime.latency import (
+    Effort,
+    Interleaved,
+    Latency,
+    Ratio,
+    Turn,
+    interleave,
+    ratio_of,
+)
 from mnist_export.runtime.parity import Parity, compare
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Split
 
 QUICK: Final = Effort(min_time_s=0.15, min_runs=30, min_rounds=9, max_time_s=3.0, max_warmup_s=0.3)
+_LONG_NS: Final = 500_000
 FULL: Final = Effort(min_time_s=0.5, min_runs=100, min_rounds=15, max_time_s=10.0, max_warmup_s=1.0)
 
 
@@ -84,7 +93,10 @@ class Point:
         threads: threads of one inference.
         latency_us: of one call.
         images_per_second: ``batch / p50``.
-        ratios: baseline's name to time over the baseline's, from interleaved turns.
+        ratios: baseline's name to time over the baseline's, from interleaved turns. Calls of one thread that
+            take over half a millisecond are compared by processor time: on a busy machine long calls are
+            interrupted and short ones are not, which would make the shorter look better than it is.
+        by_processor: baselines whose ratio is of processor times.
     """
 
     batch: int
@@ -92,6 +104,7 @@ class Point:
     latency_us: Latency
     images_per_second: float
     ratios: Mapping[str, Ratio]
+    by_processor: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,9 +177,9 @@ def measure_targets(
                         alone[target.name] = opened, logits, len(split) / seconds
                 for batch in plan.batches:
                     notify(f"times at batch {batch}, {threads} thread{'s' if threads > 1 else ''}")
-                    found = _times(children, split, batch, folder, plan.effort)
+                    turns, found = _times(children, split, batch, folder, plan.effort)
                     for name in names:
-                        points[name].append(_point(found, name, batch, threads, over))
+                        points[name].append(_point(turns, found, name, (batch, threads), over))
     original = alone[names[0]][1]
     return tuple(
         Measured(
@@ -211,20 +224,35 @@ def _order(target: Target, threads: int) -> dict[str, Any]:
 
 def _times(
     children: Mapping[str, BenchProcess], split: Split, batch: int, folder: Path, effort: Effort
-) -> Interleaved:
+) -> tuple[dict[str, Turn], Interleaved]:
     path = folder / f"batch-{batch}.npy"
     np.save(path, np.resize(split.images, (batch, *split.images.shape[1:])), allow_pickle=False)
     turns = {name: child.turn(path, limit_s=effort.max_warmup_s) for name, child in children.items()}
     held = all(child.pinned for child in children.values())
-    return interleave(turns, baseline=next(iter(turns)), limits=effort, batch=batch, held=held)
+    return turns, interleave(turns, baseline=next(iter(turns)), limits=effort, batch=batch, held=held)
 
 
-def _point(found: Interleaved, name: str, batch: int, threads: int, over: Sequence[str]) -> Point:
+def _point(
+    turns: Mapping[str, Turn], found: Interleaved, name: str, at: tuple[int, int], over: Sequence[str]
+) -> Point:
+    batch, threads = at
     latency = found.latencies[name]
+    others = [base for base in over if base != name]
+    long = [
+        base
+        for base in others
+        if threads == 1 and max(turns[name].single_ns, turns[base].single_ns) > _LONG_NS
+    ]
     return Point(
         batch=batch,
         threads=threads,
         latency_us=latency,
         images_per_second=batch / latency.p50 * 1e6,
-        ratios={base: found.ratio(name, base) for base in over if base != name},
+        ratios={
+            base: ratio_of(np.array(turns[name].cpu_ns), np.array(turns[base].cpu_ns))
+            if base in long
+            else found.ratio(name, base)
+            for base in others
+        },
+        by_processor=tuple(long),
     )

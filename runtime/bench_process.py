@@ -145,14 +145,19 @@ class BenchProcess:
         """
         warm = self.ask("batch", images=str(images), limit_s=limit_s)
 
+        cpu_ns: list[float] = []
+
         def take(count: int) -> npt.NDArray[np.int64]:
-            return np.array(self.ask("turn", count=count)["ns"], np.int64)
+            answer = self.ask("turn", count=count)
+            cpu_ns.append(float(answer["cpu_ns"]) / count)
+            return np.array(answer["ns"], np.int64)
 
         return Turn(
             take=take,
             warmup_runs=int(warm["runs"]),
             stable=bool(warm["stable"]),
             single_ns=max(1, int(warm["single_ns"])),
+            cpu_ns=cpu_ns,
         )
 
     @staticmethod

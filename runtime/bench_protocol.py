@@ -7,9 +7,10 @@ measured in turns with the project's own runtimes, such as a runtime that lives 
     {"do": "open", ...}                                 -> {"runtime", "device", "load_ms", ...}
     {"do": "answer", "images": npy, "logits": npy}      -> {"seconds"}
     {"do": "batch", "images": npy, "limit_s": 1.0}      -> {"runs", "stable", "single_ns"}
-    {"do": "turn", "count": 100}                        -> {"ns": [...]}
+    {"do": "turn", "count": 100}                        -> {"ns": [...], "cpu_ns": total}
 
-An answer {"error": text, "kind": name} is a refusal.
+``cpu_ns`` is the processor time of the whole process over the turn. An answer {"error": text, "kind": name}
+is a refusal.
 """
 
 from __future__ import annotations
