@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import MissingExtraError
+from mnist_export.runtime.pixel_input import native_input
 
 Files = Mapping[str, bytes]
 Images = npt.NDArray[np.uint8]
@@ -40,6 +41,21 @@ def _codes(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return values.astype(np.int64) - (128 if values.dtype == np.uint8 else 0)
 
 
+def _answers(runner: Any, images: Images, batch: int | None) -> npt.NDArray[np.int64]:
+    """Codes of a runner that is fed the pixels themselves, whatever its file says about real units."""
+    size = min(batch or runner.preferred_batch, len(images))
+    parts = []
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        filled = np.concatenate([part, np.repeat(part[:1], size - len(part), axis=0)])
+        native = native_input(
+            filled, runner.input.shape, runner.input.dtype, runner.input.quant, runner.input_range,
+            pixel_rule=True, label=runner.label,
+        )  # fmt: skip
+        parts.append(runner.invoke(native)[: len(part)])
+    return _codes(np.concatenate(parts))
+
+
 def _litert(kernels: str, *, batch: int | None = None, threads: int = 1) -> Implementation:
     def opened(files: Files) -> Any:
         from mnist_export.runtime.litert import LiteRtRunner
@@ -48,7 +64,7 @@ def _litert(kernels: str, *, batch: int | None = None, threads: int = 1) -> Impl
 
     def run(files: Files, images: Images) -> npt.NDArray[Any]:
         with opened(files) as runner:
-            return _codes(runner.run_integers(images, batch_size=batch))
+            return _answers(runner, images, batch)
 
     def layers(files: Files, images: Images) -> dict[str, npt.NDArray[np.float32]]:
         from mnist_export.runtime.activations import activations_of
@@ -73,7 +89,7 @@ def _ort(level: str, *, threads: int = 1, batch: int | None = None) -> Implement
 
     def run(files: Files, images: Images) -> npt.NDArray[Any]:
         with opened(files) as runner:
-            return _codes(runner.run_integers(images, batch_size=batch))
+            return _answers(runner, images, batch)
 
     def layers(files: Files, images: Images) -> dict[str, npt.NDArray[np.float32]]:
         from mnist_export.runtime.activations import activations_of
@@ -126,7 +142,10 @@ def _onnx_reference(files: Files, images: Images) -> npt.NDArray[Any]:
     model.ir_version = 10
     session = ReferenceEvaluator(model)
     with OnnxRuntimeRunner(files[".onnx"]) as runner:
-        batch = runner.prepare(images)
+        batch = native_input(
+            images, runner.input.shape, runner.input.dtype, runner.input.quant, runner.input_range,
+            pixel_rule=True,
+        )  # fmt: skip
     entry = model.graph.input[0].name
     parts = [session.run(None, {entry: batch[i : i + 50]})[0] for i in range(0, len(batch), 50)]
     return _codes(np.concatenate(parts))

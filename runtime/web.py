@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import ConversionError, UnsupportedError
 from mnist_export.runtime.ort import OnnxRuntimeRunner
+from mnist_export.runtime.pixel_input import lay_out
 
 FOLDER_VARIABLE: Final = "MNIST_EXPORT_WEB"
 """Environment variable: a folder whose node_modules holds onnxruntime-web."""
@@ -62,9 +63,10 @@ def run_web(content: bytes, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uin
             "'npm install onnxruntime-web' was run; found neither or one."
         )
     with OnnxRuntimeRunner(content) as runner:
-        batch, entry, classes = runner.prepare(images), runner.input.name, runner.num_classes
-    if batch.dtype != np.uint8:
-        raise UnsupportedError(f"WebAssembly: expected a uint8 input, found {batch.dtype}.")
+        batch, entry, classes = lay_out(images, runner.input.shape), runner.input.name, runner.num_classes
+        dtype = runner.input.dtype
+    if dtype != np.uint8:
+        raise UnsupportedError(f"WebAssembly: expected a uint8 input, found {dtype}.")
     with tempfile.TemporaryDirectory(prefix="mnist-export-web-") as place:
         here = Path(place)
         (here / "model.onnx").write_bytes(content)
