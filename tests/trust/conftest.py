@@ -191,7 +191,9 @@ def net(keras, digits):
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     model.fit(digits.train.images / np.float32(255), digits.train.labels, epochs=12, batch_size=64, verbose=0)
-    return model
+    plain = keras.models.clone_model(model)  # without the optimizer, so that its files are small
+    plain.set_weights(model.get_weights())
+    return plain
 
 
 @pytest.fixture(scope="session")
