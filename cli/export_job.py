@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mnist_export.train.loading import LoadedModel
 
 
+_RANGE_IMAGES = 500
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExportJob:
     """One run of ``mnist-export``, checked.
@@ -165,6 +168,8 @@ def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
         tensorflow()  # timed on its own: it is the longest stage of a short run
     with stages.stage("model", "model"):
         loaded = load_model(job.model, dataset, trust=job.trust, notify=console.note, until=job.until)
+        if job.until is None:
+            _check_range(job, loaded, dataset, console)
     with stages.stage("lower", "lowering"):
         graph = lower(loaded.model, tuple(loaded.input_shape))
     with stages.stage("quantize", f"quantizing to {job.scheme.precision}"):
@@ -208,6 +213,26 @@ def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
     return report
 
 
+def _check_range(job: ExportJob, loaded: LoadedModel, dataset: Dataset, console: Console) -> None:
+    from mnist_export.data import stratified_sample
+    from mnist_export.runtime.input_ranges import check_range
+
+    if not len(dataset.test):
+        raise InputError(f"checking on '{dataset.name}': expected test images, found none. Use other data.")
+    some = dataset.test.take(stratified_sample(dataset.test, min(_RANGE_IMAGES, len(dataset.test)), job.seed))
+    found = check_range(
+        lambda images: loaded.model(images, training=False),
+        some.images,
+        some.labels,
+        job.input_range,
+        input_shape=tuple(loaded.input_shape),
+    )
+    if found.wrong:
+        raise InputError(f"{loaded.name}: {found.message()}")
+    if text := found.message():
+        console.warn(f"{loaded.name}: {text}")
+
+
 def _calibration(job: ExportJob, dataset: Dataset, console: Console) -> Split | None:
     if job.scheme.precision not in {Precision.INT8, Precision.INT16X8}:
         return None
@@ -222,8 +247,8 @@ def _calibration(job: ExportJob, dataset: Dataset, console: Console) -> Split | 
     split = dataset.train.take(stratified_sample(dataset.train, count, job.seed))
     for finding in check_calibration(split.images, split.labels, dataset):
         if finding.severity is Severity.ERROR:
-            raise InputError(f"calibration: {finding.message}")
-        console.warn(f"calibration: {finding.message}")
+            raise InputError(finding.message)
+        console.warn(finding.message)
     return split
 
 

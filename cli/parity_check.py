@@ -108,6 +108,14 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         result = _explained(result, candidates, dataset)
         layers = [_layers(reference, runner, dataset, arguments) for runner in candidates]
     result = dataclasses.replace(result, seconds={"load": loaded, **result.seconds})
+    from mnist_export.runtime.input_ranges import near_chance
+
+    if near_chance(result.reference.top1, dataset.test.labels):
+        console.warn(
+            f"{result.reference.label}: right on {result.reference.top1:.1%} of the images, no better than always "
+            "the same answer. It is untrained, damaged, or for other data or another --input-range; agreeing "
+            "with it means little."
+        )
     report = build_report(result, dataset, reference, layers=layers, threads=arguments.threads)
     write_report(report, result, dataset, arguments, console)
     for note in result.reference.notes:

@@ -1,0 +1,116 @@
+"""Whether an original answers its own data at all, and whether it was given pixels in the wrong range.
+
+A model trained on pixels 0..255 and given 0..1 still gives answers, at 9 to 16 % on MNIST, and everything
+that is made from it agrees with it: parity alone says nothing. Its own accuracy does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.pixels import InputRange
+from mnist_export.core.statistics import wilson_interval
+
+CONVENTIONS: Final = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (-0.5, 0.5))
+PLAUSIBLE_TOP1: Final = 0.9  # above it no other range is tried
+REFUSED_GAP: Final = 0.20  # another range is right on so much more of the images: the given one is wrong
+NOTED_GAP: Final = 0.03
+
+Call = Callable[[npt.NDArray[np.float32]], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeCheck:
+    """What was found.
+
+    Attributes:
+        given: the range that was asked for.
+        top1: with it, a fraction of 1.
+        images: how many were tried.
+        near_chance: whether it is no better than always answering the commonest class.
+        better: the range under which the model is right more often by `NOTED_GAP` or more, or None.
+        better_top1: with that range; 0 where there is none.
+    """
+
+    given: InputRange
+    top1: float
+    images: int
+    near_chance: bool
+    better: InputRange | None = None
+    better_top1: float = 0.0
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the given range is wrong beyond doubt."""
+        return self.better is not None and self.better_top1 - self.top1 >= REFUSED_GAP
+
+    def message(self) -> str:
+        """What is wrong and what to do, in one line; empty where nothing is."""
+        about = f"the model itself is right on {self.top1:.1%} of {self.images} test images"
+        lo_hi = f"--input-range {self.given.lo:g},{self.given.hi:g}"
+        if self.better is not None:
+            other = f"{self.better.lo:g},{self.better.hi:g}"
+            return f"with {lo_hi} {about}, with {other} on {self.better_top1:.1%}. Give --input-range {other}."
+        if self.near_chance:
+            return (
+                f"{about} with {lo_hi}: no better than always the same answer. It is untrained, damaged, or "
+                "for other data or another range of pixels; agreeing with it means little."
+            )
+        return ""
+
+
+def near_chance(top1: float, labels: npt.NDArray[Any]) -> bool:
+    """Whether an accuracy can be had by always answering the commonest class (Wilson's 95 % interval).
+
+    Args:
+        top1: fraction of 1.
+        labels: what is true, shape (n,), n at least 1.
+    """
+    commonest = float(np.bincount(labels).max()) / len(labels)
+    low, _ = wilson_interval(round(top1 * len(labels)), len(labels))
+    return low <= commonest
+
+
+def check_range(
+    call: Call,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[Any],
+    given: InputRange,
+    *,
+    input_shape: tuple[int, ...],
+) -> RangeCheck:
+    """Measure the original under the given range and, where that is poor, under the usual others.
+
+    Args:
+        call: float32 (n, *input_shape) to logits (n, classes).
+        images: uint8 (n, H, W, C), n at least 1.
+        labels: shape (n,).
+        given: what was asked for.
+        input_shape: of one image, as the model takes it.
+    """
+
+    def top1(pixels: InputRange) -> float:
+        logits = np.asarray(call(pixels.to_real(images).reshape(len(images), *input_shape)))
+        if not np.all(np.isfinite(logits)):
+            return 0.0
+        return float(np.mean(logits.argmax(axis=-1) == labels))
+
+    found = top1(given)
+    ranges = [InputRange(lo=lo, hi=hi) for lo, hi in CONVENTIONS]
+    others = [] if found >= PLAUSIBLE_TOP1 else [pixels for pixels in ranges if pixels != given]
+    tried = [(top1(pixels), -number, pixels) for number, pixels in enumerate(others)]
+    best = max(tried, default=(0.0, 0, given), key=lambda entry: entry[:2])
+    better = best[2] if best[0] - found >= NOTED_GAP else None
+    return RangeCheck(
+        given=given,
+        top1=found,
+        images=len(images),
+        near_chance=near_chance(found, labels),
+        better=better,
+        better_top1=best[0] if better is not None else 0.0,
+    )
