@@ -190,10 +190,11 @@ def _searched(job: ExportJob, graph: Graph, dataset: Dataset, calibration: Split
         calibration.images,
         dataset.validation,
         max_drop_pp=job.thresholds.max_drop_pp,
+        min_agreement=job.thresholds.min_agreement,
         notify=console.note,
     )
     if not found.met:
-        console.warn(f"--auto: nothing met the drop of {job.thresholds.max_drop_pp:g} pp; the best was kept")
+        console.warn(f"{found.model.notes[-1]}; the nearest was kept")
     trials = tuple(
         Finding(text=f"tried {trial.sentence()}{'; chosen' if trial is found.chosen else ''}", where="--auto")
         for trial in found.trials

@@ -33,14 +33,16 @@ class Trial:
         flags: what it adds to the command line; empty for the scheme as asked for.
         top1: on the validation images, a fraction of 1.
         drop_pp: percentage points lost against the float model on the same images.
+        agreement: share of those images on which both give one label, a fraction of 1.
         size_bytes: of the .tflite file without metadata.
         latency_ratio: time of one image over that of the scheme as asked for, on this machine.
-        meets: whether the drop is allowed.
+        meets: whether drop and agreement are allowed.
     """
 
     flags: str
     top1: float
     drop_pp: float
+    agreement: float
     size_bytes: int
     latency_ratio: float
     meets: bool
@@ -49,7 +51,8 @@ class Trial:
         """What a report says."""
         return (
             f"{self.flags or 'as asked for'}: top-1 {self.top1:.2%}, drop {self.drop_pp:+.2f} pp, "
-            f"{self.size_bytes:,} bytes, {self.latency_ratio:.2f} times the time"
+            f"agreement {self.agreement:.2%}, {self.size_bytes:,} bytes, {self.latency_ratio:.2f} times "
+            "the time"
         )
 
 
@@ -81,13 +84,14 @@ def search(
     validation: Split,
     *,
     max_drop_pp: float,
+    min_agreement: float = 0.0,
     notify: Callable[[str], None] | None = None,
 ) -> SearchResult:
     """Try cheap remedies, then layers in float from the most harmful on, and stop where the drop is met.
 
-    The order: the scheme as it is; other calibration methods; equalization; bias correction; both; then,
-    with the best of these, layers kept in float, added in the order of the damage that each does alone
-    and taken back one by one where the drop is still met without them.
+    The order: the scheme as it is; other calibration methods; equalization; bias correction; both; learned
+    rounding; then, with the best of these, layers kept in float, added in the order of the damage that
+    each does alone and taken back one by one where the limits are still met without them.
 
     Args:
         graph: the float graph.
@@ -95,6 +99,7 @@ def search(
         calibration: uint8 calibration images of shape (n, H, W, C).
         validation: what trials are judged on; the first 2,000 images.
         max_drop_pp: largest allowed loss of top-1, percentage points.
+        min_agreement: smallest allowed share of equal labels, a fraction of 1.
         notify: told each trial.
 
     Raises:
@@ -103,7 +108,7 @@ def search(
     if not len(validation):
         raise InputError("--auto: expected validation images to judge trials on, found none. Use other data.")
     judge = _Judge(graph, config, calibration, validation.take(np.arange(min(IMAGES, len(validation)))))
-    judge.limit, judge.notify = max_drop_pp, notify or (lambda _: None)
+    judge.limit, judge.least, judge.notify = max_drop_pp, min_agreement, notify or (lambda _: None)
     if judge.trial(config).meets:
         return judge.result(config)
     for tried in _remedies(config):
@@ -122,31 +127,33 @@ class _Judge:
     ) -> None:
         self._graph, self._calibration, self._split = graph, calibration, split
         self._asked = config
-        self._right = self._correct(graph, config)
+        self._wanted = self._labels(graph, config)
         self._done: dict[SchemeConfig, tuple[QuantizedModel, Trial]] = {}
-        self.limit = 0.0
+        self.limit, self.least = 0.0, 0.0
         self.notify: Callable[[str], None] = lambda _: None
 
-    def _correct(self, graph: Graph, config: SchemeConfig) -> int:
-        logits = run_logits(graph, self._split.images, input_range=config.input_range)
-        return int(np.count_nonzero(logits.argmax(axis=1) == self._split.labels))
+    def _labels(self, graph: Graph, config: SchemeConfig) -> npt.NDArray[np.int64]:
+        return run_logits(graph, self._split.images, input_range=config.input_range).argmax(axis=1)
 
     def trial(self, config: SchemeConfig) -> Trial:
         """Try a configuration, or recall how it went."""
         if config in self._done:
             return self._done[config][1]
         model = quantize(self._graph, config, self._calibration)
-        right, count = self._correct(model.graph, config), len(self._split)
-        drop = 100.0 * (self._right - right) / count
+        labels, truth, count = self._labels(model.graph, config), self._split.labels, len(self._split)
+        right = int(np.count_nonzero(labels == truth))
+        drop = 100.0 * (int(np.count_nonzero(self._wanted == truth)) - right) / count
+        agreement = float(np.mean(labels == self._wanted))
         baseline = self._done[self._asked][0].graph if self._done else model.graph
         ratio = latency_ratio(model.graph, baseline, self._split.images[:1], input_range=config.input_range)
         found = Trial(
             flags=flags_of(config, self._asked),
             top1=right / count,
             drop_pp=drop,
+            agreement=agreement,
             size_bytes=len(write_tflite(model.graph)),
             latency_ratio=ratio,
-            meets=drop <= self.limit + 1e-9,
+            meets=drop <= self.limit + 1e-9 and agreement >= self.least - 1e-9,
         )
         self._done[config] = model, found
         self.notify(f"tried {found.sentence()}")
@@ -157,17 +164,23 @@ class _Judge:
         return self._done[config][0]
 
     def best(self) -> SchemeConfig:
-        """The configuration of the smallest drop so far, the first of equals."""
-        return min(self._done, key=lambda config: self._done[config][1].drop_pp)
+        """The configuration that is nearest to the limits so far, the first of equals."""
+
+        def distance(config: SchemeConfig) -> tuple[float, float]:
+            trial = self._done[config][1]
+            return max(0.0, trial.drop_pp - self.limit), -trial.agreement
+
+        return min(self._done, key=distance)
 
     def result(self, config: SchemeConfig) -> SearchResult:
         """Close the search on a configuration."""
         model, trial = self._done[config]
         trials = tuple(entry[1] for entry in self._done.values())
-        verdict = "meets" if trial.meets else "is the best, but does not meet"
+        verdict = "meets" if trial.meets else "is the nearest, but does not meet"
+        more = f" and an agreement of {self.least:.2%}" if self.least else ""
         note = (
             f"--auto tried {len(trials)} settings on {len(self._split)} validation images; "
-            f"{trial.sentence()} {verdict} the drop of {self.limit:g} pp"
+            f"{trial.sentence()} {verdict} a drop of {self.limit:g} pp{more}"
         )
         return SearchResult(
             model=replace(model, notes=(*model.notes, note)),
@@ -185,7 +198,7 @@ def _remedies(config: SchemeConfig) -> Iterator[SchemeConfig]:
         if method != config.calibration_method and not (wide and method in {"entropy", "mse"}):
             yield replace(config, calibration_method=method)
     if not wide:
-        for more in (("equalize",), ("bias-correction",), ("equalize", "bias-correction")):
+        for more in (("equalize",), ("bias-correction",), ("equalize", "bias-correction"), ("adaround",)):
             if not set(more) <= set(config.improvements):
                 yield replace(config, improvements=tuple(dict.fromkeys((*config.improvements, *more))))
 

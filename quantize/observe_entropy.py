@@ -12,7 +12,12 @@ from mnist_export.quantize.histogram import LEVELS, Counts, HistogramObserver, s
 
 CANDIDATES = 120
 SMALLEST = 0.15
-"""A range below this share of the extremes is not tried: it would clip what the network computes with."""
+MOST_CLIPPED = 0.001
+"""Ranges that clip more than one value in a thousand are not tried.
+
+Images with a constant background give each channel one value again and again: a spike, which the
+divergence would rather resolve than keep the rare large values that the network decides by. Without the
+bound, a depthwise network on MNIST fell from 98 % of labels to 55 %."""
 
 
 class EntropyObserver(HistogramObserver):
@@ -30,7 +35,8 @@ class EntropyObserver(HistogramObserver):
         for fraction in np.linspace(1.0, SMALLEST, CANDIDATES):
             lo, hi = shrunk(edges, float(fraction))
             inside = (centers >= lo) & (centers <= hi)
-            if not counts[inside].any():
+            outside = float(counts[~inside].sum())
+            if not counts[inside].any() or outside > MOST_CLIPPED * (counts.sum() + zeros):
                 break
             found = divergence(counts, centers, inside, lo, hi)
             if found < least - 1e-12:

@@ -91,6 +91,17 @@ def test_auto_finds_the_smallest_set_of_float_layers_where_nothing_else_helps(
     assert found.chosen.latency_ratio > 0
 
 
+def test_auto_goes_on_where_labels_agree_too_little(
+    bad_graph: Graph, calibration: Images, digits: Dataset
+) -> None:
+    found = search(
+        bad_graph, PER_TENSOR, calibration, digits.validation, max_drop_pp=100.0, min_agreement=0.97
+    )
+    assert found.met
+    assert found.trials[0].drop_pp < 100.0
+    assert found.trials[0].agreement < 0.97 <= found.chosen.agreement
+
+
 def test_auto_tries_nothing_where_the_drop_is_met(
     tiny_graph: Graph, calibration: Images, digits: Dataset
 ) -> None:
@@ -100,11 +111,13 @@ def test_auto_tries_nothing_where_the_drop_is_met(
 
 
 def test_auto_says_so_where_nothing_meets_the_drop(
-    tiny_graph: Graph, calibration: Images, digits: Dataset
+    tiny_graph: Graph, calibration: Images, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(auto, "_remedies", lambda config: iter([replace(config, calibration_method="mse")]))
     found = search(tiny_graph, PER_TENSOR, calibration, digits.validation, max_drop_pp=-50.0)
     assert not found.met
     assert found.chosen.drop_pp == min(trial.drop_pp for trial in found.trials)
+    assert found.trials[1].flags == "--calibration-method mse"
     assert "does not meet" in found.model.notes[-1]
 
 

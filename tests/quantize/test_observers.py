@@ -55,9 +55,16 @@ def test_one_outlier_among_many_values_is_cut_off(method: str, limit: float) -> 
 
 
 def test_entropy_chooses_another_range_than_the_extremes_on_a_long_tail() -> None:
-    values = np.abs(np.random.default_rng(3).standard_cauchy(50_000)).clip(0, 300)
+    values = np.random.default_rng(3).exponential(1.0, 50_000)
     found = observed("entropy", values)
     assert found.hi < 0.9 * observed("minmax", values).hi
+
+
+def test_entropy_does_not_clip_a_tail_for_the_sake_of_a_spike() -> None:
+    generator = np.random.default_rng(6)
+    spike = np.full(95_000, 0.0731) + generator.normal(0, 1e-4, 95_000)
+    values = np.concatenate([spike, generator.uniform(0, 8, 5_000)])
+    assert np.mean(values > observed("entropy", values).hi) <= 0.001
 
 
 def test_mse_is_never_worse_than_the_extremes() -> None:
