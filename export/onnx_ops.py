@@ -114,19 +114,32 @@ def fully_connected(builder: OnnxBuilder, op: Op) -> str:
     target = builder.graph.tensors[op.outputs[0]]
     if weights.data is None:
         raise refuse(target, "computes its weights at run time")
-    if len(source.shape) != 2:
+    rows = weights.data.T
+    if len(source.shape) == 2:
+        entered = builder.real(op.inputs[0])
+        if op.inputs[0] in builder.flattened:
+            rows = rows[_nchw_order(builder.flattened[op.inputs[0]])]
+    elif int(np.prod(source.shape[1:])) == rows.shape[0] and len(target.shape) == 2:
+        entered = _flat(builder, op.inputs[0])  # the converter leaves a Flatten out where none is needed
+        if len(source.shape) == 4:
+            rows = rows[_nchw_order(source.shape[1:])]
+    else:
         raise refuse(
             target, f"is dense over an input of rank {len(source.shape)}, expected 2 (add a Flatten)"
         )
-    rows = weights.data.T
-    if op.inputs[0] in builder.flattened:
-        rows = rows[_nchw_order(builder.flattened[op.inputs[0]])]
-    inputs = [
-        builder.real(op.inputs[0]),
-        builder.weights(op.inputs[1], rows, axis=1),
-        *_bias(builder, op),
-    ]
+    inputs = [entered, builder.weights(op.inputs[1], rows, axis=1), *_bias(builder, op)]
     return builder.node("Gemm", inputs, f"{target.name}/out")
+
+
+def _flat(builder: OnnxBuilder, index: int) -> str:
+    """An activation of any rank as (batch, elements) in real units; codes are flattened as codes."""
+    tensor = builder.graph.tensors[index]
+    if tensor.quant is None or index not in builder.codes:
+        return builder.node("Flatten", [builder.real(index)], f"{tensor.name}/flat", axis=1)
+    flat = builder.node("Flatten", [builder.codes[index]], f"{tensor.name}/flat", axis=1)
+    return builder.node(
+        "DequantizeLinear", [flat, *builder.scalars(tensor, tensor.quant)], f"{tensor.name}/real"
+    )
 
 
 def _nchw_order(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:

@@ -301,6 +301,21 @@ def test_an_operator_without_a_spelling_is_refused_by_its_layers_name(net_builde
         write_onnx(graph, io=IoType.FLOAT32)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 6), (2, 3, 4), (5, 4)])
+def test_dense_layers_flatten_what_they_read(net_builder, in_int8, litert, onnxruntime_run, shape):
+    net = net_builder(shape)
+    size = int(np.prod(shape))
+    weights = net.constant("w", net.rng.normal(0, 0.3, (3, size)))
+    bias = net.constant("b", np.array([0.1, 0.2, -0.3]))
+    source = net.conv(0, shape[2]) if len(shape) == 3 else 0
+    x = net.op("FULLY_CONNECTED", "dense", (source, weights, bias), (3,), "FullyConnectedOptions")
+    graph = in_int8(net.graph(x)).graph
+    pixels = np.random.default_rng(0).integers(0, 255, (8, *shape), endpoint=True, dtype=np.uint8)
+
+    found = onnxruntime_run(write_onnx(graph, io=IoType.UINT8), pixels)
+    np.testing.assert_array_equal(found.astype(int) - 128, litert(graph, as_codes(pixels)))
+
+
 def test_dense_layers_over_maps_are_refused(net_builder):
     net = net_builder((4, 6))
     weights = net.constant("w", np.ones((3, 6)))
