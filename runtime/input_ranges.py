@@ -55,7 +55,8 @@ class RangeCheck:
         lo_hi = f"--input-range {self.given.lo:g},{self.given.hi:g}"
         if self.better is not None:
             other = f"{self.better.lo:g},{self.better.hi:g}"
-            return f"with {lo_hi} {about}, with {other} on {self.better_top1:.1%}. Give --input-range {other}."
+            right = f"with {other} on {self.better_top1:.1%}"
+            return f"with {lo_hi} {about}, {right}. Give --input-range {other}."
         if self.near_chance:
             return (
                 f"{about} with {lo_hi}: no better than always the same answer. It is untrained, damaged, or "
