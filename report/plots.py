@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def _some(rows: list[BenchmarkRow], plot: str, needed: str) -> list[BenchmarkRow
 
 
 def accuracy_over_size(rows: Sequence[BenchmarkRow]) -> bytes:
-    """Top-1 in percent over file size in kB, logarithmic; one point a file, PNG.
+    """Top-1 in percent, with its interval, over file size in kB, logarithmic; one point a file, PNG.
 
     Raises:
         InputError: no row has both figures.
@@ -70,11 +71,14 @@ def accuracy_over_size(rows: Sequence[BenchmarkRow]) -> bytes:
         marker = _MARKERS[models.index(row.model) % len(_MARKERS)]
         # Hollow and of different sizes, so that files at the same place stay visible.
         style = {"fillstyle": "none", "markeredgewidth": 2, "markersize": 8 + 4 * (place % 3)}
+        if row.top1_interval is not None:
+            ends = [100 * end for end in row.top1_interval]
+            axes.plot([size_bytes / 1000] * 2, ends, "-", color=f"C{place % 10}", alpha=0.25)
         axes.plot(size_bytes / 1000, top1 * 100, marker, color=f"C{place % 10}", label=row.name, **style)
     axes.set_xscale("log")
     _plain_ticks(axes.xaxis)
     axes.set_xlabel("file size, kB (logarithmic)")
-    axes.set_ylabel("top-1, %")
+    axes.set_ylabel("top-1, %, and its 95 % interval")
     axes.set_title("Accuracy over size")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, labelspacing=1.1)
     return _png(figure)
@@ -83,23 +87,33 @@ def accuracy_over_size(rows: Sequence[BenchmarkRow]) -> bytes:
 def latency_bars(rows: Sequence[BenchmarkRow]) -> bytes:
     """Median latency at the smallest batch size, with a whisker to the 99th percentile, PNG.
 
+    A bar over three times the others' median runs off the axis, and a whisker that is too long ends at it, so
+    that the rest can be compared; every bar carries its figures.
+
     Raises:
         InputError: no row has a latency.
         MissingExtraError: matplotlib is not installed.
     """
     known = _some([row for row in rows if row.latency_us is not None], "latency bars", "latency_us")
     smallest = min(row.batch for row in known)
-    chosen = [row for row in known if row.batch == smallest]
-    medians = [row.latency_us.p50 for row in chosen if row.latency_us]
-    whiskers = [row.latency_us.p99 - row.latency_us.p50 for row in chosen if row.latency_us]
-    figure, axes = _figure(8.0, 1.4 + 0.38 * len(chosen))
-    places = list(range(len(chosen)))
-    zeros = [0.0] * len(chosen)
-    axes.barh(places, medians, xerr=[zeros, whiskers], color="#2458c5", ecolor="#8a94a6", capsize=3)
-    threads = sorted({row.threads for row in chosen})
-    axes.set_yticks(places, [_with_threads(row, threads) for row in chosen])
+    bars = [(row, row.latency_us) for row in known if row.batch == smallest and row.latency_us]
+    middle = statistics.median(times.p50 for _, times in bars)
+    limit = 1.7 * max(times.p50 for _, times in bars if times.p50 <= 3 * middle)
+    figure, axes = _figure(8.0, 1.4 + 0.38 * len(bars))
+    for place, (_, times) in enumerate(bars):
+        end = min(times.p99, limit)
+        axes.barh(place, min(times.p50, limit), color="#2458c5")
+        if times.p50 > limit:
+            axes.plot(0.97 * limit, place, ">", color="white", markersize=8)
+        elif end > times.p50:
+            axes.plot([times.p50, end], [place, place], color="#8a94a6")
+            axes.plot(end, place, "|" if times.p99 <= limit else ">", color="#8a94a6", markersize=8)
+        figures = f"{times.p50:,.3g} (p99 {times.p99:,.3g})" if times.p50 < 1000 else f"{times.p50:,.0f}"
+        axes.annotate(figures, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    threads = sorted({row.threads for row, _ in bars})
+    axes.set_yticks(range(len(bars)), [_with_threads(row, threads) for row, _ in bars])
     axes.invert_yaxis()
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, limit)
     axes.set_xlabel("latency of one call, \u00b5s: median, whisker to the 99th percentile")
     axes.set_title(f"Latency at batch {smallest}")
     return _png(figure)
