@@ -59,6 +59,26 @@ def test_every_runtime_gives_the_plain_forms_integers(
         )
 
 
+@pytest.mark.parametrize("target", [Target.LITERT, Target.ONNXRUNTIME])
+@pytest.mark.parametrize("shape", [(28, 28), (784,)])
+def test_an_image_without_channels_goes_into_blocks_at_once(
+    net_builder, in_int8, litert, onnxruntime_run, codes, shape, target
+):
+    net = net_builder(shape)
+    sizes = net.constant("sizes", [-1, 28, 28, 1], np.int32)
+    x = net.op("RESHAPE", "channels", (0, sizes), (28, 28, 1), "ReshapeOptions", newShape=[-1, 28, 28, 1])
+    x = net.pool(net.conv(x, 6, 5))
+    model = in_int8(net.graph(net.dense(net.flatten(x), 4)))
+    made, _ = rewrite_for(model, target)
+    inputs = codes(model.graph)
+
+    assert made.graph.tensors[made.graph.ops[0].outputs[0]].shape == (-1, 28, 7, 4)
+    np.testing.assert_array_equal(litert(made.graph, inputs), litert(model.graph, inputs))
+    np.testing.assert_array_equal(
+        onnxruntime_run(made.graph, inputs, channels_last=True), litert(model.graph, inputs)
+    )
+
+
 def test_the_plain_form_stays_with_portable_and_in_other_precisions(lenet_graph, in_int8):
     model = in_int8(lenet_graph)
     wide = in_int8(lenet_graph, precision=Precision.INT16X8)
