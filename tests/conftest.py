@@ -175,7 +175,7 @@ class NetBuilder:
         return Graph(tensors=tuple(self.tensors), ops=tuple(self.ops), inputs=(0,), outputs=(output,))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def net_builder() -> type[NetBuilder]:
     """The builder of small float graphs."""
     return NetBuilder

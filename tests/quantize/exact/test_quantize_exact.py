@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mnist_export.core.graph.tflite_writer import write_tflite
@@ -188,7 +188,6 @@ def assemble(net_builder, steps, channels, seed):
     max_examples=8,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_random_networks_are_the_same_integers_everywhere(net_builder, network):
     steps, channels, seed, reduced = network
