@@ -3,7 +3,7 @@
     python benchmarks/quantize.py --model lenet5 --data mnist
     python benchmarks/quantize.py --table
 
-Each scheme is one run of ``mnist-export`` in a process of its own; what its report says is recorded in
+Each scheme is one run of ``mnist-export``; what its report says is recorded in
 benchmarks/results/quantize.json after each, so that a run that is cut short is taken up again. ``--table``
 writes the tables of docs/quantize.md from that file.
 """
@@ -12,16 +12,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
+import shlex
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+from mnist_export.cli.common import Console
+from mnist_export.cli.export import build_parser, job_of
+from mnist_export.cli.export_job import run_job
+from mnist_export.core.errors import MnistExportError
 from mnist_export.core.files import write_atomic_one
 from mnist_export.data import load_dataset
+from mnist_export.report.codec import encode
+from mnist_export.report.schema import Report
 from mnist_export.runtime import open_runner
+from mnist_export.runtime.latency import measure_interleaved
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "quantize.json"
@@ -59,46 +65,46 @@ SCHEMES: dict[str, str] = {
 
 _TAKEN = (
     "format", "top1", "top1_interval", "drop_pp", "agreement", "agreement_interval", "flips", "mcnemar_p",
-    "size_bytes", "vs_original", "verdict", "compression",
+    "size_bytes", "verdict", "compression",
 )  # fmt: skip
 
 
-def measure(model: str, data: str, scheme: str, epochs: int, formats: str) -> dict[str, Any]:
-    """Export once and read the report.
+def measure(model: str, data: str, scheme: str, epochs: int, baseline: Path) -> dict[str, Any]:
+    """Export once, read the report, and time the files in turns with a float file.
 
     Args:
         model: what ``-m`` takes.
         data: what ``--data`` takes.
         scheme: a name in `SCHEMES`.
         epochs: of each training.
-        formats: what ``--format`` takes.
+        baseline: the float32 ONNX file that times are over.
     """
     flags = SCHEMES[scheme].format(epochs=epochs).split()
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable, "-m", "mnist_export.cli.export", "-m", model, "--data", data, "--format", formats,
-            *flags, "-o", folder, "--json", "-q",
-        ]  # fmt: skip
-        started = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - started
-        if done.returncode > 1:
-            return {"error": done.stderr.strip().splitlines()[-1]}
-        report = json.loads(done.stdout)
+        report = _export(model, data, ["--format", "tflite,onnx", *flags], folder)
         row = {
             "flags": " ".join(flags),
-            "images": report["data"]["images"],
-            "reference_top1": report["reference"]["top1"],
-            "artifacts": [{key: found.get(key) for key in _TAKEN} for found in report["artifacts"]],
-            "gaps": report["gaps"],
-            "export_s": seconds,
-            "stages_s": report["timings_s"],
-            "cpu": report["environment"]["cpu"],
-            "versions": report["environment"]["versions"],
+            "images": report.data.images,
+            "reference_top1": report.reference.top1,
+            "artifacts": [_taken(encode(found)) for found in report.artifacts],
+            "gaps": [encode(gap) for gap in report.gaps],
+            "stages_s": report.timings_s,
+            "cpu": report.environment.cpu,
+            "versions": report.environment.versions,
         }
-        if len(report["artifacts"]) == 2:
-            row["formats_agree"] = _agreement(data, [found["path"] for found in report["artifacts"]])
+        paths = [found.path for found in report.artifacts]
+        row["formats_agree"] = _agreement(data, paths) if len(paths) == 2 else None
+        row["vs_float_onnx"] = _ratios(data, paths, baseline)
     return row
+
+
+def _export(model: str, data: str, words: list[str], folder: str) -> Report:
+    words = ["-m", model, "--data", data, *words, "-o", folder, "-q"]
+    return run_job(job_of(build_parser().parse_args(words), shlex.join(words)), Console(quiet=True))
+
+
+def _taken(found: Any) -> dict[str, Any]:
+    return {key: found.get(key) for key in _TAKEN}
 
 
 def _agreement(data: str, paths: list[str]) -> dict[str, int]:
@@ -111,6 +117,18 @@ def _agreement(data: str, paths: list[str]) -> dict[str, int]:
     same = answers[0].argmax(axis=1) == answers[1].argmax(axis=1)
     step = abs(answers[0] - answers[1]) > 1e-4
     return {"images": len(images), "same_labels": int(same.sum()), "different_logits": int(step.sum())}
+
+
+def _ratios(data: str, paths: list[str], baseline: Path) -> list[dict[str, Any]]:
+    """Time of one image over the float32 ONNX file's, one thread, in turns."""
+    image = load_dataset(data, notify=lambda _: None).test.images[:1]
+    found = []
+    for path in paths:
+        with open_runner(baseline, trust=True) as over, open_runner(path, trust=True) as runner:
+            times = measure_interleaved({"baseline": over, "file": runner}, image, baseline="baseline")
+            ratio = times.ratios["file"]
+            found.append({"ratio": ratio.ratio, "interval": list(ratio.interval)})
+    return found
 
 
 def recorded() -> dict[str, Any]:
@@ -132,7 +150,7 @@ def tables(results: dict[str, Any]) -> str:
         body = [line for scheme, row in rows for line in _lines(scheme, row)]
         header = [
             "scheme", "file", "top-1 (95 % interval)", "drop, pp", "agreement", "bytes", "gzip",
-            "time / Keras", "export, s",
+            "time / float ONNX", "export, s",
         ]  # fmt: skip
         images = next(row["images"] for _, row in rows if "error" not in row)
         parts += [
@@ -152,10 +170,11 @@ def _lines(scheme: str, row: dict[str, Any]) -> list[list[str]]:
     if "error" in row:
         return [[scheme, "", row["error"].replace("|", "/"), "", "", "", "", "", ""]]
     lines = []
-    for found in row["artifacts"]:
+    stages = row["stages_s"]
+    seconds = sum(stages.get(stage, 0.0) for stage in ("lower", "quantize", "export"))
+    for found, time in zip(row["artifacts"], row["vs_float_onnx"], strict=True):
         low, high = found["top1_interval"]
         packed = (found["compression"] or {}).get("size_gzip_bytes")
-        ratio = found["vs_original"]
         lines.append(
             [
                 scheme,
@@ -165,8 +184,8 @@ def _lines(scheme: str, row: dict[str, Any]) -> list[list[str]]:
                 f"{found['agreement']:.2%}",
                 f"{found['size_bytes']:,}",
                 f"{packed:,}" if packed else "",
-                f"{ratio:.4f}" if ratio is not None else "",
-                f"{row['export_s']:.0f}",
+                f"{time['ratio']:.2f}",
+                f"{seconds:.1f}",
             ]
         )
     return lines
@@ -180,6 +199,32 @@ def write_page(results: dict[str, Any]) -> None:
     write_atomic_one(PAGE, f"{before}{START}\n\n{tables(results)}\n\n{END}{after}".encode())
 
 
+def _measure_all(arguments: argparse.Namespace) -> None:
+    names = arguments.schemes.split(",") if arguments.schemes else list(SCHEMES)
+    prefix = f"{arguments.name or arguments.model}/{arguments.data}"
+    with tempfile.TemporaryDirectory() as folder:
+        plain = _export(
+            arguments.model, arguments.data, ["--format", "onnx", "--precision", "float32"], folder
+        )
+        for scheme in names:
+            key = f"{prefix}/{scheme}"
+            if key in recorded()["rows"] and not arguments.again:
+                continue
+            baseline = Path(plain.artifacts[0].path)
+            try:
+                row = measure(arguments.model, arguments.data, scheme, arguments.epochs, baseline)
+            except MnistExportError as error:
+                row = {"error": str(error)}
+            results = recorded()
+            results["rows"][key] = row
+            RESULTS.parent.mkdir(exist_ok=True)
+            write_atomic_one(RESULTS, (json.dumps(results, indent=1) + "\n").encode())
+            shown = row.get("error") or [
+                (a["format"], a["top1"], round(a["drop_pp"], 3), a["agreement"]) for a in row["artifacts"]
+            ]
+            print(f"{key}: {shown}", file=sys.stderr, flush=True)
+
+
 def main() -> int:
     """Measure what is asked for, or write the tables."""
     parser = argparse.ArgumentParser(
@@ -188,32 +233,15 @@ def main() -> int:
     parser.add_argument("--model", default="lenet5", help="an architecture, or a file")
     parser.add_argument("--name", help="what tables call it (default: the model)")
     parser.add_argument("--data", default="mnist")
-    parser.add_argument("--data-name", help="what tables call it (default: the data)")
     parser.add_argument("--schemes", help="names, separated by commas (default: all)")
     parser.add_argument("--epochs", type=int, default=3, help="of each training")
     parser.add_argument("--again", action="store_true", help="measure what is recorded already, too")
     parser.add_argument("--table", action="store_true", help="write the tables, measure nothing")
     arguments = parser.parse_args()
-    results = recorded()
     if not arguments.table:
-        names = arguments.schemes.split(",") if arguments.schemes else list(SCHEMES)
-        for scheme in names:
-            key = f"{arguments.name or arguments.model}/{arguments.data_name or arguments.data}/{scheme}"
-            if key in results["rows"] and not arguments.again:
-                continue
-            row = measure(arguments.model, arguments.data, scheme, arguments.epochs, "tflite,onnx")
-            if "error" in row and "int16" in scheme:
-                row = measure(arguments.model, arguments.data, scheme, arguments.epochs, "tflite")
-            results = recorded()
-            results["rows"][key] = row
-            RESULTS.parent.mkdir(exist_ok=True)
-            write_atomic_one(RESULTS, (json.dumps(results, indent=1) + "\n").encode())
-            shown = row.get("error") or [
-                (a["format"], a["top1"], round(a["drop_pp"], 3), a["agreement"]) for a in row["artifacts"]
-            ]
-            print(f"{key}: {shown}, {row.get('export_s', 0):.0f} s", file=sys.stderr, flush=True)
+        _measure_all(arguments)
     if PAGE.exists():
-        write_page(results)
+        write_page(recorded())
     return 0
 
 

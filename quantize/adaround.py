@@ -37,7 +37,7 @@ class RoundingConfig:
         seed: of the choice of places and batches.
     """
 
-    steps: int = 1000
+    steps: int = 500
     batch: int = 256
     places: int = 12_000
     learning_rate: float = 0.01
