@@ -85,7 +85,17 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 def _table(result: LayersResult) -> str:
     from mnist_export.report.markdown import render_table
 
-    header = ("layer", "operator", "reference", "RMS steps", "worst channel", "max steps", "SQNR", "")
+    header = (
+        "layer",
+        "operator",
+        "reference",
+        "RMS steps",
+        "worst channel",
+        "budget",
+        "max steps",
+        "SQNR",
+        "",
+    )
     rows = [
         (
             printable(layer.candidate),
@@ -93,13 +103,14 @@ def _table(result: LayersResult) -> str:
             printable(layer.reference),
             _number(layer.rmse_steps),
             f"{_number(layer.worst_channel_steps)} (#{layer.worst_channel})",
+            _number(layer.budget_steps),
             _number(layer.max_steps),
             "equal" if layer.max_abs_error == 0 else f"{_number(layer.sqnr_db)} dB",
             "OVER" if layer.exceeds else "",
         )
         for layer in result.layers
     ]
-    right = (False, False, False, True, True, True, True, False)
+    right = (False, False, False, True, True, True, True, True, False)
     return f"{result.why}\n\n{render_table(header, rows, right)}"
 
 

@@ -203,3 +203,17 @@ def test_recorded_layers_serve_as_a_reference(models, tmp_path, capsys):
     assert main(["layers", golden, candidate]) == 0
     assert main(["layers", plain, candidate]) == 2
     assert "--layers" in capsys.readouterr().err
+
+
+def test_a_layer_that_only_passes_an_error_on_is_not_named():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(64, 8))
+    noisy = signal + rng.normal(scale=0.05, size=signal.shape)  # 26 dB: half a step of 0.1
+    handed_on = [act("a", signal), act("b", 3 * signal[:, :5])]
+    fine = {"step": 0.05, "qrange": (-100.0, 100.0)}  # the second layer's steps are smaller than the error
+    candidate = [act("a", noisy, step=0.1, qrange=(-100.0, 100.0)), act("b", 3 * noisy[:, :5], **fine)]
+    result = compare_layers(handed_on, candidate)
+    assert result.layers[1].worst_channel_steps > 2  # over its own rounding's share
+    assert result.first is None
+    damaged = [candidate[0], act("b", 3 * noisy[:, :5] + 0.5, **fine)]
+    assert compare_layers(handed_on, damaged).first.candidate == "b"
