@@ -113,8 +113,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     if near_chance(result.reference.top1, dataset.test.labels):
         console.warn(
             f"{result.reference.label}: right on {result.reference.top1:.1%} of the images, no better than "
-            "always the same answer. It is untrained, damaged, or for other data or another --input-range; agreeing "
-            "with it means little."
+            "always the same answer. It is untrained, damaged, or for other data or another --input-range; "
+            "agreeing with it means little."
         )
     report = build_report(result, dataset, reference, layers=layers, threads=arguments.threads)
     write_report(report, result, dataset, arguments, console)
