@@ -113,7 +113,7 @@ class LiteRtRunner(Runner):
         if found is None and self._batchable:
             try:
                 found = self._load(self.label, self.threads, batch)
-                size = int(found.get_output_details()[0]["shape"][0])
+                size = self._output_batch(found, batch)
             except InputError as error:
                 size = -1
                 self.notes.append(f"the batch cannot be resized, images run one by one ({error})")
@@ -127,6 +127,18 @@ class LiteRtRunner(Runner):
                 oldest = next(key for key in self._interpreters if key != self._fixed_batch)
                 del self._interpreters[oldest]
         return found
+
+    def _output_batch(self, interpreter: Any, batch: int) -> int:
+        """The output's batch; where the graph computes a shape at run time it is known after one run only."""
+        size = int(interpreter.get_output_details()[0]["shape"][0])
+        if size == batch:
+            return size
+        try:
+            with quiet_stderr():
+                interpreter.invoke()
+        except _NATIVE_ERRORS:
+            return size
+        return int(interpreter.get_output_details()[0]["shape"][0])
 
     def _invoke(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         size = len(batch)
