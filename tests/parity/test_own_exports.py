@@ -42,6 +42,19 @@ def test_a_file_with_a_dead_class_fails(parity, exports, tmp_path):
         parity(exports.golden, damage(exports.tflite, tmp_path, kill))
 
 
+def test_an_onnx_file_that_lost_a_layers_weights_fails(parity, exports, tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(exports.onnx)
+    largest = max(model.graph.initializer, key=lambda tensor: numpy_helper.to_array(tensor).size)
+    values = numpy_helper.to_array(largest)
+    largest.CopyFrom(numpy_helper.from_array(np.zeros_like(values), largest.name))
+    onnx.save(model, tmp_path / "damaged.onnx")
+    with pytest.raises(pytest.fail.Exception, match=r"damaged\.onnx"):
+        parity(exports.golden, tmp_path / "damaged.onnx")
+
+
 def test_a_file_that_was_cut_off_is_refused(parity, exports, tmp_path):
     for source in (exports.tflite, exports.onnx):
         cut = tmp_path / f"cut{source.suffix}"
