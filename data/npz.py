@@ -164,7 +164,7 @@ class NpzFile:
             raise bad_file(where, "a sound array", str(error) or "its end missing", _DAMAGED) from error
 
     def _header(self, stream: IO[bytes], info: zipfile.ZipInfo, where: str) -> Header:
-        header, data_start = _parse_header(stream, where)
+        header, data_start = parse_npy_header(stream, where)
         promised = math.prod(header.shape) * header.dtype.itemsize
         check_array_bytes(where, promised, max(info.compress_size, 1))
         if promised + data_start != info.file_size:
@@ -177,8 +177,8 @@ class NpzFile:
         return header
 
 
-def _parse_header(stream: IO[bytes], where: str) -> tuple[Header, int]:
-    """Read a .npy header: what it says, and where the data starts.
+def parse_npy_header(stream: IO[bytes], where: str) -> tuple[Header, int]:
+    """Read a .npy header from the start of a stream: what it says, and where the data starts.
 
     Only the one form that numpy writes for arrays of a plain type is read, by a pattern and not by
     Python's parser, which hostile text can drive into errors of many kinds. Source: numpy, "NEP 1: A

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,7 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes, write_atomic_one
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.limits import check_array_bytes
+from mnist_export.data.npz import parse_npy_header
 from mnist_export.runtime.results import ModelFile
 from mnist_export.runtime.runner import Runner, TensorInfo
 
@@ -253,18 +255,9 @@ def _members(path: Path) -> dict[str, bytes]:
 def _array(members: dict[str, bytes], name: str, dtype: npt.DTypeLike, label: str) -> npt.NDArray[Any]:
     if name not in members:
         raise InputError(f"{label}: expected the array '{name}' of a golden file, found none of that name.")
-    stream = io.BytesIO(members[name])
-    try:
-        version = np.lib.format.read_magic(stream)
-        reader = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, found = reader(stream)
-    except ValueError as error:
-        raise InputError(f"{label}: the array '{name}' is damaged ({error}). Record it again.") from error
-    body = members[name][stream.tell() :]
-    size = int(np.prod(shape, dtype=object)) * found.itemsize if shape else found.itemsize
-    if found != np.dtype(dtype) or fortran or size != len(body) or any(n < 0 for n in shape):
+    header, start = parse_npy_header(io.BytesIO(members[name]), f"{label}: the array '{name}'")
+    shape, found, body = header.shape, header.dtype, members[name][start:]
+    if found != np.dtype(dtype) or header.fortran_order or math.prod(shape) * found.itemsize != len(body):
         raise InputError(
             f"{label}: expected '{name}' as {np.dtype(dtype)}, found {found} of shape {shape} in "
             f"{len(body)} bytes. Record it again."

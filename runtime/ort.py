@@ -64,7 +64,10 @@ def open_session(content: bytes, *, label: str, options: Any) -> Any:
     import onnxruntime
 
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        # without the fallback, which prints to stdout and tries the same provider again
+        return onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # onnxruntime's exceptions have no common base but Exception
         reason = " ".join(str(error).split())
         raise InputError(
