@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from mnist_export.runtime.results import CheckResult
     from mnist_export.train.loading import LoadedModel
 
-_RANGE_IMAGES = 300
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Made:
@@ -65,7 +63,7 @@ def make_network(
         calibration: images that set ranges; None for float precisions.
         console: told about long steps.
     """
-    findings = _about_calibration(job, graph, dataset, calibration, console)
+    findings = _about_calibration(job, graph, calibration)
     if job.extra.exact:
         from mnist_export.cli.export_exact import exact_network
 
@@ -88,12 +86,10 @@ def make_network(
     return replace(made, findings=findings, diagnosis=diagnosis)
 
 
-def _about_calibration(
-    job: ExportJob, graph: Graph, dataset: Dataset, calibration: Split | None, console: Console
-) -> tuple[Finding, ...]:
+def _about_calibration(job: ExportJob, graph: Graph, calibration: Split | None) -> tuple[Finding, ...]:
     if calibration is None:
         return ()
-    from mnist_export.quantize.calibration_check import scale_movement, suspect_range
+    from mnist_export.quantize.calibration_check import scale_movement
 
     found: list[Finding] = []
     if len(calibration) >= 2:
@@ -102,14 +98,6 @@ def _about_calibration(
         )
         level = "info" if moved.is_stable else "warning"
         found.append(Finding(text=moved.sentence(), level=level, where="calibration"))
-    if job.until is None:
-        judged = dataset.validation if len(dataset.validation) else calibration
-        suspicion = suspect_range(
-            graph, judged.images[:_RANGE_IMAGES], judged.labels[:_RANGE_IMAGES], job.input_range
-        )
-        if suspicion is not None:
-            console.warn(f"calibration: {suspicion.sentence()}")
-            found.append(Finding(text=suspicion.sentence(), level="warning", where="calibration"))
     return tuple(found)
 
 

@@ -113,6 +113,7 @@ def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> 
             raise InputError(
                 f"{flag}: expected precision int8 or int16x8, found {scheme.precision}. Use --int8."
             )
+    _check_training(arguments)
     if arguments.exact:
         _check_exact(arguments, scheme)
     elif arguments.qat is not None:
@@ -126,6 +127,26 @@ def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> 
         debug_layers=arguments.debug_layers,
         exact=arguments.exact,
     )
+
+
+def _check_training(arguments: argparse.Namespace) -> None:
+    from mnist_export.core.errors import InputError
+
+    compresses = arguments.sparsity is not None or arguments.clusters is not None
+    if arguments.tune_epochs is not None and not compresses:
+        raise InputError(
+            "--tune-epochs: expected --sparsity or --clusters, whose training it is about, found neither. "
+            "Give the epochs of --qat with --qat N."
+        )
+    if compresses and arguments.auto:
+        raise InputError(
+            "--auto: expected no --sparsity or --clusters beside it, found one. Leave one of them out."
+        )
+    if arguments.until is not None and (compresses or arguments.auto or arguments.qat is not None):
+        raise InputError(
+            "--until: expected no --qat, --sparsity, --clusters or --auto beside it, as a sub-model has no "
+            "classes to judge it by. Leave one of them out."
+        )
 
 
 def _check_exact(arguments: argparse.Namespace, scheme: SchemeConfig) -> None:
@@ -146,8 +167,8 @@ def _check_exact(arguments: argparse.Namespace, scheme: SchemeConfig) -> None:
     given = [flag for flag, found in refused.items() if found]
     if given:
         raise InputError(
-            f"--exact: expected no {given[0]} beside it, as it chooses every scale and rounding itself. Leave "
-            f"out {' and '.join(given)}, or --exact."
+            f"--exact: expected no {given[0]} beside it, as it chooses every scale and rounding itself. "
+            f"Leave out {' and '.join(given)}, or --exact."
         )
 
 
@@ -163,6 +184,7 @@ def _check_qat(arguments: argparse.Namespace, scheme: SchemeConfig) -> None:
         "--symmetric": scheme.symmetric,
         "--reduce-range": scheme.reduce_range,
         "--per-tensor": not scheme.per_channel,
+        "--calibration-method": scheme.calibration_method != "minmax",
         **{f"--{name}": name in scheme.improvements for name in IMPROVEMENTS},
     }
     given = [flag for flag, found in refused.items() if found]

@@ -171,25 +171,27 @@ def average_pool_2d(builder: OnnxBuilder, op: Op) -> str:
     return _pool(builder, op, "AveragePool", count_include_pad=0)
 
 
-def mean(builder: OnnxBuilder, op: Op) -> str:
-    """MEAN over height and width is GlobalAveragePool; other axes are ReduceMean."""
-    source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
-    axes = builder.graph.tensors[op.inputs[1]].data
-    if axes is None:
-        raise refuse(target, "computes its axes at run time")
-    wanted = sorted(int(a) % len(source.shape) for a in axes.ravel())
-    if len(source.shape) == 4 and wanted == [1, 2]:
-        pooled = builder.node("GlobalAveragePool", [builder.real(op.inputs[0])], f"{target.name}/pool")
-        if op.options.get("keepDims"):
-            return pooled
-        shape = builder.constant(f"{target.name}/shape", np.array([0, -1], np.int64))
-        return builder.node("Reshape", [pooled, shape], f"{target.name}/out")
-    if len(source.shape) == 4:
-        wanted = sorted(_NHWC_TO_NCHW_AXIS[a] for a in wanted)
-    keep = int(bool(op.options.get("keepDims")))
-    return builder.node(
-        "ReduceMean", [builder.real(op.inputs[0])], f"{target.name}/out", axes=wanted, keepdims=keep
-    )
+def reduction(pool: str, reduce: str) -> Callable[[OnnxBuilder, Op], str]:
+    """A mean or maximum: over height and width a global pool, over other axes a reduction."""
+
+    def emit(builder: OnnxBuilder, op: Op) -> str:
+        source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
+        axes = builder.graph.tensors[op.inputs[1]].data
+        if axes is None:
+            raise refuse(target, "computes its axes at run time")
+        wanted = sorted(int(a) % len(source.shape) for a in axes.ravel())
+        value, keep = builder.real(op.inputs[0]), int(bool(op.options.get("keepDims")))
+        if len(source.shape) == 4 and wanted == [1, 2]:
+            pooled = builder.node(pool, [value], f"{target.name}/pool")
+            if keep:
+                return pooled
+            shape = builder.constant(f"{target.name}/shape", np.array([0, -1], np.int64))
+            return builder.node("Reshape", [pooled, shape], f"{target.name}/out")
+        if len(source.shape) == 4:
+            wanted = sorted(_NHWC_TO_NCHW_AXIS[a] for a in wanted)
+        return builder.node(reduce, [value], f"{target.name}/out", axes=wanted, keepdims=keep)
+
+    return emit
 
 
 def reshape(builder: OnnxBuilder, op: Op) -> str:
@@ -283,7 +285,8 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "FULLY_CONNECTED": fully_connected,
         "MAX_POOL_2D": max_pool_2d,
         "AVERAGE_POOL_2D": average_pool_2d,
-        "MEAN": mean,
+        "MEAN": reduction("GlobalAveragePool", "ReduceMean"),
+        "REDUCE_MAX": reduction("GlobalMaxPool", "ReduceMax"),
         "RESHAPE": reshape,
         "SQUEEZE": reshape,
         "EXPAND_DIMS": reshape,

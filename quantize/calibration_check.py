@@ -1,4 +1,4 @@
-"""Is a calibration to be trusted: do other images give the same scales, is the input range right."""
+"""Is a calibration to be trusted: do other images of the same data give the same scales."""
 
 from __future__ import annotations
 
@@ -11,18 +11,9 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.calibration import Range, calibrate
-from mnist_export.quantize.simulate import run_logits
 
 UNSTABLE = 0.25
 """A scale that moves by more than a quarter between two halves depends on which images were drawn."""
-
-COMMON_RANGES = (
-    InputRange(lo=0.0, hi=1.0),
-    InputRange(lo=0.0, hi=255.0),
-    InputRange(lo=-1.0, hi=1.0),
-    InputRange(lo=-0.5, hi=0.5),
-)
-"""How people scale pixels: x/255, none, x/127.5 - 1, x/255 - 0.5."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,54 +85,3 @@ def scale_movement(
 
 def _width(found: Range) -> float:
     return max(found.hi, 0.0) - min(found.lo, 0.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RangeSuspicion:
-    """Another input range under which the model is far better.
-
-    Attributes:
-        given: as asked for.
-        given_top1: the float model's accuracy with it, a fraction of 1.
-        better: the one that it seems to be made for.
-        better_top1: its accuracy with that one.
-    """
-
-    given: InputRange
-    given_top1: float
-    better: InputRange
-    better_top1: float
-
-    def sentence(self) -> str:
-        """What a user is told."""
-        return (
-            f"expected pixels in the model's own range, found that --input-range {self.given.lo:g},"
-            f"{self.given.hi:g} gives {self.given_top1:.1%} of labels and {self.better.lo:g},"
-            f"{self.better.hi:g} gives {self.better_top1:.1%}. Use --input-range {self.better.lo:g},"
-            f"{self.better.hi:g}"
-        )
-
-
-def suspect_range(
-    graph: Graph, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], given: InputRange
-) -> RangeSuspicion | None:
-    """Try the common input ranges; report one that is better by 20 percentage points or more.
-
-    A network of ReLUs without biases is right at any scale, so a small difference says nothing.
-
-    Args:
-        graph: a float graph of a classifier.
-        images: uint8 of shape (n, H, W, C), n >= 1.
-        labels: int64 of shape (n,).
-        given: the range that was asked for.
-    """
-
-    def top1(tried: InputRange) -> float:
-        return float(np.mean(run_logits(graph, images, input_range=tried).argmax(axis=1) == labels))
-
-    found = top1(given)
-    others = [(top1(tried), tried) for tried in COMMON_RANGES if tried != given]
-    best, better = max(others, key=lambda pair: pair[0])
-    if best < found + 0.2:
-        return None
-    return RangeSuspicion(given=given, given_top1=found, better=better, better_top1=best)

@@ -16,7 +16,9 @@ from mnist_export.core.graph import Activation, Graph, Op, Tensor
 from mnist_export.quantize.layers import has_bias, has_weights, weighted_ops
 
 _OUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
-_PASSES = frozenset({"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "PAD", "RESHAPE", "RELU", "LEAKY_RELU"})
+_PASSES = frozenset(
+    {"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "REDUCE_MAX", "PAD", "RESHAPE", "RELU", "LEAKY_RELU"}
+)
 """Operators with ``f(x * s) = f(x) * s`` for each channel's positive s."""
 
 ROUNDS = 40
@@ -86,7 +88,7 @@ def _pairs(graph: Graph) -> Iterator[Pair]:
 
 def _keeps_channels(graph: Graph, op: Op) -> bool:
     """Whether each channel's values stay apart from the others': a mean over channels mixes them."""
-    if op.kind != "MEAN":
+    if op.kind not in {"MEAN", "REDUCE_MAX"}:
         return True
     axes, rank = graph.tensors[op.inputs[1]].data, len(graph.tensors[op.inputs[0]].shape)
     return axes is not None and rank - 1 not in {int(axis) % rank for axis in axes.ravel()}

@@ -129,6 +129,9 @@ def fine_tune(
     judged = evaluation_batches(
         data.validation, num_classes=data.num_classes, one_hot=recipe.one_hot, pixels=how.pixels
     )
+    shape = tuple(model.input_shape[1:])
+    if shape != tuple(data.image_shape):  # such as (784,) or (28, 28)
+        batches, judged = _reshaped(batches, shape), _reshaped(judged, shape)
     accuracies: list[float] = []
     seconds: list[float] = []
     best: list[Any] = []
@@ -167,6 +170,12 @@ def fine_tune(
     model.set_weights(best)
     chosen = max(range(accept_from, len(accuracies)), key=lambda epoch: (accuracies[epoch], -epoch))
     return Tuned(val_accuracy=tuple(accuracies), best_epoch=chosen + 1, seconds=tuple(seconds))
+
+
+def _reshaped(batches: Any, shape: tuple[int, ...]) -> Any:
+    import tensorflow as tf
+
+    return batches.map(lambda x, y: (tf.reshape(x, (-1, *shape)), y))
 
 
 def _compile(model: Any, recipe: Recipe, steps: int) -> None:

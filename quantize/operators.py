@@ -50,6 +50,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "MAXIMUM": _SAME,
         "MINIMUM": _SAME,
         "MEAN": Rule(),
+        "REDUCE_MAX": _SAME,
         "RELU": Rule(),
         "RELU6": Rule(),
         "LEAKY_RELU": Rule(),

@@ -17,7 +17,7 @@ SIGNATURE = "serving_default"
 _VERSION_INT8 = {
     "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
     "DEQUANTIZE": 2, "FULLY_CONNECTED": 4, "LEAKY_RELU": 2, "LOGISTIC": 2, "MAXIMUM": 2,
-    "MAX_POOL_2D": 2, "MEAN": 2, "MINIMUM": 2, "MUL": 2, "PAD": 2, "RELU": 2, "RELU6": 2,
+    "MAX_POOL_2D": 2, "MEAN": 2, "MINIMUM": 2, "MUL": 2, "PAD": 2, "REDUCE_MAX": 2, "RELU": 2, "RELU6": 2,
     "SOFTMAX": 2, "SUB": 2, "TANH": 2, "TRANSPOSE": 2, "STRIDED_SLICE": 2,
 }  # fmt: skip
 _VERSION_INT16 = {

@@ -64,9 +64,16 @@ def kept_mean(net, x):
     return net.op("MEAN", "layer", (x, axes), (1, 1, net.shape(x)[2]), "ReducerOptions", keepDims=True)
 
 
+def kept_maximum(net, x):
+    axes = net.constant("axes", [1, 2], np.int32)
+    shape = (1, 1, net.shape(x)[2])
+    return net.op("REDUCE_MAX", "layer", (x, axes), shape, "ReducerOptions", keepDims=True)
+
+
 # Layers on a map of (9, 9, 4); each is followed by a flatten and a dense layer.
 LAYERS = {
     "conv": lambda net, x: net.conv(x, 5),
+    "global maximum": kept_maximum,
     "conv 5x5 valid": lambda net, x: net.conv(x, 5, 5, same=False),
     "conv same stride 2": lambda net, x: net.conv(x, 5, stride=2),
     "conv 4x4 same stride 2": lambda net, x: net.conv(x, 5, 4, stride=2),

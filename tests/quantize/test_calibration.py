@@ -12,10 +12,9 @@ import pytest
 from mnist_export.core.errors import ConversionError, InputError
 from mnist_export.core.graph import Graph
 from mnist_export.core.pixels import InputRange
-from mnist_export.data import Dataset
 from mnist_export.quantize import SchemeConfig, quantize
 from mnist_export.quantize.calibration import calibrate
-from mnist_export.quantize.calibration_check import scale_movement, suspect_range
+from mnist_export.quantize.calibration_check import scale_movement
 
 
 def peak(graph: Graph, images: npt.NDArray[np.uint8], method: str) -> int:
@@ -95,13 +94,3 @@ def test_movement_needs_two_images(
 ) -> None:
     with pytest.raises(InputError, match="at least 2"):
         scale_movement(tiny_graph, calibration[:1], input_range=unit)
-
-
-def test_a_wrong_input_range_is_suspected_and_the_right_one_is_not(
-    tiny_graph: Graph, digits: Dataset, unit: InputRange
-) -> None:
-    images, labels = digits.validation.images, digits.validation.labels
-    assert suspect_range(tiny_graph, images, labels, unit) is None
-    wrong = suspect_range(tiny_graph, 255 - images, labels, InputRange(lo=-1.0, hi=0.0))
-    # Inverted pixels of an inverted range are no common range's: nothing better is claimed.
-    assert wrong is None

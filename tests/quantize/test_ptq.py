@@ -18,6 +18,7 @@ from mnist_export.data import Dataset
 from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.quantize import SchemeConfig, quantize
 from mnist_export.quantize.layers import weighted_ops
+from mnist_export.quantize.lowering import lower
 from mnist_export.quantize.simulate import run_logits
 
 Images = npt.NDArray[np.uint8]
@@ -156,3 +157,27 @@ def test_kept_layers_and_improvements_need_integers(precision: Precision) -> Non
         SchemeConfig(precision=precision, keep_float=("conv1",))
     with pytest.raises(InputError, match="--equalize"):
         SchemeConfig(precision=precision, improvements=("equalize",))
+
+
+def test_a_global_maximum_stays_in_integers_in_both_formats(
+    calibration: Images, digits: Dataset, unit: InputRange
+) -> None:
+    import keras
+    import onnxruntime
+    from keras import layers
+
+    keras.utils.set_random_seed(4)
+    inputs = layers.Input((28, 28, 1))
+    x = layers.GlobalMaxPooling2D(name="most")(layers.Conv2D(8, 3, strides=2, name="conv")(inputs))
+    graph = lower(keras.Model(inputs, layers.Dense(10, name="end")(x)), (28, 28, 1))
+    model = quantize(graph, SchemeConfig(), calibration)
+    assert [op.kind for op in model.graph.ops] == ["CONV_2D", "REDUCE_MAX", "FULLY_CONNECTED"]
+    session = onnxruntime.InferenceSession(
+        write_onnx(model.graph, io=IoType.UINT8), providers=["CPUExecutionProvider"]
+    )
+    images = digits.test.images[:100]
+    codes = session.run(None, {session.get_inputs()[0].name: images})[0].astype(np.float32)
+    output = model.output_quant
+    assert output is not None
+    ours = output.scale[0] * (codes - 128 - output.zero_point[0])
+    np.testing.assert_allclose(ours, run_logits(model.graph, images, input_range=unit), atol=1e-5)
