@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 MAX_LENGTH: Final = 48
-_KEYWORDS: Final = frozenset(
-    ["auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "bool", "class", "namespace", "template", "this", "new", "delete", "try", "catch", "throw", "public", "private", "main"]
-)
+_WORDS: Final = """
+    auto break case char const continue default do double else enum extern float for goto if inline int
+    long register restrict return short signed sizeof static struct switch typedef union unsigned void
+    volatile while bool class namespace template this new delete try catch throw public private main
+"""
+_KEYWORDS: Final = frozenset(_WORDS.split())
 
 
 def identifier(name: str) -> str:

@@ -60,7 +60,7 @@ class CRunner(Runner):
         exponent = _number(text, upper, "LOGIT_EXPONENT", label)
         self._folder = tempfile.TemporaryDirectory(prefix="mnist-export-c-")
         place = Path(self._folder.name)
-        library = build(place, source, header, ["-shared", "-fPIC", *FLAGS], "model.so", [])
+        library = build(place, source, header, flags=["-shared", "-fPIC", *FLAGS], output="model.so")
         self._predict = getattr(ctypes.CDLL(str(library)), f"{name}_predict")
         self._predict.restype = ctypes.c_int
         self._predict.argtypes = [ctypes.c_void_p, ctypes.c_void_p]

@@ -178,13 +178,7 @@ class _Reader:
             return self._linear(node, name, target, ceiling)
         activations = [v.codes() for v in known if v.source not in self._constants]
         codes = [c for c in activations if c is not None]
-        if len(codes) != len(known):
-            return broken(name, kind, "takes a constant or scales of several channels")
-        if kind == "Add" and len(codes) == 2:
-            return certify_sum(name, kind, codes, target, ceiling)
-        if kind in _MOVING and ceiling is None:
-            return certify_moved(name, kind, codes, target)
-        return broken(name, kind, f"is the operator {kind}, on which kernels round differently")
+        return _unweighted(name, kind, codes, target, ceiling=ceiling, whole=len(codes) == len(known))
 
     def _written(self, node: Message) -> tuple[Codes | None, float | None]:
         """Codes of what a node's result is quantized to, and where a Clip on the way clamps."""
@@ -240,6 +234,18 @@ class _Reader:
                 ceiling=ceiling,
             )
         )
+
+
+def _unweighted(
+    name: str, kind: str, codes: list[Codes], target: Codes, *, ceiling: float | None, whole: bool
+) -> CertifiedLayer:
+    if not whole:
+        return broken(name, kind, "takes a constant or scales of several channels")
+    if kind == "Add" and len(codes) == 2:
+        return certify_sum(name, kind, codes, target, ceiling)
+    if kind in _MOVING and ceiling is None:
+        return certify_moved(name, kind, codes, target)
+    return broken(name, kind, f"is the operator {kind}, on which kernels round differently")
 
 
 def _is_plain(attributes: dict[str, float | int]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ class Codes:
 
     scale: float
     zero_point: int
-    dtype: np.dtype[np.generic]
+    dtype: np.dtype[Any]
 
     def range(self) -> tuple[int, int]:
         """Smallest and largest code."""
@@ -180,7 +180,8 @@ def _first_offence(layer: Linear, shifts: npt.NDArray[np.int64], bounds: npt.NDA
         if not MIN_SHIFT <= shift <= MAX_SHIFT:
             return f"has the multiplier 2^-{shift} in channel {channel}, expected {MIN_SHIFT} to {MAX_SHIFT}"
         if off.size:
-            return f"has the weight {row[off[0]]} at place {off[0]} of channel {channel}, which is no multiple of 4"
+            place = int(off[0])
+            return f"has the weight {row[place]} at place {place} of channel {channel}, no multiple of 4"
         if bias[channel] % WEIGHT_STEP != BIAS_RESIDUE:
             return f"has the bias {bias[channel]} in channel {channel}, expected 2 mod 4"
         if bound + (1 << (shift - 1)) >= _INT32_END:

@@ -61,7 +61,7 @@ def _layer(graph: Graph, op: Op) -> CertifiedLayer:
         return broken(name, op.kind, f"computes in {dtype}, expected 8-bit integers with one scale a tensor")
     kind = Activation(op.options.get("fusedActivationFunction", 0) or 0)
     if op.kind in _LINEAR:
-        return _linear(graph, op, name, known[0], target, _CEILING.get(kind))
+        return _linear(graph, op, name, source=known[0], target=target, ceiling=_CEILING.get(kind))
     if op.kind == "ADD" and len(known) == 2:
         return certify_sum(name, op.kind, known, target, _CEILING.get(kind))
     if (
@@ -89,7 +89,7 @@ def _boundary(graph: Graph, op: Op, name: str) -> CertifiedLayer:
 
 
 def _linear(
-    graph: Graph, op: Op, name: str, source: Codes, target: Codes, ceiling: float | None
+    graph: Graph, op: Op, name: str, *, source: Codes, target: Codes, ceiling: float | None
 ) -> CertifiedLayer:
     weights = graph.tensors[op.inputs[1]]
     if weights.data is None or weights.quant is None or weights.dtype != np.int8:

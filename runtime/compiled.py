@@ -73,13 +73,13 @@ def run_compiled(
     with tempfile.TemporaryDirectory(prefix="mnist-export-c-") as folder:
         place = Path(folder)
         (place / "driver.c").write_text(_DRIVER.format(name=name, upper=name.upper()), encoding="ascii")
-        driver = build(place, source, header, flags, "driver", ["driver.c"])
+        driver = build(place, source, header, flags=flags, output="driver", more=["driver.c"])
         answers = _checked([str(driver)], place, np.ascontiguousarray(images).tobytes())
     return np.frombuffer(answers, np.int8).reshape(len(images), -1)
 
 
 def build(
-    folder: Path, source: bytes, header: bytes, flags: Sequence[str], output: str, more: Sequence[str]
+    folder: Path, source: bytes, header: bytes, *, flags: Sequence[str], output: str, more: Sequence[str] = ()
 ) -> Path:
     """Compile a generated network in a folder.
 

@@ -139,7 +139,8 @@ def equality(
     unknown = [n for n in chosen if n not in IMPLEMENTATIONS]
     if unknown or not chosen:
         raise InputError(
-            f"equality: expected implementations of {', '.join(IMPLEMENTATIONS)}, found {', '.join(unknown) or 'none'}."
+            f"equality: expected implementations of {', '.join(IMPLEMENTATIONS)}, found "
+            f"{', '.join(unknown) or 'none'}."
         )
     first, *others = chosen
     reference = np.asarray(IMPLEMENTATIONS[first].run(files, images), np.int64)

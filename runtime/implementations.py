@@ -137,17 +137,17 @@ def _onnx_reference(files: Files, images: Images) -> npt.NDArray[Any]:
     from mnist_export.runtime.ort import OnnxRuntimeRunner
 
     model = onnx.load_from_string(files[".onnx"])
-    # Opset 17's QuantizeLinear is evaluated without saturation; 21 changed the types it takes, not its meaning.
+    # The evaluator's QuantizeLinear of opset 17 differs; 21 changed the types it takes, not its meaning.
     model.opset_import[0].version = 21
     model.ir_version = 10
-    session = ReferenceEvaluator(model)
+    session: Any = ReferenceEvaluator(model)
     with OnnxRuntimeRunner(files[".onnx"]) as runner:
         batch = native_input(
             images, runner.input.shape, runner.input.dtype, runner.input.quant, runner.input_range,
             pixel_rule=True,
         )  # fmt: skip
-    entry = model.graph.input[0].name
-    parts = [session.run(None, {entry: batch[i : i + 50]})[0] for i in range(0, len(batch), 50)]
+    name = model.graph.input[0].name
+    parts = [session.run(None, {name: batch[i : i + 50]})[0] for i in range(0, len(batch), 50)]
     return _codes(np.concatenate(parts))
 
 

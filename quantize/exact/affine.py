@@ -135,12 +135,11 @@ def _fold_back(editor: Editor, op: Op) -> bool:
 
 def _fold_forward(editor: Editor, op: Op, notes: list[str]) -> bool:
     """Fold into every layer behind, where all of them can take it."""
-    if activation_of(op) or op.outputs[0] in editor.outputs:
+    if activation_of(op):
         return False
     gain, shift = op.options["gain"], op.options["shift"]
     pure = bool(np.all(shift == 0))
     targets: list[Op] = []
-    passed: list[int] = []
     pending = [op.outputs[0]]
     while pending:
         tensor = pending.pop()
@@ -148,29 +147,33 @@ def _fold_forward(editor: Editor, op: Op, notes: list[str]) -> bool:
             return False
         for consumer in editor.consumers(tensor):
             if consumer.kind in WEIGHTED and consumer.inputs[0] == tensor:
-                if not pure and _leaves_input(editor, consumer) and not op.options.get("centred"):
-                    return False
                 targets.append(consumer)
-            elif consumer.kind in (_PASSES_SCALE if pure else _PASSES_SHIFT):
-                if consumer.kind == "MAX_POOL_2D" and np.any(gain <= 0):
-                    return False
-                if consumer.kind == "PAD" and _adds_channels(editor, consumer):
-                    return False
-                passed.append(consumer.outputs[0])
+            elif _lets_through(editor, consumer, gain, pure=pure):
                 pending.append(consumer.outputs[0])
             else:
                 return False
-    if not targets or any(_width(editor, t) % gain.size for t in targets):
+    padded = [] if pure else [t for t in targets if _leaves_input(editor, t)]
+    fits = all(_width(editor, t) % gain.size == 0 for t in targets)
+    if not targets or not fits or (padded and not op.options.get("centred")):
         return False
+    notes.extend(
+        f"layer '{editor.tensors[target.outputs[0]].name}' pads with the pixel nearest to 0, which is off by "
+        "at most half a pixel step at the image's border"
+        for target in padded
+    )
     for target in targets:
-        if not pure and _leaves_input(editor, target):
-            notes.append(
-                f"layer '{editor.tensors[target.outputs[0]].name}' pads with the pixel nearest to 0, which is "
-                "off by at most half a pixel step at the image's border"
-            )
         editor.scale_inputs(target, gain, shift)
     editor.bypass(op)
     return True
+
+
+def _lets_through(editor: Editor, op: Op, gain: Vector, *, pure: bool) -> bool:
+    """Whether a layer only moves values, so that a step before it may as well come after it."""
+    if op.kind not in (_PASSES_SCALE if pure else _PASSES_SHIFT):
+        return False
+    if op.kind == "MAX_POOL_2D":
+        return bool(np.all(gain > 0))
+    return op.kind != "PAD" or not _adds_channels(editor, op)
 
 
 def _leaves_input(editor: Editor, op: Op) -> bool:
@@ -197,7 +200,6 @@ def lower_affine(graph: Graph) -> Graph:
         if op.kind != AFFINE:
             continue
         source, target = editor.tensors[op.inputs[0]], editor.tensors[op.outputs[0]]
-        channels = target.shape[-1]
         if len(source.shape) not in {2, 3, 4}:
             raise UnsupportedError(
                 f"exact int8: '{target.name}' scales a tensor of rank {len(source.shape)}."

@@ -86,14 +86,14 @@ def requantize(
     """
     lo, hi = code_range(target, activation)
     rounded = (accumulators + (np.int64(1) << (shifts - 1))) >> shifts
-    return np.clip(rounded + zero_point(target), lo, hi).astype(np.int8)
+    return np.asarray(np.clip(rounded + zero_point(target), lo, hi), np.int8)
 
 
 def _product(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """An exact integer matrix product through BLAS: float32 where every sum fits, else float64."""
     largest = 256 * float(np.abs(right.astype(np.int64)).sum(axis=0).max(initial=0))
     dtype = np.float32 if largest < FLOAT32_INTEGERS else np.float64
-    return np.rint(left.astype(dtype) @ right.astype(dtype)).astype(np.int64)
+    return np.asarray(np.rint(left.astype(dtype) @ right.astype(dtype)), np.int64)
 
 
 def conv_accumulators(
@@ -200,7 +200,7 @@ def run_op(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
     """
     if op.kind not in KERNELS:
         raise UnsupportedError(
-            f"exact int8: layer '{graph.tensors[op.outputs[0]].name}' uses {op.kind}, which has no exact form."
+            f"exact int8: layer '{graph.tensors[op.outputs[0]].name}' uses {op.kind}, which is not exact."
         )
     return KERNELS[op.kind](graph, op, codes)
 

@@ -1,8 +1,7 @@
-"""Builds the integer graph layer by layer; each layer is rounded on what the quantized ones before it give."""
+"""Builds the integer graph layer by layer; each is rounded on what the quantized ones before it give."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -106,11 +105,12 @@ def build(
     last_read = {i: position for position, op in enumerate(graph.ops) for i in op.inputs}
     for position, op in enumerate(graph.ops):
         if op.kind in WEIGHTED:
-            op = _quantized(prepared, tensors, op, codes, observed, config, seed)
-        ops.append(op)
-        if op.kind in WEIGHTED:
-            codes[op.outputs[0]] = advance(tensors, op, codes[op.inputs[0]])
+            own, floats = codes[op.inputs[0]], observed.inputs[op.inputs[0]]
+            made = _quantized(prepared, tensors, op, (own, floats), config=config, seed=seed)
+            codes[op.outputs[0]] = advance(tensors, made, own)
+            ops.append(made)
         else:
+            ops.append(op)
             current = Graph(tensors=tuple(tensors), ops=(), inputs=graph.inputs, outputs=graph.outputs)
             codes[op.outputs[0]] = run_op(current, op, codes)
         for index in [i for i in codes if last_read.get(i, -1) <= position]:
@@ -122,11 +122,12 @@ def _quantized(
     prepared: Prepared,
     tensors: list[Tensor],
     op: Op,
-    codes: Mapping[int, npt.NDArray[np.int8]],
-    observed: Observed,
+    seen: tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]],
+    *,
     config: SchemeConfig,
     seed: int,
 ) -> Op:
+    """Round one layer on its input's codes and on what the float network has there."""
     source, target = tensors[op.inputs[0]], tensors[op.outputs[0]]
     kernel = prepared.graph.tensors[op.inputs[1]]
     weights = channels_first(op, kernel.real().astype(np.float64))
@@ -138,7 +139,7 @@ def _quantized(
     if source.quant is None or target.quant is None:
         raise UnsupportedError(f"exact int8: '{target.name}' has no scale.")
     point = zero_point(source)
-    dense = op.kind == "FULLY_CONNECTED"
+    dense, depthwise = op.kind == "FULLY_CONNECTED", op.kind == "DEPTHWISE_CONV_2D"
     targets = Targets(
         input_exponent=int(np.log2(source.quant.scale[0])),
         output_exponent=int(np.log2(target.quant.scale[0])),
@@ -147,7 +148,7 @@ def _quantized(
         limit=REDUCED_LIMIT if config.reduce_range else WEIGHT_LIMIT,
         per_channel=config.per_channel_dense if dense else config.per_channel,
     )
-    own, floats = codes[op.inputs[0]], observed.inputs[op.inputs[0]]
+    own, floats = seen
     rows = _rows(op, kernel.shape, floats, seed)
     real = rows(own, fill=point).astype(np.float32) - np.float32(point)
     stats = statistics(rows(floats, fill=0.0), real * np.float32(2.0**targets.input_exponent))
@@ -159,14 +160,20 @@ def _quantized(
             rounded = round_layer(rounder, weights, bias, targets)
     except UnsupportedError as error:
         raise UnsupportedError(f"exact int8: layer '{target.name}' {error}") from error
-    return replace(op, inputs=(op.inputs[0], *_store(tensors, op, kernel, target.name, rounded, targets)))
+    return replace(
+        op,
+        inputs=(
+            op.inputs[0],
+            *_store(tensors, kernel, target.name, rounded, depthwise=depthwise, targets=targets),
+        ),
+    )
 
 
 def channels_first(op: Op, weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A layer's weights as (output channels, products of one output)."""
     if op.kind == "DEPTHWISE_CONV_2D":
-        return weights[0].reshape(-1, weights.shape[3]).T
-    return weights.reshape(len(weights), -1)
+        return np.asarray(weights[0].reshape(-1, weights.shape[3]).T)
+    return np.asarray(weights.reshape(len(weights), -1))
 
 
 def _rows(op: Op, shape: tuple[int, ...], floats: npt.NDArray[Any], seed: int) -> Any:
@@ -188,7 +195,8 @@ def _rows(op: Op, shape: tuple[int, ...], floats: npt.NDArray[Any], seed: int) -
         if depthwise:
             result: npt.NDArray[Any] = taken.transpose(0, 3, 1, 2).reshape(len(chosen), taken.shape[3], -1)
             return result
-        return taken.reshape(len(chosen), 1, size)
+        flat: npt.NDArray[Any] = taken.reshape(len(chosen), 1, size)
+        return flat
 
     return take
 
@@ -220,7 +228,7 @@ def round_layer(rounder: LayerRounder, weights: Array, bias: Array, targets: Tar
         if offset > max(EXPONENT_TRIES) and np.all(np.isfinite(least)):
             break
         exponents = np.clip(start + offset, lowest, highest)
-        step = 2.0**exponents
+        step = np.ldexp(np.float64(1), exponents)
         codes = rounder.round(step, targets.limit)
         steps = rounder.bias(bias, codes, step) / (step * 2.0**targets.input_exponent)
         candidate = Rounded(weights=codes, bias=snap_bias(steps), exponents=exponents)
@@ -264,10 +272,9 @@ def _average(rounder: LayerRounder, weights: Array, bias: Array, targets: Target
 
 
 def _store(
-    tensors: list[Tensor], op: Op, kernel: Tensor, layer: str, rounded: Rounded, targets: Targets
+    tensors: list[Tensor], kernel: Tensor, layer: str, rounded: Rounded, *, depthwise: bool, targets: Targets
 ) -> tuple[int, int]:
     """Append a layer's integers to the tensors; returns the indices of weights and bias."""
-    depthwise = op.kind == "DEPTHWISE_CONV_2D"
     data = rounded.weights.T.reshape(kernel.shape) if depthwise else rounded.weights.reshape(kernel.shape)
     exponents = rounded.exponents if targets.per_channel else rounded.exponents[:1]
     quant = QuantParams.per_channel(2.0**exponents, 3 if depthwise else 0)

@@ -78,7 +78,7 @@ def patches(values: npt.NDArray[Any], window: Window, fill: float = 0.0) -> npt.
     if window.is_padded:
         values = np.pad(values, ((0, 0), *window.pads, (0, 0)), constant_values=fill)
     reach = [(taps - 1) * d + 1 for taps, d in zip(window.kernel, window.dilations, strict=True)]
-    view = np.lib.stride_tricks.sliding_window_view(values, reach, axis=(1, 2))  # type: ignore[call-overload]
+    view = np.lib.stride_tricks.sliding_window_view(values, reach, axis=(1, 2))
     (down, right), (dil_y, dil_x) = window.strides, window.dilations
     taken = view[:, ::down, ::right, :, ::dil_y, ::dil_x][:, : window.out[0], : window.out[1]]
     result: npt.NDArray[Any] = taken.transpose(0, 1, 2, 4, 5, 3)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnist_export.core.affine import QuantParams
-from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Padding
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_affine, step
@@ -50,7 +49,7 @@ def prepare(graph: Graph, input_range: InputRange) -> Prepared:
     Raises:
         UnsupportedError: a layer with no exact form; the message names it.
     """
-    graph = fuse_activations(graph)
+    graph = flatten_for_dense(fuse_activations(graph))
     graph = find_affine(graph)
     graph, own_range, quant = enter_pixels(graph, input_range)
     graph, notes = fold_affine(graph)
@@ -90,10 +89,27 @@ def fuse_activations(graph: Graph) -> Graph:
     return editor.graph().pruned()
 
 
+def flatten_for_dense(graph: Graph) -> Graph:
+    """Put a RESHAPE before a dense layer that flattens its input by itself."""
+    editor = Editor(graph)
+    for op in graph.ops:
+        source = editor.tensors[op.inputs[0]]
+        if op.kind != "FULLY_CONNECTED" or len(source.shape) == 2:
+            continue
+        width = editor.tensors[op.inputs[1]].shape[-1]
+        if len(editor.tensors[op.outputs[0]].shape) != 2 or int(np.prod(source.shape[1:])) != width:
+            continue
+        flat = editor.tensor(
+            replace(source, name=f"{editor.tensors[op.outputs[0]].name}/flat", shape=(-1, width))
+        )
+        editor.exchange(op, editor.reshape(op.inputs[0], flat), replace(op, inputs=(flat, *op.inputs[1:])))
+    return editor.graph()
+
+
 def enter_pixels(graph: Graph, input_range: InputRange) -> tuple[Graph, InputRange, QuantParams]:
     """Let the graph take ``(pixel - p) / 256``, and undo that with an AFFINE step behind the input.
 
-    ``p`` is the pixel nearest to real 0, or 0 where no pixel is near it; the step is exact in real numbers:
+    ``p`` is the pixel nearest to real 0, or 0 where no pixel is near it; in real numbers the step is exact:
     ``x = lo + pixel * (hi - lo) / 255``.
 
     Returns:
@@ -119,7 +135,7 @@ def enter_pixels(graph: Graph, input_range: InputRange) -> tuple[Graph, InputRan
 
 
 def separate_input(graph: Graph) -> Graph:
-    """Put a step of its own between the input and an ADD or CONCATENATION, whose scales are not the input's."""
+    """Put a step of its own between the input and an ADD or CONCATENATION, which choose other scales."""
     editor = Editor(graph)
     (entry,) = graph.inputs
     if not any(op.kind in {"ADD", "CONCATENATION"} for op in editor.consumers(entry)):
@@ -182,7 +198,7 @@ def lower_averages(graph: Graph) -> Graph:
                 "dilationHFactor": 1,
                 "dilationWFactor": 1,
                 "fusedActivationFunction": int(activation_of(op)),
-            },  # fmt: skip
+            },
         )
         editor.exchange(op, made, *extra)
     return editor.graph()

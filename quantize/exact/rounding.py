@@ -4,9 +4,9 @@ First the real weights are moved, by regularized least squares, to what best rep
 outputs from the inputs that the quantized layers before it give. Then columns are rounded one after another,
 and each one's error is spread over those still to come, as second-order pruning does.
 
-References: Hassibi and Stork, "Second order derivatives for network pruning: optimal brain surgeon", NIPS 1992;
-Frantar et al., "OPTQ: accurate quantization for generative pre-trained transformers", ICLR 2023; Ledoit and
-Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004 (the shrinkage).
+References: Hassibi and Stork, "Second order derivatives for network pruning: optimal brain surgeon", NIPS
+1992; Frantar et al., "OPTQ: accurate quantization for generative pre-trained transformers", ICLR 2023;
+Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004 (shrinkage).
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class LayerRounder:
     def _apply(self, matrices: Array, weights: Array) -> Array:
         """Each channel's row times its set's matrix (transposed)."""
         if len(matrices) == 1:
-            return weights @ matrices[0].T
+            shared: Array = weights @ matrices[0].T
+            return shared
         result: Array = np.einsum("okj,oj->ok", matrices[self._sets], weights)
         return result
 
@@ -148,7 +149,8 @@ class LayerRounder:
     def bias(self, bias: Array, codes: npt.NDArray[np.int8], step: Array) -> Array:
         """The bias that leaves each channel's mean output where it was: shape (channels,).
 
-        Reference: Nagel et al., "Data-free quantization through weight equalization and bias correction", 2019.
+        Reference: Nagel et al., "Data-free quantization through weight equalization and bias correction",
+        2019.
         """
         wanted = (self._float * self._stats.mean_float[self._sets]).sum(axis=1) + bias
         given = (codes * step[:, None] * self._stats.mean_quantized[self._sets]).sum(axis=1)

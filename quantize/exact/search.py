@@ -30,7 +30,7 @@ CLOSE: Final = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """How good a network's answers are: how many are right, and how near its logits are to the float network's.
+    """How good a network's answers are: how many are right, and how near its logits are to the float ones.
 
     Attributes:
         correct: validation images with the right label.

@@ -93,7 +93,7 @@ def fine_tune_exact(
     say = notify or (lambda text: None)
     best, most = network.graph, _accuracy(network.graph, dataset)
     say(f"exact int8: {most:.2%} of validation images right before training")
-    for epoch in _epochs(network.graph, layers, dataset, epochs, recipe, seed):
+    for epoch in _epochs(network.graph, layers, dataset, epochs=epochs, recipe=recipe, seed=seed):
         graph = _rounded(network.graph, layers)
         found = _accuracy(graph, dataset)
         say(f"exact int8: {found:.2%} after epoch {epoch + 1} of {epochs}")
@@ -157,6 +157,7 @@ def _epochs(
     graph: Graph,
     layers: Mapping[int, Latent],
     dataset: Dataset,
+    *,
     epochs: int,
     recipe: Recipe | None,
     seed: int,

@@ -90,6 +90,7 @@ def test_a_larger_shift_beyond_24_bits_is_not_exact():
 
 
 @given(st.lists(st.floats(-300, 300), min_size=1, max_size=50))
+@settings(deadline=None)
 def test_snapped_weights_are_the_nearest_multiples_of_4_within_the_limit(values):
     snapped = snap_weights(values)
     assert np.all(snapped % 4 == 0)
@@ -99,6 +100,7 @@ def test_snapped_weights_are_the_nearest_multiples_of_4_within_the_limit(values)
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50))
+@settings(deadline=None)
 def test_snapped_biases_are_the_nearest_integers_that_are_2_mod_4(values):
     snapped = snap_bias(values)
     assert np.all(snapped % 4 == 2)
@@ -106,7 +108,7 @@ def test_snapped_biases_are_the_nearest_integers_that_are_2_mod_4(values):
 
 
 @given(st.data())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_bounds_hold_for_every_partial_sum_and_are_reached(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     point = data.draw(st.integers(-128, 127))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnist_export.quantize.exact.grid import snap_weights
@@ -78,6 +78,7 @@ def test_channels_of_a_depthwise_layer_are_rounded_each_by_its_own_inputs():
 
 
 @given(st.integers(1, 1024))
+@settings(deadline=None)
 def test_weights_of_an_average_sum_to_exactly_one_and_are_nearly_equal(size):
     taps, exponent = spread_average(size)
     assert taps.sum(dtype=np.int64) * 2.0**exponent == 1.0
