@@ -113,8 +113,12 @@ class OnnxRuntimeRunner(Runner):
         self.level = kernels
         metadata = check_onnx(content, label=label)
         self._session = open_session(content, label=label, options=options)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
+        try:
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            names = [value.name for value in (*inputs, *outputs)]
+        except UnicodeDecodeError as error:
+            raise InputError(f"{label}: the names of its inputs or outputs are damaged ({error}).") from error
+        if not all(names) or len(inputs) != 1 or len(outputs) != 1:
             raise InputError(
                 f"{label}: expected one input and one output, found {len(inputs)} and {len(outputs)}."
             )
@@ -143,12 +147,18 @@ class OnnxRuntimeRunner(Runner):
         """The output's shape where the file does not state it, from one run on zeros."""
         batch = value.shape[0] if value.shape and isinstance(value.shape[0], int) else 1
         zeros = np.zeros((batch, *(max(size, 1) for size in info.shape[1:])), info.dtype)
-        return (-1, *self._session.run(None, {value.name: zeros})[0].shape[1:])
+        try:
+            return (-1, *self._session.run(None, {value.name: zeros})[0].shape[1:])
+        except Exception as error:  # see open_session
+            raise _cannot_run(str(value.name), error) from error
 
     def _invoke(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if self._fixed_batch and len(batch) != self._fixed_batch:
             return self._in_fixed_batches(batch)
-        result: npt.NDArray[Any] = self._run(self._fetch, {self._feed: batch})[0]
+        try:
+            result: npt.NDArray[Any] = self._run(self._fetch, {self._feed: batch})[0]
+        except Exception as error:  # see open_session
+            raise _cannot_run(self.label, error) from error
         return result
 
     def _in_fixed_batches(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -163,6 +173,13 @@ class OnnxRuntimeRunner(Runner):
     def _close(self) -> None:
         self._run = None
         self._session = None
+
+
+def _cannot_run(label: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())
+    return InputError(
+        f"{label}: ONNX Runtime cannot run it ({reason[:400]}). The file is damaged; get it again."
+    )
 
 
 def _tensor_info(value: Any, quant: QuantParams | None, label: str) -> TensorInfo:
