@@ -189,7 +189,7 @@ def measure(model: str, forms: Sequence[Form], images: np.ndarray, rounds: int) 
 
 
 def answers(forms: Sequence[Form], dataset: Any) -> list[dict[str, Any]]:
-    """Each form's top-1 and agreement with the float file, and how many integers differ from the plain one's."""
+    """Each form's top-1, agreement with the float file, and integers that differ from the plain one's."""
     found, codes = [], {}
     reference: np.ndarray | None = None
     for form in forms:

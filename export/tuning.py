@@ -86,7 +86,8 @@ def _litert(graph: Graph) -> Callable[[], Any]:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=write_tflite(graph), num_threads=1)
-    interpreter.allocate_tensors()
+    with quiet_stderr():
+        interpreter.allocate_tensors()
     (entry,) = interpreter.get_input_details()
     interpreter.set_tensor(entry["index"], _images(graph, "int8"))
 
