@@ -154,6 +154,7 @@ def run_job(job: ExportJob, console: Console) -> Report:
 def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
     from mnist_export.cli.export_quantize import make_network, with_findings
     from mnist_export.cli.export_report import build_report, write_report
+    from mnist_export.core.known import remember
     from mnist_export.export.artifacts import Described, write_artifacts
     from mnist_export.quantize.lowering import lower
     from mnist_export.train.loading import load_model
@@ -198,6 +199,7 @@ def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
             target=job.target,
             certify=certificate_json if job.extra.exact else None,
         )
+        remember(item.sha256 for item in written.artifacts)
     with stages.stage("check", "checking parity and latency"):
         result = _check(job, loaded, dataset, [item.path for item in written.artifacts], console)
     with stages.stage("report", "report"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.known import is_known
 
 MEMORY_BYTES: Final = 2 << 30  # address space beside the model's own copies; runtimes need 600 MiB of it
 MODEL_COPIES: Final = 4  # the file, the runtime's copy, repacked weights, room
@@ -25,12 +26,14 @@ def memory_limit(size_bytes: int) -> int:
 
 
 def is_vouched(path: Path, digest: str) -> bool:
-    """Whether a manifest in the file's own folder holds the file's hash: this tool wrote both.
+    """Whether a manifest beside the file holds its hash, and this user's own record of exports too.
 
     Args:
         path: the model file.
         digest: its hex SHA-256.
     """
+    if not is_known(digest):
+        return False
     for manifest in (path.parent / "manifest.json", *sorted(path.parent.glob("*.manifest.json"))[:50]):
         try:
             if manifest.stat().st_size > 16 << 20:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mnist_export.core.errors import InputError, MnistExportError
 from mnist_export.core.graph import schema
+from mnist_export.core.known import remember
 from mnist_export.runtime import open_runner
 from mnist_export.runtime.onnx_check import check_onnx
 from mnist_export.runtime.sandbox import is_vouched, try_in_child
@@ -286,10 +287,19 @@ def test_a_hang_in_the_trial_process_ends(models, monkeypatch):
         try_in_child(models.files["float.onnx"], runtime="onnxruntime", label="m.onnx")
 
 
-def test_a_manifest_vouches_only_for_the_hash_it_holds(tmp_path):
-    path = tmp_path / "m.tflite"
-    (tmp_path / "manifest.json").write_text('{"outputs": [{"path": "m.tflite", "sha256": "abc"}]}')
-    assert is_vouched(path, "abc")
-    assert not is_vouched(path, "abd")
+def test_a_manifest_vouches_only_for_the_hash_it_holds(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST_EXPORT_CACHE", str(tmp_path / "cache"))
+    path, ours, other = tmp_path / "m.tflite", "ab" * 32, "cd" * 32
+    remember([ours, other])
+    (tmp_path / "manifest.json").write_text(f'{{"outputs": [{{"path": "m.tflite", "sha256": "{ours}"}}]}}')
+    assert is_vouched(path, ours)
+    assert not is_vouched(path, other)
     (tmp_path / "manifest.json").write_text("{damaged")
-    assert not is_vouched(path, "abc")
+    assert not is_vouched(path, ours)
+
+
+def test_a_manifest_that_came_with_the_file_vouches_for_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST_EXPORT_CACHE", str(tmp_path / "cache"))
+    digest = "ab" * 32
+    (tmp_path / "manifest.json").write_text(f'{{"outputs": [{{"sha256": "{digest}"}}]}}')
+    assert not is_vouched(tmp_path / "m.tflite", digest)
