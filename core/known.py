@@ -18,7 +18,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 def _folder() -> Path:
     configured = os.environ.get("MNIST_EXPORT_CACHE")
-    return (Path(configured).expanduser() if configured else Path.home() / ".cache" / "mnist-export") / "known"
+    cache = Path(configured).expanduser() if configured else Path.home() / ".cache" / "mnist-export"
+    return cache / "known"
 
 
 def remember(digests: Iterable[str]) -> None:

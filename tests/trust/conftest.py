@@ -1,7 +1,7 @@
 """What the tests of hostile input share: one way to run a command and to say that it refused properly.
 
-A refusal is: exit code 2, exactly one line on stderr (the native libraries' chatter counts too), no
-traceback, nothing on stdout, every file around as it was, no code of the file run (a marker stays absent), and memory
+A refusal is: exit code 2, exactly one line on stderr (native libraries' chatter counts too), no traceback,
+nothing on stdout, every file around as it was, no code of the file run (a marker stays absent), and memory
 that stays within a bound.
 """
 
@@ -67,6 +67,14 @@ def snapshot(*folders: Path) -> dict[str, str]:
             else:
                 found[str(path)] = "folder"
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_cache(tmp_path_factory):
+    """Fixtures of the session keep out of the user's cache, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MNIST_EXPORT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

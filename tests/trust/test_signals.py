@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at every stage, kill -9 at random moments: one line, whole files, a run that can go on."""
+"""Ctrl-C and SIGTERM at every stage, kill -9 at random moments: one line, whole files, runs that go on."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_it_runs_without_tensorflow_and_onnx(folder):
     "suffix", [".manifest.json", ".report.sha256", ".report.json", ".report.html", ".tflite", ".onnx"]
 )
 def test_every_flipped_byte_is_found(folder, suffix):
-    """All bytes of the small files, and a few hundred spread over the large ones, each by every bit in turn."""
+    """All bytes of the small files, a few hundred spread over the large ones, by every bit in turn."""
     (path,) = (path for path in folder.iterdir() if path.name.endswith(suffix))
     content = path.read_bytes()
     small = suffix in (".manifest.json", ".report.sha256")
