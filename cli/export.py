@@ -23,6 +23,7 @@ from mnist_export.cli.export_quantize_options import (
     default_precision,
     improvements_of,
     quantize_options_of,
+    thresholds_for,
 )
 
 if TYPE_CHECKING:
@@ -214,7 +215,8 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
         summary=arguments.summary,
         command=command,
     )
-    return replace(job, extra=quantize_options_of(arguments, job.scheme))
+    extra = quantize_options_of(arguments, job.scheme)
+    return replace(job, extra=extra, thresholds=thresholds_for(arguments, job.thresholds, extra))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

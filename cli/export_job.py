@@ -152,7 +152,8 @@ def run_job(job: ExportJob, console: Console) -> Report:
 
 
 def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
-    from mnist_export.cli.export_quantize import make_network, with_findings
+    from mnist_export.cli.export_findings import with_findings
+    from mnist_export.cli.export_quantize import make_network
     from mnist_export.cli.export_report import build_report, write_report
     from mnist_export.core.known import remember
     from mnist_export.export.artifacts import Described, write_artifacts

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnist_export.quantize.scheme import SchemeConfig
+    from mnist_export.runtime.parity import Thresholds
 
 DEFAULT_EPOCHS = 3
 IMPROVEMENTS = ("equalize", "adaround", "bias-correction")
@@ -127,6 +128,17 @@ def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> 
         debug_layers=arguments.debug_layers,
         exact=arguments.exact,
     )
+
+
+def thresholds_for(arguments: argparse.Namespace, asked: Thresholds, options: QuantizeOptions) -> Thresholds:
+    """What the verdict is measured against: without ``--min-agreement``, a trained network's drop alone.
+
+    Training changes answers on purpose, right ones into wrong ones and the other way round; a network that
+    became better must not fail for it.
+    """
+    if not options.trains or arguments.min_agreement is not None:
+        return asked
+    return replace(asked, min_agreement=0.0)
 
 
 def _check_training(arguments: argparse.Namespace) -> None:

@@ -133,7 +133,8 @@ class _Judge:
         self.notify: Callable[[str], None] = lambda _: None
 
     def _labels(self, graph: Graph, config: SchemeConfig) -> npt.NDArray[np.int64]:
-        return run_logits(graph, self._split.images, input_range=config.input_range).argmax(axis=1)
+        logits = run_logits(graph, self._split.images, input_range=config.input_range)
+        return np.asarray(logits.argmax(axis=1), np.int64)
 
     def trial(self, config: SchemeConfig) -> Trial:
         """Try a configuration, or recall how it went."""

@@ -142,12 +142,14 @@ def _prune(model: Any, sparsity: float, how: FineTuning) -> tuple[Any, Tuned]:
     per_epoch = max(1, how.steps // how.epochs)
     # Zeros grow over the first two thirds; only epochs after that may be kept.
     end = max(1, how.steps * 2 // 3)
+    frequency = max(1, min(100, end // 10))
+    end -= end % frequency  # else the last update comes before the end, short of the final share
     schedule = tfmot.sparsity.keras.PolynomialDecay(
         initial_sparsity=min(0.5, sparsity / 2),
         final_sparsity=sparsity,
         begin_step=0,
         end_step=end,
-        frequency=max(1, min(100, end // 10)),
+        frequency=frequency,
     )
     made = _wrapped(model, lambda layer: tfmot.sparsity.keras.prune_low_magnitude(layer, schedule), "pruning")
     tuned = fine_tune(
@@ -155,7 +157,7 @@ def _prune(model: Any, sparsity: float, how: FineTuning) -> tuple[Any, Tuned]:
         how,
         name=f"{model.name} pruning",
         callbacks=[tfmot.sparsity.keras.UpdatePruningStep()],
-        accept_from=min(how.epochs - 1, -(-end // per_epoch) - 1),
+        accept_from=min(how.epochs - 1, -(-end // per_epoch)),
     )
     return copied(tfmot.sparsity.keras.strip_pruning(made)), tuned
 

@@ -58,3 +58,10 @@ def test_what_cannot_be_done_is_refused_before_any_work(words: tuple[str, ...], 
 
 def test_improvements_are_told_to_the_scheme_in_their_order() -> None:
     assert job("--bias-correction", "--equalize").scheme.improvements == ("equalize", "bias-correction")
+
+
+def test_a_trained_network_is_judged_by_its_drop_unless_agreement_is_asked_for() -> None:
+    assert job("--qat").thresholds.min_agreement == 0.0
+    assert job("--sparsity", "0.5").thresholds.min_agreement == 0.0
+    assert job("--qat", "--min-agreement", "98").thresholds.min_agreement == 0.98
+    assert job("--int8").thresholds.min_agreement == 0.99
