@@ -3,6 +3,7 @@
     python benchmarks/zoo.py                    train what is missing, export all, write the table
     python benchmarks/zoo.py --models FOLDER    the same with models that are trained there already
     python benchmarks/zoo.py --table            only the table, from what is recorded
+    python benchmarks/zoo.py --ship             also write the weights that the package ships
 
 Writes benchmarks/results/zoo.json and docs/zoo.md. A killed training goes on where it stopped when the
 command is given again; exports are made again when a model has changed.
@@ -25,6 +26,7 @@ from mnist_export.train.registry import ARCHITECTURES
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "zoo.json"
 TABLE = HERE.parent / "docs" / "zoo.md"
+SHIPPED = ("lenet5-mnist", "lenet5-digits", "lenet5-fashion-mnist", "custom2-mnist")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +170,7 @@ def main() -> int:
     parser.add_argument("--models", type=Path, default=Path("runs/zoo"), help="folder of the models")
     parser.add_argument("--only-trained", action="store_true", help="leave out what is not trained yet")
     parser.add_argument("--no-export", action="store_true", help="do not export; keep what is recorded")
+    parser.add_argument("--ship", action="store_true", help="write train/weights from the models")
     parser.add_argument("--table", action="store_true", help="only write the table from what is recorded")
     options = parser.parse_args()
     recorded: dict[str, Any] = {}
@@ -176,6 +179,8 @@ def main() -> int:
     if not options.table:
         options.models.mkdir(parents=True, exist_ok=True)
         recorded = measure(options, recorded)
+        if options.ship:
+            ship(options.models)
         RESULTS.write_text(
             json.dumps({"schema_version": 1, "models": list(recorded.values())}, indent=1) + "\n"
         )
@@ -184,6 +189,20 @@ def main() -> int:
     TABLE.write_text(markdown(list(recorded.values())))
     print(f"wrote {RESULTS} and {TABLE}", file=sys.stderr)
     return 0
+
+
+def ship(folder: Path) -> None:
+    """Write the shipped weights and cards; the same models give the same bytes."""
+    from mnist_export.train.loading import load_model
+    from mnist_export.train.shipped import SHIPPED as TARGET
+    from mnist_export.train.shipped import keep_trained
+    from mnist_export.train.training import Trained
+
+    for stem in SHIPPED:
+        loaded = load_model(str(folder / f"{stem}.keras"))
+        if loaded.card is None:
+            sys.exit(f"{folder}/{stem}.keras has no card of its own")
+        keep_trained(Trained(model=loaded.model, card=loaded.card), TARGET)
 
 
 def measure(options: argparse.Namespace, recorded: dict[str, Any]) -> dict[str, Any]:
