@@ -26,7 +26,7 @@ DEFAULT_RECIPE = Recipe(
 )
 
 RATE_FACTOR = 0.1
-"""Fine-tuning starts at this share of the recipe's learning rate and falls to 0 along half a cosine."""
+"""The usual `FineTuning.rate_factor`: small steps keep what the model knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,8 @@ class FineTuning:
         recipe: the model's own, or None; its optimizer, batch size, loss and augmentation are taken.
         pixels: what pixel values 0 and 255 become.
         seed: of the order of images and the augmentation.
+        rate_factor: training starts at this share of the recipe's learning rate and falls to 0 along half a
+            cosine.
         notify: receives one line an epoch.
     """
 
@@ -47,6 +49,7 @@ class FineTuning:
     recipe: Recipe | None = None
     pixels: InputRange = field(default_factory=InputRange)
     seed: int = 0
+    rate_factor: float = RATE_FACTOR
     notify: Callable[[str], None] = to_stderr
 
     def __post_init__(self) -> None:
@@ -122,7 +125,7 @@ def fine_tune(
 
     data, recipe = how.dataset, how.settings
     seed_everything(how.seed)
-    _compile(model, recipe, how.steps)
+    _compile(model, recipe, how.rate_factor, how.steps)
     batches = training_batches(
         data.train, recipe, num_classes=data.num_classes, seed=how.seed, first_epoch=0, pixels=how.pixels
     )
@@ -178,10 +181,10 @@ def _reshaped(batches: Any, shape: tuple[int, ...]) -> Any:
     return batches.map(lambda x, y: (tf.reshape(x, (-1, *shape)), y))
 
 
-def _compile(model: Any, recipe: Recipe, steps: int) -> None:
+def _compile(model: Any, recipe: Recipe, factor: float, steps: int) -> None:
     import tf_keras
 
-    rate = tf_keras.optimizers.schedules.CosineDecay(recipe.learning_rate * RATE_FACTOR, steps)
+    rate = tf_keras.optimizers.schedules.CosineDecay(recipe.learning_rate * factor, steps)
     makers: dict[Optimizer, Callable[[], Any]] = {
         Optimizer.ADAM: lambda: tf_keras.optimizers.Adam(rate),
         Optimizer.RMSPROP: lambda: tf_keras.optimizers.RMSprop(rate),
