@@ -14,7 +14,7 @@ import numpy as np
 
 from mnist_export.core.graph import Graph, Op
 from mnist_export.quantize.rewrites.block import Block, Choose
-from mnist_export.quantize.rewrites.block_convolution import sizes
+from mnist_export.quantize.rewrites.block_site import sizes
 
 _WORTH = 0.8
 """A block has to do at most this share of the plain form's work: reshapes and larger weights cost too."""

@@ -119,7 +119,8 @@ LAYERS = {
 # which the dense layer behind may spread. Everything else is equal to the last bit.
 ROUNDED = {
     "average pool", "average pool same", "mean over map", "mean over channels", "residual add",
-    "add constant", "sub constant", "mul constant", "sub of two", "mul of two", "affine", "pad that two layers read",
+    "add constant", "sub constant", "mul constant", "sub of two", "mul of two", "affine",
+    "pad that two layers read",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from mnist_export.export.artifacts import Described, write_artifacts
 from mnist_export.export.rewriting import default_target, rewritten
 from mnist_export.export.tuning import interleaved, measured
 from mnist_export.quantize.rewrites import Block, Target
-from mnist_export.quantize.rewrites.block_convolution import candidates
+from mnist_export.quantize.rewrites.block_site import candidates
 
 
 @pytest.fixture

@@ -7,13 +7,8 @@ import pytest
 
 from mnist_export.core.graph import Activation
 from mnist_export.quantize.rewrites.block import Block, never
-from mnist_export.quantize.rewrites.block_convolution import (
-    block_convolution,
-    block_convolutions,
-    candidates,
-    following_pool,
-    sizes,
-)
+from mnist_export.quantize.rewrites.block_convolution import block_convolution, block_convolutions
+from mnist_export.quantize.rewrites.block_site import candidates, following_pool, sizes
 
 
 def conv_of(graph, number=0):
