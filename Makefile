@@ -3,7 +3,7 @@ PYTHON ?= python
 ROOMS = core data train quantize export runtime report cli
 TYPES = build/types
 
-.PHONY: check lint types test bench lock
+.PHONY: check lint types test bench lock sbom audit
 
 check: lint types
 
@@ -22,6 +22,14 @@ test:
 
 bench:
 	$(PYTHON) benchmarks/run.py
+
+# The wheel's bill of materials (CycloneDX), beside the wheel.
+sbom:
+	$(PYTHON) tools/sbom.py -o dist/mnist-export.cdx.json
+
+# Known vulnerabilities of what the lock file pins; needs pip-audit and the network.
+audit:
+	pip-audit --requirement requirements.lock --disable-pip --no-deps
 
 # The versions that were tried together, with hashes: Python 3.11, Linux x86-64.
 lock:
