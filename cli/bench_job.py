@@ -174,6 +174,7 @@ def _measure(job: BenchJob, console: Console) -> Benchmark:
 
         for model in job.models:
             rows += _measure_model(job, model, dataset, notes, notify)
+            notes += [text for text in (_busy(),) if text and text not in notes]
     return Benchmark(
         environment=environment_of(describe(threads=max(job.plan.threads))),
         rows=tuple(rows),
@@ -181,6 +182,24 @@ def _measure(job: BenchJob, console: Console) -> Benchmark:
         images=min(job.images or len(dataset.test), len(dataset.test)),
         command=job.command,
         notes=tuple(notes),
+    )
+
+
+def _busy() -> str:
+    """A note where other work on the machine bends wall times; empty on a quiet machine or where unknown."""
+    import os
+
+    from mnist_export.runtime.environment import usable_cores
+
+    if not hasattr(os, "getloadavg"):
+        return ""
+    load, cores = os.getloadavg()[0], usable_cores()
+    # the benchmark itself is one unit of load
+    if load <= cores + 1:
+        return ""
+    return (
+        f"The machine was busy: load {load:.0f} on {cores} processors. Ratios on one thread hold; wall times of "
+        "long calls, and everything on several threads, are inflated."
     )
 
 
