@@ -52,6 +52,21 @@ def scratch_folder() -> Iterator[Path]:
         os.close(lock)
 
 
+@contextlib.contextmanager
+def temporaries_in_scratch() -> Iterator[Path]:
+    """A scratch folder that libraries' own temporary files go to while the block runs.
+
+    TensorFlow's converter makes a folder with ``tempfile.mkdtemp`` and leaves it behind when it is killed.
+    """
+    with scratch_folder() as folder:
+        before = tempfile.tempdir
+        tempfile.tempdir = str(folder)
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = before
+
+
 def sweep_scratch(root: Path, *, grace_s: float = GRACE_S) -> int:
     """Delete this user's scratch folders whose process is gone; returns how many.
 

@@ -17,6 +17,7 @@ import numpy as np
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.graph.tflite_reader import read_tflite
+from mnist_export.core.scratch import temporaries_in_scratch
 
 _MARK = re.compile(r"mxlayer(\d{5})")
 INPUT_NAME = "image"
