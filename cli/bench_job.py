@@ -198,8 +198,8 @@ def _busy() -> str:
     if load <= cores + 1:
         return ""
     return (
-        f"The machine was busy: load {load:.0f} on {cores} processors. Ratios on one thread hold; wall times of "
-        "long calls, and everything on several threads, are inflated."
+        f"The machine was busy: load {load:.0f} on {cores} processors. Ratios on one thread hold; wall times "
+        "of long calls, and everything on several threads, are inflated."
     )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from mnist_export.core.errors import InputError, MissingExtraError
 from mnist_export.report.benchmark import Benchmark, BenchmarkRow
+from mnist_export.report.wording import duration
 
 _MARKERS = "osD^vPX*"
 _DPI = 130
+MICRO = "\u00b5s"
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
@@ -108,7 +110,7 @@ def latency_bars(rows: Sequence[BenchmarkRow]) -> bytes:
         elif end > times.p50:
             axes.plot([times.p50, end], [place, place], color="#8a94a6")
             axes.plot(end, place, "|" if times.p99 <= limit else ">", color="#8a94a6", markersize=8)
-        figures = f"{times.p50:,.3g} (p99 {times.p99:,.3g})" if times.p50 < 1000 else f"{times.p50:,.0f}"
+        figures = f"{duration(times.p50, MICRO)} (p99 {duration(times.p99, MICRO)})"
         axes.annotate(figures, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     threads = sorted({row.threads for row, _ in bars})
     axes.set_yticks(range(len(bars)), [_with_threads(row, threads) for row, _ in bars])
