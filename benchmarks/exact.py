@@ -59,7 +59,7 @@ def files_of(model: QuantizedModel, name: str) -> dict[str, bytes]:
 def limits(macs: int, images: int) -> dict[str, int]:
     few = max(100, min(images, int(images * SLOW_MACS / max(macs, 1))))
     slow = ("litert reference", "onnx reference", "numpy integers", "onnxruntime-web")
-    return dict.fromkeys(slow, few)
+    return dict.fromkeys(slow, few) | {"c99": min(images, 5 * few)}
 
 
 def compiled_sizes(files: dict[str, bytes]) -> dict[str, Any]:

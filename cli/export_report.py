@@ -109,7 +109,9 @@ def _with_audit(artifact: ArtifactResult, item: WrittenArtifact) -> ArtifactResu
 
 
 def _next_command(original: str, job: ExportJob, report: Report) -> str:
-    words = ["mnist-parity", "check", original, *(artifact.path for artifact in report.artifacts)]
+    # Plain C is compiled to be checked, which needs a word of trust of its own.
+    paths = [artifact.path for artifact in report.artifacts if artifact.format != "c"]
+    words = ["mnist-parity", "check", original, *(paths or [a.path for a in report.artifacts] + ["--trust"])]
     if job.data != "auto":
         words += ["--data", job.data]
     if (job.input_range.lo, job.input_range.hi) != (0.0, 1.0):
