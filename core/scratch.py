@@ -21,8 +21,8 @@ GRACE_S = 60.0
 def cannot_write_scratch(folder: Path, error: OSError) -> OutputError:
     """Build the error for a place for temporaries that takes none."""
     return OutputError(
-        f"cannot write temporary files in {folder}: {error.strerror or error}. Free some space, or set TMPDIR "
-        "to another folder."
+        f"cannot write temporary files in {folder}: {error.strerror or error}. Free some space, or set "
+        "TMPDIR to another folder."
     )
 
 

@@ -14,6 +14,7 @@ from mnist_export.train.foreign import hdf5
 from mnist_export.train.foreign.archive import CONFIG, METADATA, WEIGHTS, read_archive
 from mnist_export.train.foreign.building import Built, Ingredients, build
 from mnist_export.train.foreign.configuration import check_configuration, parse_configuration
+from mnist_export.train.foreign.hdf5_trial import try_hdf5
 from mnist_export.train.foreign.limits import MAX_FILE_BYTES, quoted
 
 _ZIP = b"PK\x03\x04"
@@ -71,6 +72,7 @@ def _open_archive(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
     config = parse_configuration(archive.config, path)
     compiled = config.get("compile_config")
     check_configuration(config, path)
+    try_hdf5(archive.weights, path)
     stored = hdf5.inspect_hdf5(archive.weights, path)
     if not stored.elements:
         raise refuse(path, "weights", f"none in {WEIGHTS}", "Save the whole model again.")
@@ -92,6 +94,7 @@ def _open_archive(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
 
 
 def _open_hdf5(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
+    try_hdf5(content, path)
     stored = hdf5.inspect_hdf5(content, path)
     if "model_config" not in stored.attributes:
         weights_only = "layer_names" in stored.attributes or stored.datasets

@@ -76,7 +76,7 @@ def inspect_hdf5(content: bytes, where: str | Path) -> Hdf5Contents:
                 elements=elements,
                 datasets=count,
             )
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise refuse(
             where,
             "a readable HDF5 file",
