@@ -170,8 +170,8 @@ def _file_changes(before: BenchmarkRow, after: BenchmarkRow, limits: Limits) -> 
 def _time_changes(before: BenchmarkRow, after: BenchmarkRow, limits: Limits) -> list[Change]:
     if before.vs_onnx_float is None or after.vs_onnx_float is None or before.runtime == "keras":
         return []
-    high = max(before.vs_onnx_float, *(before.vs_onnx_float_interval or ()))
-    low = min(after.vs_onnx_float, *(after.vs_onnx_float_interval or ()))
+    high = max([before.vs_onnx_float, *(before.vs_onnx_float_interval or ())])
+    low = min([after.vs_onnx_float, *(after.vs_onnx_float_interval or ())])
     worse = low > high * limits.time
     return [_change(_name(before), "vs_onnx_float", before.vs_onnx_float, after.vs_onnx_float, worse=worse)]
 

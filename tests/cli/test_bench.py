@@ -98,6 +98,14 @@ def test_a_slower_ratio_within_the_intervals_is_no_regression(saved):
     assert main(["-q", "--results", new, "--compare", old]) == 0
 
 
+def test_a_ratio_without_an_interval_is_compared_as_it_is(saved):
+    plain = {"vs_onnx_float": 1.0, "vs_onnx_float_interval": None}
+    old, same = saved("old.json", row(**plain)), saved("same.json", row(**plain))
+    slower = saved("slower.json", row(**{**plain, "vs_onnx_float": 1.2}))
+    assert main(["-q", "--results", same, "--compare", old]) == 0
+    assert main(["-q", "--results", slower, "--compare", old]) == 1
+
+
 def test_runs_without_a_common_configuration_are_not_compared(saved, capsys):
     old, new = saved("old.json", row(precision="float16")), saved("new.json", row())
     assert main(["--results", new, "--compare", old]) == 2
