@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -133,9 +134,20 @@ def _judged(artifact: ArtifactResult, item: WrittenArtifact | None, same: Any) -
         certificate = certificate_of(certify(item.path.read_bytes(), label=Path(artifact.path).name))
         checks.append(Check(name="certificate", verdict=certificate.verdict, why=certificate.text))
     failed = next((c for c in checks if c.verdict is Verdict.FAIL), None)
+    notes = artifact.notes
+    if item is not None and item.format == Format.C:
+        header = item.path.with_suffix(".h").read_text(encoding="ascii")
+        arena, constants = (
+            int(re.findall(rf"_{what}_BYTES (\d+)", header)[0]) for what in ("ARENA", "WEIGHT")
+        )
+        notes = (
+            *notes,
+            f"{constants:,} bytes of constants for flash, {arena:,} bytes of RAM for activations",
+        )
     return replace(
         artifact,
         checks=tuple(checks),
+        notes=notes,
         certificate=certificate,
         verdict=Verdict.FAIL if failed else artifact.verdict,
         why=f"{failed.name}: {failed.why}" if failed and artifact.verdict is Verdict.PASS else artifact.why,

@@ -67,6 +67,10 @@ class CertifiedLayer:
         if not self.shifts:
             return "moves or adds integers of one scale: nothing is rounded"
         low, high = min(self.shifts), max(self.shifts)
+        if high == 0:
+            return (
+                f"{len(self.shifts)} channels: sums are the codes themselves, |a| <= {self.accumulator_bound}"
+            )
         shifts = str(low) if low == high else f"{low} to {high}"
         return (
             f"{len(self.shifts)} channels: shift {shifts}, weights 0 mod 4, biases 2 mod 4, "

@@ -172,6 +172,10 @@ class _Reader:
         if len(known) != len(values) or not known:
             return broken(name, kind, "computes on values that are not 8-bit integers dequantized")
         target, ceiling = self._written(node)
+        if target is None and kind in _MOVING and len(known) == 1:
+            # Real values that are only moved stay what they were dequantized from.
+            self._real[node.string(2)] = known[0]
+            return CertifiedLayer(name=name, operator=kind)
         if target is None:
             return broken(name, kind, "leaves a result that is not quantized again")
         if kind in _LINEAR:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.core.errors import MissingExtraError
+from mnist_export.core.errors import MissingExtraError, UnsupportedError
 from mnist_export.runtime.pixel_input import native_input
 
 Files = Mapping[str, bytes]
@@ -127,6 +127,18 @@ def _tensorflow(files: Files, images: Images) -> npt.NDArray[Any]:
     return _codes(simulate(read_tflite(files[".tflite"]), images))
 
 
+def _tensorflow_tf32(files: Files, images: Images) -> npt.NDArray[Any]:
+    """The same with a GPU's TF32 multiplications."""
+    import tensorflow as tf
+
+    from mnist_export.core.graph.tflite_reader import read_tflite
+    from mnist_export.quantize.exact.simulation import simulate
+
+    if not tf.config.list_physical_devices("GPU"):
+        raise UnsupportedError("TF32: expected a GPU that TensorFlow can use, found none.")
+    return _codes(simulate(read_tflite(files[".tflite"]), images, tf32=True))
+
+
 def _onnx_reference(files: Files, images: Images) -> npt.NDArray[Any]:
     """ONNX's own reference evaluator, on the same graph at opset 21."""
     try:
@@ -182,6 +194,7 @@ IMPLEMENTATIONS: Mapping[str, Implementation] = MappingProxyType(
             _ort("disabled", batch=1),
             Implementation(name="numpy integers", needs=_TFLITE, run=_numpy),
             Implementation(name="tensorflow float32", needs=_TFLITE, run=_tensorflow),
+            Implementation(name="tensorflow tf32", needs=_TFLITE, run=_tensorflow_tf32),
             Implementation(name="onnx reference", needs=_ONNX, run=_onnx_reference),
             Implementation(name="onnxruntime-web", needs=_ONNX, run=_web),
             Implementation(name="c99", needs=frozenset({".c", ".h"}), run=_c),

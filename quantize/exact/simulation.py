@@ -22,13 +22,16 @@ from mnist_export.quantize.exact.geometry import window_of
 _BATCH = 128
 
 
-def simulate(graph: Graph, pixels: npt.NDArray[np.uint8], *, batch: int = _BATCH) -> npt.NDArray[np.int8]:
+def simulate(
+    graph: Graph, pixels: npt.NDArray[np.uint8], *, batch: int = _BATCH, tf32: bool = False
+) -> npt.NDArray[np.int8]:
     """Run an exact graph in float32.
 
     Args:
         graph: int8 throughout, every scale a power of two.
         pixels: uint8, batch first.
         batch: images a step.
+        tf32: let a GPU multiply in TF32: 11 significant bits, sums in float32.
 
     Returns:
         int8 logits of shape (n, classes).
@@ -39,10 +42,15 @@ def simulate(graph: Graph, pixels: npt.NDArray[np.uint8], *, batch: int = _BATCH
     import tensorflow as tf
 
     function = tf.function(float_function(graph), reduce_retracing=True)
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
     parts = []
-    for start in range(0, len(pixels), batch):
-        codes = pixels[start : start + batch].astype(np.float32) - np.float32(128)
-        parts.append(function(codes).numpy())
+    try:
+        for start in range(0, len(pixels), batch):
+            codes = pixels[start : start + batch].astype(np.float32) - np.float32(128)
+            parts.append(function(codes).numpy())
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
     values = np.concatenate(parts)
     if not np.array_equal(values, np.rint(values)):
         raise UnsupportedError(

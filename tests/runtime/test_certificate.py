@@ -185,6 +185,19 @@ def test_additions_need_one_scale(net_builder, fmt):
     assert "one scale" in found.text
 
 
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_the_fast_form_of_an_exact_network_is_certified_too(exact_lenet, fmt):
+    """Blocks are joined by weights of 1 under a multiplier of 1: sums are codes, and nothing is rounded."""
+    from mnist_export.core.kinds import Format
+    from mnist_export.export.rewriting import rewritten
+    from mnist_export.quantize.rewrites import Target
+
+    form = rewritten(exact_lenet, Format(fmt), Target.NATIVE)
+    assert form.applied
+    found = certify(spell(form.model.graph, fmt))
+    assert found.verdict is Verdict.PASS, found.text
+
+
 def test_reduced_weights_are_said_to_fit_pairs_of_16_bits(graph):
     assert not certify(write_tflite(graph)).fits_16_bit_pairs
     small = graph
