@@ -139,13 +139,13 @@ def read_keras(content: bytes, native: Callable[[], None]) -> None:
 
     archive = read_archive(content, "f")
     check_configuration(parse_configuration(archive.config, "f"), "f")
-    read_weights(archive.weights)
+    read_weights(archive.weights, native)
 
 
 def read_h5(content: bytes, native: Callable[[], None]) -> None:
     from mnist_export.train.foreign.configuration import check_configuration, parse_configuration
 
-    stored = read_weights(content)
+    stored = read_weights(content, native)
     if "model_config" in stored.attributes:
         check_configuration(parse_configuration(stored.attributes["model_config"], "f"), "f")
 
@@ -156,11 +156,12 @@ def read_weights(content: bytes):
 
     from mnist_export.train.foreign import hdf5
 
+    native()
     found = hdf5.inspect_hdf5(content, "f")
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             file.visititems(lambda _, item: item[()] if isinstance(item, h5py.Dataset) else None)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError):
         pass  # the product wraps what Keras raises on reading
     return found
 

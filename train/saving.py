@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.files import write_atomic
+from mnist_export.core.files import sha256_bytes, write_atomic
+from mnist_export.core.known import remember
 from mnist_export.core.scratch import scratch_folder
+from mnist_export.train.foreign.archive import read_archive
 from mnist_export.train.training import Trained
 
 CARD_SUFFIX = ".card.json"
@@ -39,4 +41,5 @@ def save_trained(trained: Trained, path: Path) -> tuple[Path, Path]:
         content = temporary.read_bytes()
     card = card_path(path)
     write_atomic({path: content, card: trained.card.to_bytes()})
+    remember([sha256_bytes(read_archive(content, path).weights)])  # its weights need no trial when read again
     return path, card

@@ -228,3 +228,26 @@ def test_the_good_file_is_exported(run, export_main, net_files, tmp_path, out):
     path.write_bytes(net_files["net.h5"])
     done = run(export_main, "-m", path, "--data", "digits", "--int8", "-q", "-o", out)
     assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", "processor time"),
+        ("import time; time.sleep(60)", "takes over"),
+        ("raise SystemExit(77)", "77"),
+    ],
+)
+def test_what_ends_the_hdf5_library_ends_a_child_process(refuse_h5, net_files, monkeypatch, code, says):
+    """The library's own endless loops and crashes are stood in for: they go with its versions."""
+    from mnist_export.train.foreign import hdf5_trial
+
+    real = hdf5_trial.subprocess.run
+
+    def other(command, **options):
+        return real([command[0], "-c", code], **options)
+
+    monkeypatch.setattr(hdf5_trial.subprocess, "run", other)
+    monkeypatch.setattr(hdf5_trial, "WALL_SECONDS", 5)
+    refuse_h5(net_files["net.h5"], says)

@@ -109,7 +109,9 @@ def main(where: str) -> int:
         sys.stdout.write(" ".join(str(error).split()) + "\n")
         return error.exit_code
     except MemoryError:
-        sys.stdout.write(f"{where}: expected a file that fits into memory, found one that does not. {_ADVICE}\n")
+        sys.stdout.write(
+            f"{where}: expected a file that fits into memory, found one that does not. {_ADVICE}\n"
+        )
         return InputError.exit_code
     return 0
 
