@@ -212,7 +212,7 @@ def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
             from mnist_export.cli.export_features import judged_by_values
 
             report = judged_by_values(report)
-        write_report(report, result, dataset, job, written.stem)
+        write_report(report, result, dataset, job, loaded=loaded, stem=written.stem)
     return report
 
 

@@ -83,6 +83,7 @@ def build_report(
             for name, share in network.saturation.items()
             if share > 0
         ),
+        history=loaded.card.history.curves() if loaded.card is not None else {},
         notes=(*loaded.notes, *network.notes, *_forms(written)),
         command=job.command,
         tool_version=environment.versions.get("mnist-export"),
@@ -119,10 +120,13 @@ def _next_command(original: str, job: ExportJob, report: Report) -> str:
     return shlex.join(words)
 
 
-def write_report(report: Report, result: CheckResult, dataset: Dataset, job: ExportJob, stem: str) -> None:
+def write_report(
+    report: Report, result: CheckResult, dataset: Dataset, job: ExportJob, *, loaded: LoadedModel, stem: str
+) -> None:
     """Write report.json and report.html beside the artifacts, and what else was asked for."""
     from mnist_export.report.markdown import append_step_summary, markdown_summary
     from mnist_export.report.write import write_reports
+    from mnist_export.train.figures import report_figures
 
     flips = sorted({f.index for c in result.candidates for f in c.parity.flips[:_FLIP_PICTURES]})
     write_reports(
@@ -130,6 +134,7 @@ def write_report(report: Report, result: CheckResult, dataset: Dataset, job: Exp
         job.output,
         stem,
         images={index: dataset.test.images[index] for index in flips},
+        figures=report_figures(loaded.model, dataset),
         junit=job.junit,
     )
     if job.summary is not None:
