@@ -150,7 +150,7 @@ def read_h5(content: bytes, native: Callable[[], None]) -> None:
         check_configuration(parse_configuration(stored.attributes["model_config"], "f"), "f")
 
 
-def read_weights(content: bytes):
+def read_weights(content: bytes, native: Callable[[], None]):
     """Judge an HDF5 file, and read what was not refused, as Keras would."""
     import h5py
 

@@ -150,7 +150,13 @@ class LiteRtRunner(Runner):
             self._last = self._calls(size, interpreter)
             _, set_tensor, invoke, get_tensor = self._last
         set_tensor(self._input_index, batch)
-        invoke()
+        try:
+            invoke()
+        except _NATIVE_ERRORS as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{self.label}: LiteRT cannot run it ({reason[:400]}). The file is damaged; get it again."
+            ) from error
         result: npt.NDArray[Any] = get_tensor(self._output_index)
         return result
 

@@ -115,10 +115,10 @@ class OnnxRuntimeRunner(Runner):
         self._session = open_session(content, label=label, options=options)
         try:
             inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-            names = [value.name for value in (*inputs, *outputs)]
+            names = [value.name for value in (*inputs, *outputs) if value.shape is not None]
         except UnicodeDecodeError as error:
             raise InputError(f"{label}: the names of its inputs or outputs are damaged ({error}).") from error
-        if not all(names) or len(inputs) != 1 or len(outputs) != 1:
+        if len(names) != len(inputs) + len(outputs) or len(inputs) != 1 or len(outputs) != 1:
             raise InputError(
                 f"{label}: expected one input and one output, found {len(inputs)} and {len(outputs)}."
             )

@@ -84,13 +84,20 @@ def check_tflite(data: bytes, *, label: str) -> Metadata | None:
     return _metadata(model, buffers, label)
 
 
+def _text(value: bytes, what: str, label: str) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _fail(label, f"{what} is no text ({error.reason}).") from error
+
+
 def _check_tensors(graph: Table, buffers: list[Table], label: str) -> list[bool]:
     count = graph.count(0)
     if not 0 < count <= MAX_TENSORS:
         raise _fail(label, f"expected 1 to {MAX_TENSORS} tensors, found {count}.")
     constants: list[bool] = []
     for index, tensor in enumerate(graph.tables(0)):
-        name = tensor.blob(3).decode("utf-8", "replace")
+        name = _text(tensor.blob(3), f"the name of tensor {index}", label)
         rank = tensor.count(0)
         if rank > MAX_RANK:
             raise _fail(label, f"tensor {index} '{name}' has a shape of {rank} dimensions.")
