@@ -50,38 +50,26 @@ static int32_t dot(const uint8_t *x, const int8_t *w, int count, int zero)
 """
 
 CONV = """\
-static void conv(const uint8_t *in, uint8_t *out, const layer_t *l)
+/* Gathers each window once, so that every output channel is one long sum; padding counts as real 0. */
+static void conv(const uint8_t *in, uint8_t *out, const layer_t *l, uint8_t *window)
 {
-    int y, x, o, ky, kx;
+    int y, x, o, ky, kx, c;
+    int size = l->kernel_height * l->kernel_width * l->channels;
     for (y = 0; y < l->out_height; y++) {
         for (x = 0; x < l->out_width; x++) {
-            int row = y * l->stride_y - l->top, column = x * l->stride_x - l->left;
             const int8_t *w = l->weights;
-            for (o = 0; o < l->out_channels; o++) {
-                int32_t a = l->bias[o];
-                for (ky = 0; ky < l->kernel_height; ky++) {
-                    int iy = row + ky * l->dilation_y;
-                    const uint8_t *line;
-                    const int8_t *taps = w + ky * l->kernel_width * l->channels;
-                    if (iy < 0 || iy >= l->height) continue;
-                    line = in + iy * l->width * l->channels;
-                    if (l->dilation_x == 1) {
-                        int first = column < 0 ? -column : 0;
-                        int last = l->width - column < l->kernel_width ? l->width - column : l->kernel_width;
-                        if (last > first)
-                            a += dot(line + (column + first) * l->channels, taps + first * l->channels,
-                                     (last - first) * l->channels, l->zero_in);
-                        continue;
-                    }
-                    for (kx = 0; kx < l->kernel_width; kx++) {
-                        int ix = column + kx * l->dilation_x;
-                        if (ix < 0 || ix >= l->width) continue;
-                        a += dot(line + ix * l->channels, taps + kx * l->channels, l->channels, l->zero_in);
-                    }
+            uint8_t *to = window;
+            for (ky = 0; ky < l->kernel_height; ky++) {
+                int iy = y * l->stride_y - l->top + ky * l->dilation_y;
+                for (kx = 0; kx < l->kernel_width; kx++) {
+                    int ix = x * l->stride_x - l->left + kx * l->dilation_x;
+                    int inside = iy >= 0 && iy < l->height && ix >= 0 && ix < l->width;
+                    const uint8_t *from = inside ? in + (iy * l->width + ix) * l->channels : in;
+                    for (c = 0; c < l->channels; c++) *to++ = inside ? from[c] : (uint8_t)l->zero_in;
                 }
-                *out++ = requantize(a, l->shifts[o], l);
-                w += l->kernel_height * l->kernel_width * l->channels;
             }
+            for (o = 0; o < l->out_channels; o++, w += size)
+                *out++ = requantize(l->bias[o] + dot(window, w, size, l->zero_in), l->shifts[o], l);
         }
     }
 }

@@ -80,12 +80,12 @@ def generate(graph: Graph, name: str, header_name: str) -> CSource:
     header = _HEADER.format(
         exponent=exponent(result), zero=zero_point(result),
         upper=upper, name=name, pixels=pixels, classes=classes,
-        arena=writer.plan.size_bytes, weights=writer.weight_bytes,
+        arena=writer.arena_bytes, weights=writer.weight_bytes,
     )  # fmt: skip
     return CSource(
         header=header,
         source=source,
-        arena_bytes=writer.plan.size_bytes,
+        arena_bytes=writer.arena_bytes,
         weight_bytes=writer.weight_bytes,
         pixels=pixels,
         classes=classes,
@@ -100,6 +100,9 @@ class _Writer:
         self.plan: ArenaPlan = plan_arena(graph)
         self.constants: list[str] = []
         self.weight_bytes = 0
+        windows = [graph.tensors[op.inputs[1]].shape[1:] for op in graph.ops if op.kind == "CONV_2D"]
+        # The largest window of any convolution is gathered behind the activations.
+        self.arena_bytes = self.plan.size_bytes + max((int(np.prod(w)) for w in windows), default=0)
 
     def place(self, tensor: int) -> str:
         """The C expression for an activation's first byte."""
@@ -123,7 +126,8 @@ class _Writer:
         if op.kind == "CONCATENATION":
             return self._concatenate(op, out)
         self._layer(number, op)
-        return f"{_CALLS[op.kind]}({self.place(op.inputs[0])}, {out}, &layer{number});"
+        scratch = f", arena + {self.plan.size_bytes}" if op.kind == "CONV_2D" else ""
+        return f"{_CALLS[op.kind]}({self.place(op.inputs[0])}, {out}, &layer{number}{scratch});"
 
     def _add(self, op: Op, out: str) -> str:
         tensors = [self._graph.tensors[i] for i in (*op.inputs, *op.outputs)]
