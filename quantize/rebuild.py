@@ -6,6 +6,7 @@ the original as it was.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -108,7 +109,10 @@ def _nodes(model: Any) -> Iterator[tuple[Any, list[Any], list[Any]]]:
 
 def _copy(model: Any, entry: Any, seen: set[str]) -> Any:
     made = {id(model.inputs[0]): entry}
-    for layer, inputs, outputs in _nodes(model):
+    nodes = list(_nodes(model))
+    reads = Counter(id(tensor) for _, inputs, _ in nodes for tensor in inputs)
+    reads[id(model.outputs[0])] += 1
+    for layer, inputs, outputs in nodes:
         if type(layer).__name__ == "InputLayer":
             continue
         values = [made[id(tensor)] for tensor in inputs if id(tensor) in made]
@@ -125,7 +129,12 @@ def _copy(model: Any, entry: Any, seen: set[str]) -> Any:
         seen.add(layer.name)
         given = values[0] if len(values) == 1 else values
         nested = getattr(layer, "layers", None) is not None
-        result = _copy(_functional(layer), values[0], seen) if nested else translate(layer, given)
+        if nested:
+            result = _copy(_functional(layer), values[0], seen)
+        else:
+            # Inside of a nested model, the entry may be read outside of it as well.
+            private = reads[id(inputs[0])] == 1 and inputs[0] is not model.inputs[0]
+            result = translate(layer, given, private=private)
         made[id(outputs[0])] = result
     return made[id(model.outputs[0])]
 

@@ -3,6 +3,8 @@
 tfmot knows tf_keras alone, and a fixed set of its layers; what it lacks but int8 can compute is spelled
 with what it has: an affine step per channel (a BatchNormalization after an activation, a Rescaling)
 becomes a 1x1 depthwise convolution, a separable convolution its two halves.
+Where the layer before ends in ReLU and is read by nobody else, the affine step's factors go into its weights
+and signs and shifts are left: one scale for all channels, as tfmot gives depthwise kernels, is then exact.
 """
 
 from __future__ import annotations
@@ -77,12 +79,13 @@ def activation_name(layer: Any) -> str:
     return "linear" if name in {"_linear", "NoneType"} else name
 
 
-def translate(layer: Any, inputs: Any) -> Any:
+def translate(layer: Any, inputs: Any, *, private: bool = False) -> Any:
     """Apply the tf_keras form of one layer to tensors, with the layer's weights.
 
     Args:
         layer: a Keras 3 or tf_keras layer, or a function on tensors as a functional model holds it.
         inputs: one tf_keras tensor, or a list of them.
+        private: nothing else reads the input, so that the layer before may be rescaled.
 
     Returns:
         The output, a tf_keras tensor.
@@ -96,6 +99,8 @@ def translate(layer: Any, inputs: Any) -> Any:
     kind = FUNCTIONS.get(kind, kind)
     if kind in IDENTITY or kind.startswith("Random"):
         return inputs
+    if kind == "BatchNormalization":
+        return _batch_normalization(layer, inputs, private=private)
     if kind in SPELLED:
         return SPELLED[kind](layer, inputs)
     if kind not in CARRIED:
@@ -141,7 +146,7 @@ def _depthwise(layer: Any, inputs: Any, scale: Any, shift: Any) -> Any:
     return result
 
 
-def _batch_normalization(layer: Any, inputs: Any) -> Any:
+def _batch_normalization(layer: Any, inputs: Any, *, private: bool) -> Any:
     if _folds(inputs):
         return _plain(layer, "BatchNormalization", inputs)
     known = layer.get_config()
@@ -153,7 +158,21 @@ def _batch_normalization(layer: Any, inputs: Any) -> Any:
     beta = weights.pop(0) if known.get("center", True) else np.zeros(1)
     mean, variance = weights
     scale = gamma / np.sqrt(variance + float(known["epsilon"]))
-    return _depthwise(layer, inputs, scale, beta - mean * scale)
+    shift = beta - mean * scale
+    if private and _rescaled(inputs.node.layer, np.abs(scale)):
+        # tfmot gives a depthwise kernel one scale for all channels: signs lose nothing by that, the
+        # factors themselves, which may differ a thousandfold, would.
+        scale = np.where(scale < 0, -1.0, 1.0)
+    return _depthwise(layer, inputs, scale, shift)
+
+
+def _rescaled(producer: Any, factor: Any) -> bool:
+    """Multiply a layer's outputs by non-negative factors: ``relu(W x + b) * f = relu(f W x + f b)``."""
+    kind = type(producer).__name__
+    if kind not in {"Conv2D", "Dense"} or activation_name(producer) != "relu":
+        return False
+    producer.set_weights([np.asarray(weight * factor, np.float32) for weight in producer.get_weights()])
+    return True
 
 
 def _folds(inputs: Any) -> bool:
@@ -200,7 +219,6 @@ def _leaky_relu(layer: Any, inputs: Any) -> Any:
 
 SPELLED: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {
-        "BatchNormalization": _batch_normalization,
         "Rescaling": _rescaling,
         "SeparableConv2D": _separable,
         "LeakyReLU": _leaky_relu,

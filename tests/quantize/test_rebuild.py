@@ -84,8 +84,15 @@ def nested(x: Any) -> Any:
     return found.MaxPooling2D(2, name="pool")(inner(x))
 
 
+def norm_and_skip(x: Any) -> Any:
+    found = layers()
+    x = found.Conv2D(3, 3, activation="relu", padding="same", name="conv")(x)
+    return found.Add(name="sum")([x, found.BatchNormalization(name="norm")(x)])
+
+
 @pytest.mark.parametrize(
-    "body", [conv_batch_norm, norm_after_relu, residual, operator_add, separable, rescaled, nested]
+    "body",
+    [norm_and_skip, conv_batch_norm, norm_after_relu, residual, operator_add, separable, rescaled, nested],
 )
 def test_a_rebuilt_model_gives_the_same_logits(body: Any, digits: Dataset, unit: InputRange) -> None:
     inputs = layers().Input((28, 28, 1), name="image")
@@ -152,3 +159,18 @@ def test_training_refuses_no_epochs_and_no_validation(digits: Dataset) -> None:
         FineTuning(dataset=digits, epochs=0)
     with pytest.raises(InputError, match="validation"):
         FineTuning(dataset=replace(digits, validation=digits.validation.take(np.arange(0))))
+
+
+def test_a_normalization_behind_a_relu_is_left_with_signs_and_shifts(
+    digits: Dataset, unit: InputRange
+) -> None:
+    inputs = layers().Input((28, 28, 1), name="image")
+    model = build(head(norm_after_relu(inputs)), inputs)
+    norm = model.get_layer("norm")
+    weights = norm.get_weights()
+    weights[0] = np.array([300.0, -0.01, 2.0], np.float32)  # factors that one 8-bit scale could not hold
+    norm.set_weights(weights)
+    made = rebuild(model, (28, 28, 1))
+    np.testing.assert_array_equal(made.get_layer("norm").get_weights()[0].ravel(), [1.0, -1.0, 1.0])
+    found = check_equal(model, made, digits.test.images[:32], unit)
+    assert found.max_abs_difference <= found.bound
