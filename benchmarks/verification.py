@@ -7,8 +7,9 @@
 3. What the latency harness adds to LiteRT's bare loop.
 4. How long ``--help`` takes.
 
-Ratios are between neighbours in time. Seconds are those of this machine and its load, which is recorded; the
-processor time of the command (user and system) depends on the load far less than its wall time.
+Ratios are between neighbours in time, and of processor time, which other load on the machine hardly changes.
+Seconds are those of this machine and its load, which is recorded. A promise about seconds that a busy machine
+misses, while the command's own processor time is within it, is neither kept nor broken: measure again.
 """
 
 from __future__ import annotations
@@ -77,17 +78,18 @@ def whole_command(data: str, runs: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def help_times(runs: int) -> dict[str, float]:
-    """Part 4: command to median seconds of ``--help``."""
+def help_times(runs: int) -> dict[str, dict[str, float]]:
+    """Part 4: command to median figures of ``--help``."""
     times = {}
     for name in COMMANDS:
         child(name, "--help")
-        times[f"mnist-{name}"] = statistics.median(child(name, "--help")["wall_s"] for _ in range(runs))
+        found = [child(name, "--help") for _ in range(runs)]
+        times[f"mnist-{name}"] = {key: statistics.median(run[key] for run in found) for key in found[0]}
     return times
 
 
 def _turn(work: Callable[[], Any]) -> Any:
-    """A turn whose one call is a whole pass."""
+    """A turn whose one call is a whole pass of one thread, in processor time."""
     import numpy as np
 
     from mnist_export.runtime.latency import Turn
@@ -95,9 +97,9 @@ def _turn(work: Callable[[], Any]) -> Any:
     def take(count: int) -> Any:
         times = []
         for _ in range(count):
-            started = time.perf_counter_ns()
+            started = time.process_time_ns()
             work()
-            times.append(time.perf_counter_ns() - started)
+            times.append(time.process_time_ns() - started)
         return np.array(times, np.int64)
 
     single = int(np.median(take(2)))
@@ -176,7 +178,7 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
     """Part 3: ``latency.time_block`` on a runner against a bare LiteRT loop of the same work.
 
     The bare loop sets the input, invokes and fetches the output, with a clock before and after the whole
-    loop only. `invoke_only` is what remains when setting and fetching are left out, which a user cannot.
+    loop only (the thread's processor time). `invoke_only` is what remains when setting and fetching are left out, which a user cannot.
     """
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
@@ -191,7 +193,7 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
     source = interpreter.get_input_details()[0]["index"]
     target = interpreter.get_output_details()[0]["index"]
     batch = runner.prepare(np.zeros((1, *runner.input.shape[1:]), np.uint8))
-    call, clock = runner.caller(batch), time.perf_counter_ns
+    call, clock = runner.caller(batch), time.thread_time_ns
     count = 280  # a turn of 2 ms
     loops: dict[str, list[float]] = {"bare": [], "invoke_only": [], "harness": [], "reported": []}
     for number in range(1020):
@@ -229,6 +231,18 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
     }
 
 
+def _kept(what: str, measured: float, most: float) -> dict[str, Any]:
+    return {"what": what, "measured": measured, "most": most, "kept": measured < most}
+
+
+def _promise(what: str, found: dict[str, Any], most: float, load: float) -> dict[str, Any]:
+    """A promise about seconds; None where the machine's load, not the command, took them."""
+    item = {**_kept(what, found["wall_s"], most), "processor": found["cpu_s"]}
+    if not item["kept"] and found["cpu_s"] < most and load > (os.cpu_count() or 1) + 1:
+        item["kept"] = None
+    return item
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the promises about time and memory.")
     parser.add_argument("--data", default="auto")
@@ -248,32 +262,32 @@ def main() -> int:
     from mnist_export.runtime.environment import describe
 
     promises = [
-        ("whole command, seconds", command["wall_s"], TARGETS["command_s"]),
-        ("whole command, peak memory in bytes", command["peak_bytes"], TARGETS["command_bytes"]),
-        ("harness overhead over LiteRT's bare loop", harness["overhead"], TARGETS["harness"]),
-        *((f"{name} --help, seconds", seconds, TARGETS["help_s"]) for name, seconds in helps.items()),
+        _promise("whole command, seconds", command, TARGETS["command_s"], load[0]),
+        _kept("whole command, peak memory in bytes", command["peak_bytes"], TARGETS["command_bytes"]),
+        _kept("harness overhead over LiteRT's bare loop", harness["overhead"], TARGETS["harness"]),
+        *(
+            _promise(f"{name} --help, seconds", found, TARGETS["help_s"], load[1])
+            for name, found in helps.items()
+        ),
     ]
     results = {
         "schema_version": 1,
         "environment": describe().to_json(),
         "load_average": load,
-        "promises": [
-            {"what": what, "measured": value, "most": most, "kept": value < most}
-            for what, value, most in promises
-        ],
+        "promises": promises,
         "command": command,
         "check_speed": speed,
         "harness": harness,
         "help_s": helps,
     }
     write_atomic({arguments.output: (json.dumps(results, indent=2) + "\n").encode()})
-    for item in results["promises"]:
-        mark = "kept  " if item["kept"] else "MISSED"
-        print(f"{mark}  {item['what']}: {item['measured']:.4g} < {item['most']:.4g}")
-    print(f"        processor time of the whole command: {command['cpu_s']:.1f} s; load {load[0]:.1f}")
+    for item in promises:
+        mark = {True: "kept", False: "MISSED", None: "busy"}[item["kept"]]
+        cpu = f", of which processor {item['processor']:.4g}" if "processor" in item else ""
+        print(f"{mark:8}{item['what']}: {item['measured']:.4g}{cpu}; at most {item['most']:.4g}")
     for name, found in speed.items():
         print(f"        check over one-by-one loop, {name}: {found['check_over_loop']:.2f}")
-    return 0 if all(item["kept"] for item in results["promises"]) else 1
+    return 1 if any(item["kept"] is False for item in promises) else 0
 
 
 if __name__ == "__main__":
