@@ -178,7 +178,8 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
     """Part 3: ``latency.time_block`` on a runner against a bare LiteRT loop of the same work.
 
     The bare loop sets the input, invokes and fetches the output, with a clock before and after the whole
-    loop only (the thread's processor time). `invoke_only` is what remains when setting and fetching are left out, which a user cannot.
+    loop only (the thread's processor time). `invoke_only` is what remains without setting and fetching, which
+    a user cannot leave out.
     """
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter

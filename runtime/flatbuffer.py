@@ -108,6 +108,21 @@ class Table:
         start, count = self._vector(index, 1)
         return self._reader.data[start : start + count]
 
+    def span(self, offset: int, size: int) -> bytes:
+        """Read bytes that two 64-bit fields place anywhere in the file, outside of any vector.
+
+        Args:
+            offset: field of the first byte's position.
+            size: field of the number of bytes.
+        """
+        start, count = self.integer(offset, "Q"), self.integer(size, "Q")
+        if start + count > len(self._reader.data):
+            raise DamagedError(
+                f"{self._reader.label}: expected {count} bytes at byte {start}, found a file of "
+                f"{len(self._reader.data)} bytes. The file is damaged or truncated; get it again."
+            )
+        return self._reader.data[start : start + count]
+
     def table(self, index: int) -> Table | None:
         """Follow a field to its table."""
         position = self._field(index)

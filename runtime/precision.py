@@ -7,6 +7,7 @@ import math
 from mnist_export.core.kinds import Precision
 from mnist_export.runtime.flatbuffer import Reader
 from mnist_export.runtime.protobuf import parse
+from mnist_export.runtime.tflite_check import stored
 
 # TFLite TensorType and ONNX TensorProto.DataType numbers
 _TFLITE = {0: "float32", 1: "float16", 3: "int8", 7: "int16", 9: "int8", 17: "int8"}
@@ -36,7 +37,7 @@ def precision_of_tflite(data: bytes, *, label: str) -> Precision:
     activations: set[str] = set()
     for tensor in model.tables(2)[0].tables(0):
         kind = _TFLITE.get(tensor.integer(1, "b"), "")
-        size = buffers[tensor.integer(2, "I")].count(0, 1)
+        size = len(stored(buffers[tensor.integer(2, "I")], label))
         if size:
             weights[kind] = weights.get(kind, 0) + size
         else:

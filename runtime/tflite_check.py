@@ -108,23 +108,38 @@ def _check_tensors(graph: Table, buffers: list[Table], label: str) -> list[bool]
             raise _fail(label, f"tensor {index} '{name}' has the shape {shape}.")
         if buffer >= len(buffers):
             raise _fail(label, f"tensor {index} '{name}' is in buffer {buffer} of {len(buffers)}.")
-        if buffers[buffer].integer(1, "Q") > 1:
-            raise UnsupportedError(f"{label}: tensor '{name}' is stored outside of the file's tables.")
-        size = buffers[buffer].count(0, 1) if buffer else 0
-        constants.append(bool(size))
-        if size:
-            _check_constant(buffers[buffer], name, shape, kind, label)
+        content = stored(buffers[buffer], label) if buffer else b""
+        constants.append(bool(content))
+        if content:
+            _check_constant(content, name, shape, kind, label)
         _check_quantization(tensor.table(4), name, shape, label)
     return constants
 
 
-def _check_constant(buffer: Table, name: str, shape: tuple[int, ...], kind: int, label: str) -> None:
-    size = buffer.count(0, 1)
+def stored(buffer: Table, label: str) -> bytes:
+    """The bytes of a buffer: in its own vector, or behind the tables, where large models keep them.
+
+    Args:
+        buffer: of the model's table of buffers.
+        label: the file's name for messages.
+
+    Raises:
+        InputError: both at once, or bytes outside of the file.
+    """
+    if buffer.integer(1, "Q") <= 1:  # the schema's own words: 0 and 1 mean that there is none
+        return buffer.blob(0)
+    if buffer.count(0, 1):
+        raise _fail(label, "a buffer holds bytes and points to others.")
+    return buffer.span(1, 2)
+
+
+def _check_constant(content: bytes, name: str, shape: tuple[int, ...], kind: int, label: str) -> None:
+    size = len(content)
     expected = math.prod(shape) * _SIZES.get(kind, 0)
     if kind in _SIZES and size != expected:
         raise _fail(label, f"'{name}' of shape {shape} takes {expected} bytes, found {size}.")
     if kind in (_FLOAT32, _FLOAT16):
-        values = np.frombuffer(buffer.blob(0), np.float32 if kind == _FLOAT32 else np.float16)
+        values = np.frombuffer(content, np.float32 if kind == _FLOAT32 else np.float16)
         if not np.all(np.isfinite(values)):
             raise _fail(label, f"the weights '{name}' hold values that are not finite.")
 

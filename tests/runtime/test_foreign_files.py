@@ -303,3 +303,42 @@ def test_a_manifest_that_came_with_the_file_vouches_for_nothing(tmp_path, monkey
     digest = "ab" * 32
     (tmp_path / "manifest.json").write_text(f'{{"outputs": [{{"sha256": "{digest}"}}]}}')
     assert not is_vouched(tmp_path / "m.tflite", digest)
+
+
+def behind_the_tables(content):
+    """The same model with its constants behind the FlatBuffer, as files of large models have them."""
+    import flatbuffers
+
+    module = schema.module()
+    model = module.ModelT.InitFromPackedBuf(content, 0)
+    moved = {}
+    for index, buffer in enumerate(model.buffers):
+        if index and buffer.data is not None and len(buffer.data):
+            mark = 0x7F00_0000_0000_0000 + index  # found again in the packed bytes, and replaced
+            moved[mark] = bytes(buffer.data)
+            buffer.data, buffer.offset, buffer.size = None, mark, len(moved[mark])
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    packed = bytearray(builder.Output())
+    for mark, data in moved.items():
+        packed += bytes(-len(packed) % 16)
+        place = packed.index(struct.pack("<Q", mark))
+        packed[place : place + 8] = struct.pack("<Q", len(packed))
+        packed += data
+    return bytes(packed)
+
+
+def test_constants_behind_the_tables_are_read(models, digits, tmp_path):
+    images = digits.test.images[:50]
+    (tmp_path / "moved.tflite").write_bytes(behind_the_tables(models.files["foreign.tflite"]))
+    (tmp_path / "plain.tflite").write_bytes(models.files["foreign.tflite"])
+    with open_runner(tmp_path / "moved.tflite") as moved, open_runner(tmp_path / "plain.tflite") as plain:
+        assert moved.source.precision == plain.source.precision == "int8"
+        assert np.array_equal(moved.run(images), plain.run(images))
+
+
+def test_constants_behind_the_end_of_the_file_are_refused(models, tmp_path):
+    path = tmp_path / "short.tflite"
+    path.write_bytes(behind_the_tables(models.files["foreign.tflite"])[:-16])
+    with pytest.raises(InputError, match=r"short\.tflite: expected \d+ bytes at byte"):
+        open_runner(path)
