@@ -54,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
         "-m", "--model", default="lenet5", metavar="MODEL",
         help="an architecture's name (default lenet5), or a .keras, .h5 or SavedModel",
     )  # fmt: skip
-    parser.add_argument("--format", default="tflite", metavar="F[,F]", help="tflite, onnx, c (default tflite)")
+    parser.add_argument(
+        "--format", default="tflite", metavar="F[,F]", help="tflite, onnx, c (default tflite)"
+    )
     precision = parser.add_mutually_exclusive_group()
     precision.add_argument(
         "--precision", default=None, metavar="P",
@@ -68,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--data", default="auto", metavar="D",
-        help="auto (default), mnist, fashion-mnist, digits, or a path to an .npz, IDX files or images by class",
+        help="auto (default), mnist, fashion-mnist, digits, or a path (.npz, IDX files, images by class)",
     )  # fmt: skip
     parser.add_argument(
         "--input-range", default="0,1", metavar="LO,HI",

@@ -77,7 +77,7 @@ def test_a_sound_int8_file_stays_within_its_budgets(models, digits):
     ("tensor", "place", "value", "layer"),
     [(1, (2, 1, 1, 0), 100, "conv/Relu"), (7, (4, ...), -127, "logits"), (8, (3,), 10**5, "logits")],
 )
-def test_one_changed_weight_is_found_in_its_layer(models, digits, tensor, place, value, layer):  # noqa: PLR0917
+def test_one_changed_weight_is_found_in_its_layer(models, digits, tensor, place, value, layer):
     old = models.graph.tensors[tensor]
     data = old.data.copy()
     if ... in place:  # of the dense layer's weights take one that most images use
