@@ -83,12 +83,16 @@ def build_report(
             for name, share in network.saturation.items()
             if share > 0
         ),
-        history=loaded.card.history.curves() if loaded.card is not None else {},
+        history=_history(loaded),
         notes=(*loaded.notes, *network.notes, *_forms(written)),
         command=job.command,
         tool_version=environment.versions.get("mnist-export"),
     )
     return replace(report, next_command=_next_command(original, job, report))
+
+
+def _history(loaded: LoadedModel) -> dict[str, tuple[float | None, ...]]:
+    return {} if loaded.card is None else {**loaded.card.history.curves()}
 
 
 def _forms(written: WrittenRun) -> tuple[str, ...]:
