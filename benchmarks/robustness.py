@@ -178,6 +178,16 @@ def broken(folder: Path, good: Path) -> list[str]:
     return found
 
 
+def _writing(folder: Path) -> bool:
+    from mnist_export.core.files import LOCK_NAME, TEMPORARY_PREFIX
+
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return any(name.startswith(TEMPORARY_PREFIX) and name != LOCK_NAME for name in names)
+
+
 def kills(tries: int) -> dict[str, Any]:
     """Kill exports with SIGKILL at random moments; every file has to be whole, old or new, each time."""
     rng = random.Random(0)
@@ -193,16 +203,30 @@ def kills(tries: int) -> dict[str, Any]:
         table = {"tries": 0, "killed": 0, "killed_while_files_were_there": 0, "broken_files": 0}
         for _ in range(tries):
             process = subprocess.Popen([*command, folder / "kills"], stderr=subprocess.DEVNULL)
-            # most of a run is TensorFlow's start; files are written in its last third
-            time.sleep(whole * rng.choice((rng.uniform(0.1, 1.05), rng.uniform(0.6, 1.05))))
+            if rng.random() < 0.3:
+                time.sleep(whole * rng.random())
+            else:  # files are written in milliseconds of seconds: wait for the first temporary
+                while process.poll() is None and not _writing(folder / "kills"):
+                    time.sleep(0.0005)
+                time.sleep(rng.uniform(0, 0.03))
             process.kill()
             table["killed"] += process.wait() < 0
             table["tries"] += 1
             table["broken_files"] += len(broken(folder / "kills", folder / "good"))
             table["killed_while_files_were_there"] += (folder / "kills").exists()
+            print(table, file=sys.stderr, flush=True)
         subprocess.run([*command, folder / "kills"], check=False, stderr=subprocess.DEVNULL)
         left = len(list((folder / "kills").glob(".mnist-export-*")))
         return {**table, "temporaries_after_the_next_run": left, "seconds_of_a_whole_run": round(whole, 1)}
+
+
+def keep(found: dict[str, Any]) -> None:
+    """Merge counts into the record."""
+    record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for key, value in found.items():
+        record[key] = {**record.get(key, {}), **value}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 def main() -> int:
@@ -229,14 +253,12 @@ def main() -> int:
             for kind in chosen:
                 found["fuzzing"][kind] = fuzz(kind, files[kind], arguments.cases, first=arguments.first)
                 print(f"{kind}: {found['fuzzing'][kind]}", file=sys.stderr, flush=True)
+                if not arguments.json:
+                    keep(found)  # a run of hours may be stopped
     if arguments.json:
         print(json.dumps(found))
         return 0
-    record = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for key, value in found.items():
-        record[key] = {**record.get(key, {}), **value}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    keep(found)
     return 0
 
 
