@@ -19,7 +19,8 @@ from mnist_export.quantize.qat import toolkit
 PRUNING_RATE = 0.5
 """Pruning takes weights away and the others have to move: larger steps than other fine-tuning.
 
-LeNet-5 on MNIST at 80 % zeros, two epochs, then two of quantization-aware training: 98.53 % with a tenth."""
+LeNet-5 on MNIST at 80 % zeros, two epochs, then two of quantization-aware training: 98.91 % with a half,
+98.53 % with a tenth."""
 
 _WEIGHTED = ("Conv2D", "Dense")
 """Depthwise kernels are left out: a few weights a channel, and some stand for a normalization's signs."""
