@@ -182,7 +182,7 @@ def _writing(folder: Path) -> bool:
     from mnist_export.core.files import LOCK_NAME, TEMPORARY_PREFIX
 
     try:
-        names = os.listdir(folder)
+        names = [path.name for path in folder.iterdir()]
     except OSError:
         return False
     return any(name.startswith(TEMPORARY_PREFIX) and name != LOCK_NAME for name in names)
