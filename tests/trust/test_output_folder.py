@@ -50,25 +50,40 @@ def mounted(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+class SmallFiles:
+    """A limit on the size of files, as `ulimit -f` sets it; it needs no privileges.
+
+    It holds for this whole process, pytest's own report included: it must end with the command's run.
+    """
+
+    def __init__(self):
+        self._soft, self._hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def __call__(self, size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, self._hard))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self._soft, self._hard))
+
+
 @pytest.fixture()
 def small_files():
-    """A limit on the size of files, as `ulimit -f` sets it; it needs no privileges."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with SmallFiles() as limit:
+        yield limit
 
 
 def test_a_full_disk(run, export, mounted, small_files, tmp_path):
     """Where no file system can be mounted, the limit on a file's size stands in for it."""
-    if mounted is None:
-        mounted = tmp_path / "mounted"
-        small_files(5_000)
+    limited = mounted is None
+    mounted = mounted or tmp_path / "mounted"
     (mounted / "net.int8.tflite").write_bytes(b"old" * 1000)
-    done = run(*export(mounted, "--format", "tflite,onnx"))
+    with small_files:
+        if limited:
+            small_files(5_000)
+        done = run(*export(mounted, "--format", "tflite,onnx"))
     assert done.code == 2
     assert done.err.count("\n") == 1
     assert "disk is full" in done.err or "ulimit -f" in done.err
@@ -88,8 +103,9 @@ def _whole(folder: Path, name: str) -> bytes:
 
 
 def test_a_limit_on_file_sizes_that_not_even_temporaries_pass(refuses, export, out, small_files):
-    small_files(3_000)
-    refuses(*export(out), says="TMPDIR")
+    with small_files:
+        small_files(3_000)
+        refuses(*export(out), says="TMPDIR")
 
 
 def test_a_limit_on_file_sizes_that_the_page_does_not_pass(run, export, out, small_files, monkeypatch):
@@ -104,7 +120,8 @@ def test_a_limit_on_file_sizes_that_the_page_does_not_pass(run, export, out, sma
 
     (out / "net.int8.report.html").write_text("old")
     monkeypatch.setattr(artifacts, "write_artifacts", limiting)
-    done = run(*export(out))
+    with small_files:
+        done = run(*export(out))
     assert done.code == 2
     assert done.err.count("\n") == 1
     assert "ulimit -f" in done.err
