@@ -175,7 +175,7 @@ def _loop(path: Path, batches: Any, labels: Any) -> Callable[[], None]:
 
 
 def harness_overhead(folder: Path) -> dict[str, Any]:
-    """Part 3: ``latency.time_block`` on a runner against a bare LiteRT loop of the same work.
+    """Part 3: a runner's `timer` against a bare LiteRT loop of the same work.
 
     The bare loop sets the input, invokes and fetches the output, with a clock before and after the whole
     loop only (the thread's processor time). `invoke_only` is what remains without setting and fetching, which
@@ -185,7 +185,7 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
     from ai_edge_litert.interpreter import Interpreter
 
     from mnist_export.runtime import open_runner
-    from mnist_export.runtime.latency import ratio_of, time_block
+    from mnist_export.runtime.latency import ratio_of
 
     path = next((folder / "run0").glob("*.int8.tflite"))
     runner = open_runner(path, trust=True)
@@ -194,7 +194,7 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
     source = interpreter.get_input_details()[0]["index"]
     target = interpreter.get_output_details()[0]["index"]
     batch = runner.prepare(np.zeros((1, *runner.input.shape[1:]), np.uint8))
-    call, clock = runner.caller(batch), time.thread_time_ns
+    take, clock = runner.timer(batch), time.thread_time_ns
     count = 280  # a turn of 2 ms
     loops: dict[str, list[float]] = {"bare": [], "invoke_only": [], "harness": [], "reported": []}
     for number in range(1020):
@@ -209,7 +209,7 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
             interpreter.invoke()
         alone = clock() - started
         started = clock()
-        times = time_block(call, batch, count)
+        times = take(count)
         harness = clock() - started
         if number >= 20:
             loops["bare"].append(bare / count)

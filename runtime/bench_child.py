@@ -84,7 +84,7 @@ class Child:
         gc.collect()
         gc.disable()
         batch = self.runner.prepare(_images(order["images"]))
-        self._turn = turn_of(self.runner.caller(batch), batch, limit_s=float(order["limit_s"]))
+        self._turn = turn_of(self.runner, batch, limit_s=float(order["limit_s"]))
         return {
             "runs": self._turn.warmup_runs,
             "stable": self._turn.stable,

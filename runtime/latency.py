@@ -7,7 +7,6 @@ user pays for it. Absolute times belong beside their machine; ratios of one run 
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import os
 import time
@@ -272,24 +271,25 @@ def measure_interleaved(
         raise InputError(f"latency: the baseline '{over}' is not among {', '.join(runners)}.")
     limits = effort or Effort()
     batches = {name: runner.prepare(images) for name, runner in runners.items()}
-    calls = {name: (runner.caller(batches[name]), batches[name]) for name, runner in runners.items()}
     threads = max(runner.threads for runner in runners.values())
     with pinned(threads) if pin else contextlib.nullcontext(False) as held, _quiet_collector():
-        turns = {name: turn_of(*pair, limit_s=limits.max_warmup_s) for name, pair in calls.items()}
+        turns = {
+            name: turn_of(runner, batches[name], limit_s=limits.max_warmup_s)
+            for name, runner in runners.items()
+        }
         return interleave(turns, baseline=over, limits=limits, batch=len(images), held=held)
 
 
-def turn_of(call: Callable[[npt.NDArray[Any]], Any], batch: npt.NDArray[Any], *, limit_s: float) -> Turn:
-    """Warm a call up for its turns in this process.
+def turn_of(runner: Runner, batch: npt.NDArray[Any], *, limit_s: float) -> Turn:
+    """Warm a runner up for its turns in this process.
 
     Args:
-        call: what is timed.
-        batch: its argument.
+        runner: what is timed.
+        batch: from its `Runner.prepare`.
         limit_s: most time to spend on the warm-up.
     """
-    runs, stable, single_ns = warm_up(call, batch, limit_s=limit_s)
-    take = functools.partial(time_block, call, batch)
-    return Turn(take=take, warmup_runs=runs, stable=stable, single_ns=single_ns)
+    runs, stable, single_ns = warm_up(runner.caller(batch), batch, limit_s=limit_s)
+    return Turn(take=runner.timer(batch), warmup_runs=runs, stable=stable, single_ns=single_ns)
 
 
 def interleave(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
@@ -161,22 +162,27 @@ class LiteRtRunner(Runner):
         result: npt.NDArray[Any] = get_tensor(self._output_index)
         return result
 
-    def caller(self, batch: npt.NDArray[Any]) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
-        """Check a native batch once, and give LiteRT's three calls bare: nothing else is timed."""
-        fallback = super().caller(batch)
+    def timer(self, batch: npt.NDArray[Any]) -> Callable[[int], npt.NDArray[np.int64]]:
+        """Time LiteRT's three calls in a loop of their own: one call more would be 2 % of the fastest."""
+        self._check_batch(batch)
         interpreter = self._interpreter(len(batch))
         if interpreter is None:
-            return fallback
+            return super().timer(batch)
         _, set_tensor, invoke, get_tensor = self._calls(len(batch), interpreter)
-        source, target = self._input_index, self._output_index
+        source, target, clock = self._input_index, self._output_index, time.perf_counter_ns
 
-        def call(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            set_tensor(source, batch)
-            invoke()
-            result: npt.NDArray[Any] = get_tensor(target)
-            return result
+        def take(count: int) -> npt.NDArray[np.int64]:
+            stamps = [0] * (count + 1)
+            stamps[0] = clock()
+            for index in range(1, count + 1):
+                set_tensor(source, batch)
+                invoke()
+                get_tensor(target)
+                stamps[index] = clock()
+            ends = np.array(stamps, np.int64)
+            return ends[1:] - ends[:-1]
 
-        return call
+        return take
 
     @staticmethod
     def _calls(size: int, interpreter: Any) -> tuple[int, Any, Any, Any]:

@@ -5,6 +5,7 @@ The public methods check what goes in and comes out; the private ones, written o
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -216,6 +217,16 @@ class Runner(ABC):
         """
         self._check_batch(batch)
         return self._invoke
+
+    def timer(self, batch: npt.NDArray[Any]) -> Callable[[int], npt.NDArray[np.int64]]:
+        """Check a native batch once, and give what times that many calls of it, as `latency.time_block` does.
+
+        Args:
+            batch: from `prepare`.
+        """
+        from mnist_export.runtime.latency import time_block
+
+        return functools.partial(time_block, self.caller(batch), batch)
 
     def _check_batch(self, batch: npt.NDArray[Any]) -> None:
         if not isinstance(batch, np.ndarray) or batch.dtype != self._dtype or batch.shape[1:] != self._tail:
