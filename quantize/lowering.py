@@ -111,7 +111,8 @@ def convert_function(
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         if configure is not None:
             configure(converter)
-        content: bytes = converter.convert()
+        with temporaries_in_scratch():
+            content: bytes = converter.convert()
     except Exception as error:  # the converter raises many types, from several libraries
         lines = [line for line in str(error).splitlines() if line.strip()]
         reason = (lines[0] if lines else type(error).__name__)[:300]

@@ -64,7 +64,8 @@ def interpreter_of(graph: Graph, batch: int, *, keep_all: bool = False, threads:
         )
         entry = interpreter.get_input_details()[0]
         interpreter.resize_tensor_input(entry["index"], (batch, *graph.tensors[graph.inputs[0]].shape[1:]))
-        interpreter.allocate_tensors()
+        with quiet_stderr():
+            interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise ConversionError(f"LiteRT cannot run the graph: {' '.join(str(error).split())}") from error
     return interpreter
