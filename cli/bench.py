@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from mnist_export.cli.common import (
     EXIT_PASS,
-    EXIT_USAGE,
     EXIT_VERDICT,
     CommandParser,
+    Console,
     add_output_options,
-    console_of,
     emit,
-    run,
+    run_command,
 )
 
 if TYPE_CHECKING:
@@ -181,13 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code of the contract.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    try:
-        arguments = build_parser().parse_args(given)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
-    console = console_of(arguments)
 
-    def command() -> int:
+    def execute(arguments: argparse.Namespace, console: Console) -> int:
         import shlex
 
         from mnist_export.cli.bench_job import run_job
@@ -199,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             emit(outcome.summary)
         return EXIT_PASS if outcome.passed else EXIT_VERDICT
 
-    return run(command, console)
+    return run_command(build_parser(), given, execute)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
@@ -139,6 +139,26 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    words: Sequence[str],
+    execute: Callable[[argparse.Namespace, Console], int],
+) -> int:
+    """Parse a command's words and do its work; every exit is a code of the contract.
+
+    Args:
+        parser: describes the command line.
+        words: arguments without the program's name.
+        execute: does the work with the parsed arguments and returns 0 or 1.
+    """
+    try:
+        arguments = parser.parse_args(words)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    console = console_of(arguments)
+    return run(lambda: execute(arguments, console), console)
 
 
 def run(command: Callable[[], int], console: Console) -> int:  # noqa: PLR0911 - one exit code each

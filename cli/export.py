@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from mnist_export.cli.common import (
     EXIT_PASS,
-    EXIT_USAGE,
     EXIT_VERDICT,
     CommandParser,
+    Console,
     add_output_options,
-    console_of,
     emit,
-    run,
+    run_command,
 )
 from mnist_export.cli.export_quantize_options import (
     add_quantize_options,
@@ -231,13 +230,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code of the contract.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        arguments = build_parser().parse_args(words)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
-    console = console_of(arguments)
 
-    def command() -> int:
+    def execute(arguments: argparse.Namespace, console: Console) -> int:
         import shlex
 
         from mnist_export.cli.export_job import run_job
@@ -253,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.note(f"report: {report_path(report)}")
         return EXIT_PASS if report.verdict.value == "pass" else EXIT_VERDICT
 
-    return run(command, console)
+    return run_command(build_parser(), words, execute)
 
 
 if __name__ == "__main__":

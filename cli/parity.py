@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from mnist_export.cli.common import EXIT_USAGE, CommandParser, Console, add_output_options, console_of, run
+from mnist_export.cli.common import CommandParser, Console, add_output_options, run_command
 
 # Name to (module, one line of help). A module is imported only when its subcommand is used.
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -60,13 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
-    try:
-        parsed = _parser(chosen).parse_args(arguments)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    return run_command(_parser(chosen), arguments, _execute)
+
+
+def _execute(parsed: argparse.Namespace, console: Console) -> int:
     module = importlib.import_module(SUBCOMMANDS[parsed.command][0])
-    console: Console = console_of(parsed)
-    return run(lambda: int(module.execute(parsed, console)), console)
+    return int(module.execute(parsed, console))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,9 @@ from mnist_export.cli.common import (
     CommandParser,
     Console,
     add_output_options,
-    console_of,
     emit,
     emit_json,
-    run,
+    run_command,
 )
 
 if TYPE_CHECKING:
@@ -98,9 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    arguments = build_parser().parse_args(argv)
-    console = console_of(arguments)
-    return run(lambda: _command(arguments, console), console)
+    words = list(sys.argv[1:] if argv is None else argv)
+    return run_command(build_parser(), words, _command)
 
 
 def _command(arguments: argparse.Namespace, console: Console) -> int:
