@@ -74,7 +74,7 @@ WRITER = textwrap.dedent("""
     import sys
     from pathlib import Path
     from mnist_export.core.files import output_folder, write_atomic
-    folder, number = Path(sys.argv[1]), 0
+    folder, number = Path(sys.argv[1]), int(sys.argv[2])
     print("ready", flush=True)
     while True:
         number += 1
@@ -84,11 +84,12 @@ WRITER = textwrap.dedent("""
 
 
 def test_kill_9_while_files_are_written_breaks_none(tmp_path):
-    """Twelve kills at random moments; each file is one run's, whole, and no more than one run older."""
+    """Twelve kills at random moments; each file is one run's, whole, renamed in order, never an older one."""
     rng = random.Random(7)
     folder = tmp_path / "out"
+    oldest = newest = 0
     for _ in range(12):
-        command = [sys.executable, "-c", WRITER, folder]
+        command = [sys.executable, "-c", WRITER, folder, str(newest)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         process.stdout.readline()
         time.sleep(0.02 + rng.random() * 0.15)
@@ -100,7 +101,8 @@ def test_kill_9_while_files_are_written_breaks_none(tmp_path):
             assert content == content[:8] * 20_000, "a file of two runs"
             numbers.append(int(content[:8]))
         assert numbers == sorted(numbers, reverse=True)
-        assert not numbers or max(numbers) - min(numbers) <= 1
+        assert min(numbers, default=0) >= oldest
+        oldest, newest = min(numbers, default=0), max(numbers, default=0)
     from mnist_export.core.files import output_folder
 
     with output_folder(folder):
