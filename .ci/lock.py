@@ -10,6 +10,8 @@ from packaging.version import Version
 problems = []
 locked = re.findall(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", Path(sys.argv[1]).read_text(encoding="utf-8"), re.M)
 for name, wanted in locked:
+    if name == "setuptools":  # each venv brings its own, and TensorFlow takes any
+        continue
     try:
         found = version(name)
     except PackageNotFoundError:
