@@ -42,7 +42,6 @@ from mnist_export.train.training import cache_folder
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "peer"
 CONVERTER = "TFLiteConverter int8"
-OURS = ("mnist-export int8 tflite", "mnist-export int8 onnx")
 CALIBRATION_IMAGES = 300
 START, END = "<!-- figures: benchmarks/peers.py -->", "<!-- end of figures -->"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.kinds import Format, IoType, Precision
+from mnist_export.core.kinds import IoType, Precision
 from mnist_export.quantize.rewrites.target import Target
 from mnist_export.quantize.scheme import QuantizedModel
 
@@ -83,6 +83,3 @@ def file_stem(name: str, data: str | None, precision: Precision, variant: str = 
 
     first = safe(name) + (f"-{safe(data)}" if data else "")
     return f"{first}.{precision}" + (f"-{safe(variant)}" if variant else "")
-
-
-EXTENSIONS = {Format.TFLITE: ".tflite", Format.ONNX: ".onnx", Format.C: ".c"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.files import sha256_bytes, write_atomic
+from mnist_export.core.files import write_atomic
 from mnist_export.train.card import ModelCard
 from mnist_export.train.registry import ARCHITECTURES
 from mnist_export.train.training import Trained, cache_folder
@@ -93,11 +93,6 @@ def keep_trained(trained: Trained, folder: Path | None = None) -> KeptWeights:
     )
     write_atomic({kept.weights: pack_weights(_arrays(trained.model)), kept.card: trained.card.to_bytes()})
     return kept
-
-
-def file_sha256(kept: KeptWeights) -> str:
-    """Hex SHA-256 of the weights' file."""
-    return sha256_bytes(kept.weights.read_bytes())
 
 
 def _arrays(model: Any) -> list[Any]:
