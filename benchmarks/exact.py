@@ -33,13 +33,13 @@ from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.exact.training import fine_tune_exact
 from mnist_export.quantize.lowering import lower
 from mnist_export.quantize.rewrites import prepare
-from mnist_export.runtime.c_runner import CRunner
-from mnist_export.runtime.certificate import certify
+from mnist_export.runtime.certificate.certifying import certify
+from mnist_export.runtime.certificate.equality import equality
+from mnist_export.runtime.certificate.implementations import IMPLEMENTATIONS
 from mnist_export.runtime.environment import describe
-from mnist_export.runtime.equality import equality
-from mnist_export.runtime.implementations import IMPLEMENTATIONS
-from mnist_export.runtime.litert import LiteRtRunner
-from mnist_export.runtime.ort import OnnxRuntimeRunner
+from mnist_export.runtime.runners.c import CRunner
+from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 from mnist_export.train.loading import load_model
 
 SEED = 0

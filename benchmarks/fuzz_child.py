@@ -80,9 +80,9 @@ def mutated_gzip(content: bytes, rng: random.Random) -> bytes:
 
 def read_tflite(content: bytes, native: Callable[[], None]) -> None:
     from mnist_export.core.graph.tflite_reader import read_tflite as graph_of
-    from mnist_export.runtime.litert import LiteRtRunner
-    from mnist_export.runtime.sandbox_child import _noise
-    from mnist_export.runtime.tflite_check import check_tflite
+    from mnist_export.runtime.foreign.sandbox_child import _noise
+    from mnist_export.runtime.foreign.tflite_check import check_tflite
+    from mnist_export.runtime.runners.litert import LiteRtRunner
 
     check_tflite(content, label="f")
     graph_of(content)
@@ -92,9 +92,9 @@ def read_tflite(content: bytes, native: Callable[[], None]) -> None:
 
 
 def read_onnx(content: bytes, native: Callable[[], None]) -> None:
-    from mnist_export.runtime.onnx_check import check_onnx
-    from mnist_export.runtime.ort import OnnxRuntimeRunner
-    from mnist_export.runtime.sandbox_child import _noise
+    from mnist_export.runtime.foreign.onnx_check import check_onnx
+    from mnist_export.runtime.foreign.sandbox_child import _noise
+    from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 
     check_onnx(content, label="f")
     native()
@@ -121,7 +121,7 @@ def read_npz(content: bytes, native: Callable[[], None]) -> None:
 
 
 def read_golden(content: bytes, native: Callable[[], None]) -> None:
-    from mnist_export.runtime.golden import load_golden
+    from mnist_export.runtime.parity.golden import load_golden
 
     load_golden(_with_file(content, "golden.npz"))
 

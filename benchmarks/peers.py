@@ -34,7 +34,7 @@ from mnist_export.report.codec import encode
 from mnist_export.report.markdown import render_table
 from mnist_export.report.measured import environment_of
 from mnist_export.report.wording import duration, percent
-from mnist_export.runtime.bench import FULL, QUICK, Measured, Plan, Target, measure_targets
+from mnist_export.runtime.bench.measuring import FULL, QUICK, Measured, Plan, Target, measure_targets
 from mnist_export.runtime.environment import describe
 from mnist_export.train.loading import load_model
 from mnist_export.train.training import cache_folder

@@ -27,7 +27,7 @@ from mnist_export.data import load_dataset
 from mnist_export.report.codec import encode
 from mnist_export.report.schema import Report
 from mnist_export.runtime import open_runner
-from mnist_export.runtime.latency import measure_interleaved
+from mnist_export.runtime.timing.latency import measure_interleaved
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "quantize.json"

@@ -125,8 +125,8 @@ def converted(model: Any, images: np.ndarray) -> bytes:
 
 def open_form(form: Form) -> Any:
     """A runner with one thread."""
-    from mnist_export.runtime.litert import LiteRtRunner
-    from mnist_export.runtime.ort import OnnxRuntimeRunner
+    from mnist_export.runtime.runners.litert import LiteRtRunner
+    from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 
     runner = LiteRtRunner if form.format == "tflite" else OnnxRuntimeRunner
     return runner(form.content, label=form.name, threads=1)

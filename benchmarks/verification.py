@@ -92,7 +92,7 @@ def _turn(work: Callable[[], Any]) -> Any:
     """A turn whose one call is a whole pass of one thread, in processor time."""
     import numpy as np
 
-    from mnist_export.runtime.latency import Turn
+    from mnist_export.runtime.timing.latency import Turn
 
     def take(count: int) -> Any:
         times = []
@@ -110,7 +110,7 @@ def check_speed(folder: Path, data: str) -> dict[str, Any]:
     """Part 2: both runtimes on the int8 files, the check (answers and comparison) against the loop."""
     from mnist_export.data import load_dataset
     from mnist_export.runtime import compare, open_runner
-    from mnist_export.runtime.latency import Effort, interleave
+    from mnist_export.runtime.timing.latency import Effort, interleave
 
     test = load_dataset(data, download=False, notify=lambda _: None).test
     found: dict[str, Any] = {}
@@ -185,7 +185,7 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
     from ai_edge_litert.interpreter import Interpreter
 
     from mnist_export.runtime import open_runner
-    from mnist_export.runtime.latency import ratio_of
+    from mnist_export.runtime.timing.latency import ratio_of
 
     path = next((folder / "run0").glob("*.int8.tflite"))
     runner = open_runner(path, trust=True)

@@ -105,7 +105,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> BenchJob:
     from mnist_export.core.pixels import InputRange
     from mnist_export.core.registry import unknown_name
     from mnist_export.report.benchmark_compare import Limits
-    from mnist_export.runtime.bench import FULL, QUICK, Plan
+    from mnist_export.runtime.bench.measuring import FULL, QUICK, Plan
     from mnist_export.runtime.environment import usable_cores
 
     precisions = words(arguments.precisions) or (QUICK_VERSIONS if arguments.quick else USUAL_VERSIONS)

@@ -14,7 +14,7 @@ from mnist_export.core.errors import InputError, MissingExtraError, UnsupportedE
 from mnist_export.core.kinds import Verdict
 from mnist_export.core.pixels import InputRange
 from mnist_export.report.benchmark_compare import Comparison, Limits
-from mnist_export.runtime.bench import Plan, Target
+from mnist_export.runtime.bench.measuring import Plan, Target
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
@@ -208,7 +208,7 @@ def _measure_model(
 ) -> tuple[BenchmarkRow, ...]:
     from mnist_export.data import Split
     from mnist_export.report.benchmark_rows import ONNX_FLOAT, ORIGINAL, rows_of
-    from mnist_export.runtime.bench import measure_targets
+    from mnist_export.runtime.bench.measuring import measure_targets
 
     folder = Path(tempfile.mkdtemp(prefix="mnist-bench-"))
     try:

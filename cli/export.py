@@ -155,7 +155,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
     from mnist_export.quantize.calibration import OBSERVERS
     from mnist_export.quantize.rewrites.target import Target
     from mnist_export.quantize.scheme import SchemeConfig
-    from mnist_export.runtime.thresholds import thresholds_from
+    from mnist_export.runtime.parity.thresholds import thresholds_from
 
     formats = [word.strip() for word in arguments.format.split(",") if word.strip()]
     for name in formats or [""]:

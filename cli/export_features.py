@@ -10,7 +10,7 @@ from mnist_export.core.kinds import Verdict
 if TYPE_CHECKING:
     from mnist_export.data import Split
     from mnist_export.report.schema import ArtifactResult, Report
-    from mnist_export.runtime.runner import Runner
+    from mnist_export.runtime.runners.runner import Runner
 
 MIN_SQNR_DB = 20.0
 """Signal over error: 20 dB is an error of 10 % of the signal's RMS, about what int8 loses in a few layers."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mnist_export.cli.export_quantize import Made
     from mnist_export.data import Dataset
     from mnist_export.report.schema import ArtifactResult, Report
-    from mnist_export.runtime.results import CheckResult
+    from mnist_export.runtime.parity.results import CheckResult
 
 
 def with_findings(report: Report, made: Made, dataset: Dataset, result: CheckResult) -> Report:
@@ -101,7 +101,7 @@ def _gaps(made: Made, dataset: Dataset, result: CheckResult) -> tuple[Gap, ...]:
 
 
 def _gap(name: str, reference: Any, candidate: Any, labels: Any, text: str) -> Gap:
-    from mnist_export.runtime.parity import compare
+    from mnist_export.runtime.parity.comparison import compare
 
     found = compare(reference, candidate, labels)
     return Gap(

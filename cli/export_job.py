@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mnist_export.quantize import SchemeConfig
     from mnist_export.quantize.rewrites import Target
     from mnist_export.report.schema import Report
-    from mnist_export.runtime.parity import Thresholds
-    from mnist_export.runtime.results import CheckResult
+    from mnist_export.runtime.parity.comparison import Thresholds
+    from mnist_export.runtime.parity.results import CheckResult
     from mnist_export.train.loading import LoadedModel
 
 
@@ -137,7 +137,7 @@ def run_job(job: ExportJob, console: Console) -> Report:
             the folder is then as it was.
     """
     from mnist_export.core.files import output_folder
-    from mnist_export.runtime.opening import MAX_THREADS
+    from mnist_export.runtime.runners.opening import MAX_THREADS
     from mnist_export.train.loading import require_model
 
     require_model(job.model)
@@ -218,7 +218,7 @@ def _run(job: ExportJob, console: Console, stages: Stages) -> Report:
 
 def _check_range(job: ExportJob, loaded: LoadedModel, dataset: Dataset, console: Console) -> None:
     from mnist_export.data import stratified_sample
-    from mnist_export.runtime.input_ranges import check_range
+    from mnist_export.runtime.parity.input_ranges import check_range
 
     if not len(dataset.test):
         raise InputError(f"checking on '{dataset.name}': expected test images, found none. Use other data.")
@@ -261,8 +261,8 @@ def _check(
     from contextlib import ExitStack
 
     from mnist_export.runtime import open_runner
-    from mnist_export.runtime.checking import check
-    from mnist_export.runtime.keras_runner import KerasRunner
+    from mnist_export.runtime.parity.checking import check
+    from mnist_export.runtime.runners.keras import KerasRunner
 
     with ExitStack() as stack:
         reference = stack.enter_context(
@@ -276,7 +276,7 @@ def _check(
                 reference, candidates, dataset.test, thresholds=job.thresholds, notify=console.detail
             )
         from mnist_export.cli.export_features import unlabelled
-        from mnist_export.runtime.parity import Thresholds
+        from mnist_export.runtime.parity.comparison import Thresholds
 
         images = unlabelled(reference, dataset.test)
         anything = Thresholds(max_drop_pp=100.0, min_agreement=0.0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnist_export.quantize.scheme import SchemeConfig
-    from mnist_export.runtime.parity import Thresholds
+    from mnist_export.runtime.parity.comparison import Thresholds
 
 DEFAULT_EPOCHS = 3
 IMPROVEMENTS = ("equalize", "adaround", "bias-correction")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mnist_export.data import Dataset
     from mnist_export.export.artifacts import WrittenArtifact, WrittenRun
     from mnist_export.quantize import QuantizedModel
-    from mnist_export.runtime.results import CheckResult
+    from mnist_export.runtime.parity.results import CheckResult
     from mnist_export.train.loading import LoadedModel
 
 _FLIP_PICTURES = 24

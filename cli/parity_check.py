@@ -27,9 +27,9 @@ from mnist_export.core.errors import InputError
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
     from mnist_export.report.parts import LayerError
-    from mnist_export.runtime.parity import Thresholds
-    from mnist_export.runtime.results import CheckResult
-    from mnist_export.runtime.runner import Runner
+    from mnist_export.runtime.parity.comparison import Thresholds
+    from mnist_export.runtime.parity.results import CheckResult
+    from mnist_export.runtime.runners.runner import Runner
 
 _EXAMPLES = """examples:
   mnist-parity check lenet5.keras exports/lenet5-mnist.int8.tflite exports/lenet5-mnist.int8.onnx
@@ -69,9 +69,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``check``; returns 0 where every candidate passes, else 1."""
-    from mnist_export.runtime.checking import check
-    from mnist_export.runtime.golden import GoldenRunner
-    from mnist_export.runtime.latency import pinned
+    from mnist_export.runtime.parity.checking import check
+    from mnist_export.runtime.parity.golden import GoldenRunner
+    from mnist_export.runtime.timing.latency import pinned
 
     limits = _limits(arguments)
     existing(arguments.candidates)
@@ -108,7 +108,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         result = _explained(result, candidates, dataset)
         layers = [_layers(reference, runner, dataset, arguments) for runner in candidates]
     result = dataclasses.replace(result, seconds={"load": loaded, **result.seconds})
-    from mnist_export.runtime.input_ranges import near_chance
+    from mnist_export.runtime.parity.input_ranges import near_chance
 
     if near_chance(result.reference.top1, dataset.test.labels):
         console.warn(
@@ -129,8 +129,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 def _explained(result: CheckResult, runners: Sequence[Runner], dataset: Dataset) -> CheckResult:
     """Add to integer .onnx files that are slower than the original where their time goes."""
-    from mnist_export.runtime.ort import OnnxRuntimeRunner
-    from mnist_export.runtime.profile import profile, why_slow
+    from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
+    from mnist_export.runtime.timing.profile import profile, why_slow
 
     found = list(result.candidates)
     for place, (candidate, runner) in enumerate(zip(found, runners, strict=True)):
@@ -149,8 +149,8 @@ def _layers(
     if not arguments.layers:
         return ()
     from mnist_export.report.measured import layers_of
-    from mnist_export.runtime.activations import activations_of
-    from mnist_export.runtime.layers import compare_layers
+    from mnist_export.runtime.layers.activations import activations_of
+    from mnist_export.runtime.layers.comparison import compare_layers
 
     theirs = activations_of(reference, dataset.test.images)
     count = len(theirs[0].values)
@@ -158,7 +158,7 @@ def _layers(
 
 
 def _limits(arguments: argparse.Namespace) -> Thresholds:
-    from mnist_export.runtime.thresholds import thresholds_from
+    from mnist_export.runtime.parity.thresholds import thresholds_from
 
     return thresholds_from(
         config=Path(arguments.config) if arguments.config else None,
@@ -168,7 +168,7 @@ def _limits(arguments: argparse.Namespace) -> Thresholds:
 
 
 def _reference_and_data(arguments: argparse.Namespace, console: Console) -> tuple[Runner, Dataset]:
-    from mnist_export.runtime.golden import GoldenRunner
+    from mnist_export.runtime.parity.golden import GoldenRunner
 
     path = Path(arguments.reference)
     if path.exists():

@@ -14,7 +14,7 @@ from mnist_export.core.errors import InputError
 if TYPE_CHECKING:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import Dataset
-    from mnist_export.runtime.runner import Runner
+    from mnist_export.runtime.runners.runner import Runner
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +94,7 @@ def sides_of(arguments: argparse.Namespace) -> tuple[argparse.Namespace, argpars
 
 def is_keras(spec: str) -> bool:
     """Whether a path or name will be run by Keras."""
-    from mnist_export.runtime.opening import runtime_of
+    from mnist_export.runtime.runners.opening import runtime_of
 
     path = Path(spec)
     return runtime_of(path) == "keras" if path.exists() else not path.suffix
@@ -107,9 +107,9 @@ def open_kernels(path: str, arguments: argparse.Namespace) -> Runner:
     """
     from mnist_export.core.registry import unknown_name
     from mnist_export.runtime import open_runner
-    from mnist_export.runtime.litert import KERNELS
-    from mnist_export.runtime.opening import runtime_of
-    from mnist_export.runtime.ort import LEVELS
+    from mnist_export.runtime.runners.litert import KERNELS
+    from mnist_export.runtime.runners.opening import runtime_of
+    from mnist_export.runtime.runners.ort import LEVELS
 
     known = {"litert": KERNELS, "onnxruntime": LEVELS}
     if all(arguments.kernels not in names for names in known.values()):
@@ -139,7 +139,7 @@ def open_original(
         return open_kernels(spec, arguments)
     if Path(spec).suffix or "/" in spec:
         raise InputError(f"{spec}: no such file. Check the path.")
-    from mnist_export.runtime.keras_runner import open_keras
+    from mnist_export.runtime.runners.keras import open_keras
 
     options: dict[str, Any] = {"threads": arguments.threads, "input_range": input_range_of(arguments)}
     return open_keras(spec, dataset=dataset, notify=console.note, **options)

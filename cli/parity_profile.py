@@ -10,7 +10,7 @@ from mnist_export.cli.parity_options import add_model_options, existing, load_da
 from mnist_export.core.errors import InputError
 
 if TYPE_CHECKING:
-    from mnist_export.runtime.profile import Profile
+    from mnist_export.runtime.timing.profile import Profile
 
 _EXAMPLES = """examples:
   mnist-parity profile exports/lenet5-mnist.int8.onnx --against exports/lenet5-mnist.float32.onnx
@@ -29,10 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``profile``; returns 0."""
-    from mnist_export.runtime.latency import measure_interleaved
-    from mnist_export.runtime.ort import OnnxRuntimeRunner
-    from mnist_export.runtime.profile import profile, why_slow
-    from mnist_export.runtime.results import to_json
+    from mnist_export.runtime.parity.results import to_json
+    from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
+    from mnist_export.runtime.timing.latency import measure_interleaved
+    from mnist_export.runtime.timing.profile import profile, why_slow
 
     existing([arguments.model, *([arguments.against] if arguments.against else [])])
     if not 1 <= arguments.batch <= 4096:

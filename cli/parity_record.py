@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mnist_export.data import Dataset
-    from mnist_export.runtime.runner import Runner
+    from mnist_export.runtime.runners.runner import Runner
 
 _EXAMPLES = """examples:
   mnist-parity record lenet5.keras -o lenet5.golden.npz
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``record``; returns 0."""
-    from mnist_export.runtime.recording import record
+    from mnist_export.runtime.parity.recording import record
 
     output: Path = arguments.output
     if output.suffix != ".npz":
@@ -78,7 +78,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _layers(runner: Runner, dataset: Dataset) -> dict[str, npt.NDArray[np.float32]]:
-    from mnist_export.runtime.activations import activations_of
+    from mnist_export.runtime.layers.activations import activations_of
 
     found = activations_of(runner, dataset.test.images)
     return {activation.name: activation.values for activation in found}

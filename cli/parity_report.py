@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mnist_export.data import Dataset
     from mnist_export.report.parts import LayerError
     from mnist_export.report.schema import Report
-    from mnist_export.runtime.results import CheckResult
-    from mnist_export.runtime.runner import Runner
+    from mnist_export.runtime.parity.results import CheckResult
+    from mnist_export.runtime.runners.runner import Runner
 
 
 def build_report(
@@ -39,7 +39,7 @@ def build_report(
     from mnist_export.report.measured import artifact_of, environment_of, reference_of, thresholds_of
     from mnist_export.report.schema import Report
     from mnist_export.runtime.environment import describe
-    from mnist_export.runtime.golden import GoldenRunner
+    from mnist_export.runtime.parity.golden import GoldenRunner
 
     file = result.reference.file
     meta = reference.golden.meta if isinstance(reference, GoldenRunner) else None

@@ -7,8 +7,8 @@ from typing import Final
 
 from mnist_export.report.benchmark import BenchmarkRow
 from mnist_export.report.measured import percentiles_of
-from mnist_export.runtime.bench import Measured, Point
-from mnist_export.runtime.latency import Ratio
+from mnist_export.runtime.bench.measuring import Measured, Point
+from mnist_export.runtime.timing.latency import Ratio
 
 ORIGINAL: Final = "original"
 ONNX_FLOAT: Final = "float32 onnx"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from mnist_export.report.parts import Certificate, CertifiedLayer
-from mnist_export.runtime import certificate as found
+from mnist_export.runtime.certificate import certifying as found
 
 
 def certificate_of(certificate: found.Certificate) -> Certificate:
     """Bring what was found in a file into the report's form.
 
     Args:
-        certificate: as `runtime.certificate.certify` gives it.
+        certificate: as `runtime.certificate.certifying.certify` gives it.
     """
     return Certificate(
         verdict=certificate.verdict,

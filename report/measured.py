@@ -21,11 +21,11 @@ from mnist_export.report.parts import (
 )
 from mnist_export.report.schema import ArtifactResult, ReferenceInfo
 from mnist_export.runtime.environment import Environment
-from mnist_export.runtime.latency import Latency
-from mnist_export.runtime.layers import LayersResult
-from mnist_export.runtime.parity import Parity
-from mnist_export.runtime.parity import Thresholds as Limits
-from mnist_export.runtime.results import CandidateResult, CheckResult
+from mnist_export.runtime.layers.comparison import LayersResult
+from mnist_export.runtime.parity.comparison import Parity
+from mnist_export.runtime.parity.comparison import Thresholds as Limits
+from mnist_export.runtime.parity.results import CandidateResult, CheckResult
+from mnist_export.runtime.timing.latency import Latency
 
 MAX_FLIPS = 500
 

@@ -10,9 +10,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mnist_export.runtime.opening import RUNTIMES, open_runner
-    from mnist_export.runtime.parity import Flip, Parity, Thresholds, compare
-    from mnist_export.runtime.runner import Runner, TensorInfo
+    from mnist_export.runtime.parity.comparison import Flip, Parity, Thresholds, compare
+    from mnist_export.runtime.runners.opening import RUNTIMES, open_runner
+    from mnist_export.runtime.runners.runner import Runner, TensorInfo
 
 # Wheels of ONNX Runtime 1.31 report their use: a number for the machine in the home folder, uploads to a
 # collector. A tool that opens other people's models in CI reports to nobody unless it is told to.
@@ -21,14 +21,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 __all__ = ["RUNTIMES", "Flip", "Parity", "Runner", "TensorInfo", "Thresholds", "compare", "open_runner"]
 
 _PLACES = {
-    "RUNTIMES": "opening",
-    "open_runner": "opening",
-    "Flip": "parity",
-    "Parity": "parity",
-    "Thresholds": "parity",
-    "compare": "parity",
-    "Runner": "runner",
-    "TensorInfo": "runner",
+    "RUNTIMES": "runners.opening",
+    "open_runner": "runners.opening",
+    "Flip": "parity.comparison",
+    "Parity": "parity.comparison",
+    "Thresholds": "parity.comparison",
+    "compare": "parity.comparison",
+    "Runner": "runners.runner",
+    "TensorInfo": "runners.runner",
 }
 
 

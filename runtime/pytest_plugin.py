@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from mnist_export.runtime.results import CheckResult
+    from mnist_export.runtime.parity.results import CheckResult
 
 Spec = str | Path
 
@@ -50,10 +50,10 @@ def check_files(
     from mnist_export.core.kinds import Verdict
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import load_dataset
-    from mnist_export.runtime.checking import check
-    from mnist_export.runtime.golden import GoldenRunner
-    from mnist_export.runtime.opening import open_runner
-    from mnist_export.runtime.thresholds import thresholds_from
+    from mnist_export.runtime.parity.checking import check
+    from mnist_export.runtime.parity.golden import GoldenRunner
+    from mnist_export.runtime.parity.thresholds import thresholds_from
+    from mnist_export.runtime.runners.opening import open_runner
 
     pixels = InputRange(lo=input_range[0], hi=input_range[1]) if input_range else None
     limits = thresholds_from(max_drop=max_drop, min_agreement=min_agreement)

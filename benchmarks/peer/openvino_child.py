@@ -1,4 +1,4 @@
-"""A child process for OpenVINO models: `mnist_export.runtime.bench_protocol` without the package.
+"""A child process for OpenVINO models: `mnist_export.runtime.bench.protocol` without the package.
 
 It needs numpy and openvino only, so that it runs in the peer's environment. Pixels become floats of 0 to 1.
 """

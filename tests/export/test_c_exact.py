@@ -20,7 +20,7 @@ from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.exact.arithmetic import run_graph
 from mnist_export.quantize.scheme import SchemeConfig
 from mnist_export.runtime import open_runner
-from mnist_export.runtime.compiled import run_compiled
+from mnist_export.runtime.runners.compiled import run_compiled
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]

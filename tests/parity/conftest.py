@@ -62,8 +62,8 @@ def original(dataset):
 def exports(tmp_path_factory, dataset, original, graph) -> Exports:
     from mnist_export.export.artifacts import Described, write_artifacts
     from mnist_export.quantize import SchemeConfig, quantize
-    from mnist_export.runtime.keras_runner import KerasRunner
-    from mnist_export.runtime.recording import record
+    from mnist_export.runtime.parity.recording import record
+    from mnist_export.runtime.runners.keras import KerasRunner
 
     folder = tmp_path_factory.mktemp("parity")
     images = calibration_images(dataset, 300, seed=0)

@@ -9,8 +9,8 @@ from mnist_export.core.kinds import Precision, Verdict
 from mnist_export.data import calibration_images
 from mnist_export.quantize import SchemeConfig, quantize
 from mnist_export.runtime import compare
-from mnist_export.runtime.litert import LiteRtRunner
-from mnist_export.runtime.parity import SIGNIFICANCE
+from mnist_export.runtime.parity.comparison import SIGNIFICANCE
+from mnist_export.runtime.runners.litert import LiteRtRunner
 
 SEEDS = 20
 

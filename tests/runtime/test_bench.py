@@ -7,10 +7,10 @@ import pytest
 
 from mnist_export.core.errors import InputError
 from mnist_export.data import Split
-from mnist_export.runtime.bench import Plan, Target, measure_targets
-from mnist_export.runtime.bench_process import BenchProcess
-from mnist_export.runtime.latency import Effort
-from mnist_export.runtime.memory import peak_resident_bytes, resident_bytes
+from mnist_export.runtime.bench.measuring import Plan, Target, measure_targets
+from mnist_export.runtime.bench.process import BenchProcess
+from mnist_export.runtime.timing.latency import Effort
+from mnist_export.runtime.timing.memory import peak_resident_bytes, resident_bytes
 
 EFFORT = Effort(min_time_s=0.05, min_runs=10, min_rounds=5, max_time_s=1, max_warmup_s=0.1)
 

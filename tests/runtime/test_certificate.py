@@ -19,7 +19,7 @@ from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.export.tflite_io import with_io
 from mnist_export.quantize import quantize
 from mnist_export.quantize.scheme import SchemeConfig
-from mnist_export.runtime.certificate import certify
+from mnist_export.runtime.certificate.certifying import certify
 
 FORMATS = ("tflite", "onnx")
 

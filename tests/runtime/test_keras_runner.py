@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from mnist_export.core.pixels import InputRange
-from mnist_export.runtime.activations import activations_of
-from mnist_export.runtime.keras_runner import KerasRunner
-from mnist_export.runtime.latency import Effort
-from mnist_export.runtime.layers import compare_layers
-from mnist_export.runtime.litert import LiteRtRunner
-from mnist_export.runtime.recording import record
+from mnist_export.runtime.layers.activations import activations_of
+from mnist_export.runtime.layers.comparison import compare_layers
+from mnist_export.runtime.parity.recording import record
+from mnist_export.runtime.runners.keras import KerasRunner
+from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.timing.latency import Effort
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from mnist_export.core.errors import InputError
-from mnist_export.runtime.latency import Effort, measure, measure_interleaved, pinned, ratio_of, warm_up
-from mnist_export.runtime.litert import LiteRtRunner
-from mnist_export.runtime.ort import OnnxRuntimeRunner
-from mnist_export.runtime.runner import Runner
+from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
+from mnist_export.runtime.runners.runner import Runner
+from mnist_export.runtime.timing.latency import (
+    Effort,
+    measure,
+    measure_interleaved,
+    pinned,
+    ratio_of,
+    warm_up,
+)
 
 QUICK = Effort(min_time_s=0.05, min_runs=20, min_rounds=5, max_time_s=1, max_warmup_s=0.05)
 

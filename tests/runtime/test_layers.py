@@ -10,11 +10,11 @@ from mnist_export.cli.parity import main
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph.tflite_writer import write_tflite
-from mnist_export.runtime.activations import Activation, activations_of
-from mnist_export.runtime.activations_ort import with_outputs
-from mnist_export.runtime.layers import compare_layers
-from mnist_export.runtime.litert import LiteRtRunner
-from mnist_export.runtime.ort import OnnxRuntimeRunner
+from mnist_export.runtime.layers.activations import Activation, activations_of
+from mnist_export.runtime.layers.comparison import compare_layers
+from mnist_export.runtime.layers.ort import with_outputs
+from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 
 
 def read(models, digits, name, **options):

@@ -7,9 +7,9 @@ import pytest
 
 from mnist_export.cli.parity import main
 from mnist_export.core.errors import InputError
-from mnist_export.runtime.litert import LiteRtRunner
-from mnist_export.runtime.ort import OnnxRuntimeRunner
-from mnist_export.runtime.profile import NodeTime, Profile, profile, why_slow
+from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
+from mnist_export.runtime.timing.profile import NodeTime, Profile, profile, why_slow
 
 
 def node(kind, share, *, integer=True, channels=0):

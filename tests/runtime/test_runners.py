@@ -6,8 +6,8 @@ import pytest
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.runtime import open_runner
-from mnist_export.runtime.litert import LiteRtRunner
-from mnist_export.runtime.ort import OnnxRuntimeRunner
+from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 
 
 @pytest.mark.parametrize("name", ["float.tflite", "float.onnx", "fixed.onnx"])

@@ -9,7 +9,7 @@ import pytest
 
 from mnist_export.core.graph import Tensor
 from mnist_export.core.graph.tflite_writer import write_tflite
-from mnist_export.runtime.litert import LiteRtRunner
+from mnist_export.runtime.runners.litert import LiteRtRunner
 
 
 @pytest.fixture

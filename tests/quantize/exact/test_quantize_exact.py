@@ -16,9 +16,9 @@ from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.exact.arithmetic import run_graph
 from mnist_export.quantize.scheme import SchemeConfig
-from mnist_export.runtime.certificate import certify
-from mnist_export.runtime.equality import equality
-from mnist_export.runtime.metadata import METADATA_KEY
+from mnist_export.runtime.certificate.certifying import certify
+from mnist_export.runtime.certificate.equality import equality
+from mnist_export.runtime.foreign.metadata import METADATA_KEY
 
 INT8 = SchemeConfig(precision=Precision.INT8)
 EVERYWHERE = (

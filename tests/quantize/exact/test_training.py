@@ -14,7 +14,7 @@ from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.exact.advance import run_network
 from mnist_export.quantize.exact.arithmetic import run_graph
 from mnist_export.quantize.scheme import SchemeConfig
-from mnist_export.runtime.certificate import certify
+from mnist_export.runtime.certificate.certifying import certify
 
 
 @pytest.fixture(scope="module")

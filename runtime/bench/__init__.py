@@ -1,0 +1,1 @@
+"""Measurements of many models, each runtime in a process of its own."""

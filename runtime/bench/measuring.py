@@ -1,0 +1,258 @@
+"""Measures versions of one model: answers, memory and start-up alone, times in turns across processes."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.pixels import InputRange
+from mnist_export.runtime.bench.process import CHILD, BenchProcess
+from mnist_export.runtime.parity.comparison import Parity, compare
+from mnist_export.runtime.timing.latency import (
+    Effort,
+    Interleaved,
+    Latency,
+    Ratio,
+    Turn,
+    interleave,
+    ratio_of,
+)
+
+if TYPE_CHECKING:
+    from mnist_export.data.dataset import Split
+
+QUICK: Final = Effort(min_time_s=0.15, min_runs=30, min_rounds=9, max_time_s=3.0, max_warmup_s=0.3)
+_LONG_NS: Final = 500_000
+FULL: Final = Effort(min_time_s=0.5, min_runs=100, min_rounds=15, max_time_s=10.0, max_warmup_s=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One thing to measure.
+
+    Attributes:
+        name: unique within a run.
+        path: a model file, or the name of an architecture with ``runtime`` keras.
+        runtime: ``keras``, ``litert``, ``onnxruntime``, or another for a ``program`` of its own.
+        data: data set that a named architecture's weights are for; empty for files.
+        input_range: what pixels 0 and 255 become; None takes the file's own.
+        trust: a SavedModel may be opened.
+        variant: what tells it from others of its precision; empty takes the file's own.
+        program: the child to start; see `bench_protocol`.
+    """
+
+    name: str
+    path: str
+    runtime: str
+    data: str = ""
+    input_range: InputRange | None = None
+    trust: bool = False
+    variant: str = ""
+    program: tuple[str, ...] = CHILD
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        batches: images of one call.
+        threads: threads of one inference.
+        effort: how long to measure each.
+        pin: hold each child on as many processors as it has threads.
+    """
+
+    batches: tuple[int, ...] = (1, 8, 32, 128, 256)
+    threads: tuple[int, ...] = (1,)
+    effort: Effort = FULL
+    pin: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that measures nothing, or more than a machine has."""
+        for name, values, most in (("batches", self.batches, 65536), ("threads", self.threads, 1024)):
+            if not values or any(not 1 <= value <= most for value in values):
+                raise InputError(f"--{name}: expected numbers from 1 to {most}, found {list(values)}.")
+            if len(set(values)) != len(values):
+                raise InputError(f"--{name}: expected different numbers, found {list(values)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """Times at one batch size and number of threads.
+
+    Attributes:
+        batch: images of one call.
+        threads: threads of one inference.
+        latency_us: of one call.
+        images_per_second: ``batch / p50``.
+        ratios: baseline's name to time over the baseline's, from interleaved turns. Calls of one thread that
+            take over half a millisecond are compared by processor time: on a busy machine long calls are
+            interrupted and short ones are not, which would make the shorter look better than it is.
+        by_processor: baselines whose ratio is of processor times.
+    """
+
+    batch: int
+    threads: int
+    latency_us: Latency
+    images_per_second: float
+    ratios: Mapping[str, Ratio]
+    by_processor: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """What was found on one target.
+
+    Attributes:
+        target: what was measured.
+        opened: what the child said when it opened the model; see `bench_child`.
+        parity: answers compared with the first target's; the first is compared with itself.
+        answers_per_second: images per second over the whole test set, preparation included.
+        points: times, in the plan's order.
+        logits: float32 (n, classes).
+    """
+
+    target: Target
+    opened: Mapping[str, Any]
+    parity: Parity
+    answers_per_second: float
+    points: tuple[Point, ...]
+    logits: npt.NDArray[np.float32] = field(repr=False)
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+def measure_targets(
+    targets: Sequence[Target],
+    split: Split,
+    *,
+    plan: Plan,
+    baselines: Sequence[str] = (),
+    notify: Callable[[str], None] = _silent,
+) -> tuple[Measured, ...]:
+    """Measure versions of one model.
+
+    Each runs in a child process of its own. Answers, memory and start-up are taken one after another, times
+    in turns of about 2 ms, so that every ratio is between neighbours in time.
+
+    Args:
+        targets: the original first; answers are compared with its answers.
+        split: test images and labels.
+        plan: batch sizes, threads, effort.
+        baselines: names of targets that ratios are over; those that are not there are left out.
+        notify: told what is being done.
+
+    Raises:
+        InputError: no targets, names that are not unique, no images, or a child that died.
+    """
+    names = [target.name for target in targets]
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"benchmark: expected targets with different names, found {names}.")
+    if not len(split):
+        raise InputError("benchmark: expected at least one image, found none.")
+    over = [name for name in baselines if name in names]
+    with tempfile.TemporaryDirectory(prefix="mnist-bench-") as text:
+        folder = Path(text)
+        images = folder / "images.npy"
+        np.save(images, split.images, allow_pickle=False)
+        alone: dict[str, tuple[dict[str, Any], npt.NDArray[np.float32], float]] = {}
+        points: dict[str, list[Point]] = {name: [] for name in names}
+        for place, threads in enumerate(plan.threads):
+            with _children(targets, threads, plan.pin) as children:
+                for target in targets:
+                    notify(f"{target.name}: opening, {threads} thread{'s' if threads > 1 else ''}")
+                    opened = children[target.name].ask("open", images=str(images), **_order(target, threads))
+                    if place == 0:
+                        logits, seconds = children[target.name].answers(images, folder)
+                        alone[target.name] = opened, logits, len(split) / seconds
+                for batch in plan.batches:
+                    notify(f"times at batch {batch}, {threads} thread{'s' if threads > 1 else ''}")
+                    turns, found = _times(children, split, batch, folder, plan.effort)
+                    for name in names:
+                        points[name].append(_point(turns, found, name, (batch, threads), over))
+    original = alone[names[0]][1]
+    return tuple(
+        Measured(
+            target=target,
+            opened=alone[target.name][0],
+            parity=compare(
+                original,
+                alone[target.name][1],
+                split.labels,
+                candidate_step=alone[target.name][0].get("output_step"),
+            ),
+            answers_per_second=alone[target.name][2],
+            points=tuple(points[target.name]),
+            logits=alone[target.name][1],
+        )
+        for target in targets
+    )
+
+
+@contextlib.contextmanager
+def _children(targets: Sequence[Target], threads: int, pin: bool) -> Iterator[dict[str, BenchProcess]]:
+    with contextlib.ExitStack() as stack:
+        yield {
+            target.name: stack.enter_context(
+                BenchProcess(target.name, threads=threads, pin=pin, program=target.program)
+            )
+            for target in targets
+        }
+
+
+def _order(target: Target, threads: int) -> dict[str, Any]:
+    span = target.input_range
+    return {
+        "path": target.path,
+        "runtime": target.runtime,
+        "data": target.data,
+        "threads": threads,
+        "trust": target.trust,
+        "input_range": [span.lo, span.hi] if span else None,
+    }
+
+
+def _times(
+    children: Mapping[str, BenchProcess], split: Split, batch: int, folder: Path, effort: Effort
+) -> tuple[dict[str, Turn], Interleaved]:
+    path = folder / f"batch-{batch}.npy"
+    np.save(path, np.resize(split.images, (batch, *split.images.shape[1:])), allow_pickle=False)
+    turns = {name: child.turn(path, limit_s=effort.max_warmup_s) for name, child in children.items()}
+    held = all(child.pinned for child in children.values())
+    return turns, interleave(turns, baseline=next(iter(turns)), limits=effort, batch=batch, held=held)
+
+
+def _point(
+    turns: Mapping[str, Turn], found: Interleaved, name: str, at: tuple[int, int], over: Sequence[str]
+) -> Point:
+    batch, threads = at
+    latency = found.latencies[name]
+    others = [base for base in over if base != name]
+    long = [
+        base
+        for base in others
+        if threads == 1 and max(turns[name].single_ns, turns[base].single_ns) > _LONG_NS
+    ]
+    return Point(
+        batch=batch,
+        threads=threads,
+        latency_us=latency,
+        images_per_second=batch / latency.p50 * 1e6,
+        ratios={
+            base: ratio_of(np.array(turns[name].cpu_ns), np.array(turns[base].cpu_ns))
+            if base in long
+            else found.ratio(name, base)
+            for base in others
+        },
+        by_processor=tuple(long),
+    )

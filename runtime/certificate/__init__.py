@@ -1,0 +1,1 @@
+"""Integers compared and proved: what every implementation of a file must answer."""

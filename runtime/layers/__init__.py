@@ -1,0 +1,1 @@
+"""Tensors inside a network, taken from each runtime and matched by layer."""

@@ -1,0 +1,1 @@
+"""Two sets of answers compared: goldens, statistics, thresholds, verdicts."""

@@ -1,0 +1,72 @@
+"""What number format a foreign file computes in, from the types of its weights and of its activations."""
+
+from __future__ import annotations
+
+import math
+
+from mnist_export.core.kinds import Precision
+from mnist_export.runtime.foreign.flatbuffer import Reader
+from mnist_export.runtime.foreign.protobuf import parse
+from mnist_export.runtime.foreign.tflite_check import stored
+
+# TFLite TensorType and ONNX TensorProto.DataType numbers
+_TFLITE = {0: "float32", 1: "float16", 3: "int8", 7: "int16", 9: "int8", 17: "int8"}
+_ONNX = {1: "float32", 2: "int8", 3: "int8", 5: "int16", 10: "float16"}
+_INTEGER_KINDS = {
+    "QuantizeLinear",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QGemm",
+    "QLinearAdd",
+}
+
+
+def precision_of_tflite(data: bytes, *, label: str) -> Precision:
+    """Name the precision of a checked .tflite file.
+
+    int8 weights make it int8 where activations are quantized too (int16x8 where those are int16), else
+    dynamic; float16 weights make it float16.
+
+    Args:
+        data: a file that `check_tflite` has passed.
+        label: its name for messages.
+    """
+    model = Reader(data, label).root()
+    buffers = model.tables(4)
+    weights: dict[str, int] = {}
+    activations: set[str] = set()
+    for tensor in model.tables(2)[0].tables(0):
+        kind = _TFLITE.get(tensor.integer(1, "b"), "")
+        size = len(stored(buffers[tensor.integer(2, "I")], label))
+        if size:
+            weights[kind] = weights.get(kind, 0) + size
+        else:
+            activations.add(kind)
+    return _decide(weights, integers="int8" in activations, wide="int16" in activations)
+
+
+def precision_of_onnx(data: bytes, *, label: str) -> Precision:
+    """Name the precision of a checked .onnx file; see `precision_of_tflite`.
+
+    Args:
+        data: a file that `check_onnx` has passed.
+        label: its name for messages.
+    """
+    graph = parse(data, label).messages(7)[0]
+    weights: dict[str, int] = {}
+    for tensor in graph.messages(5):
+        kind = _ONNX.get(tensor.integer(2), "")
+        weights[kind] = weights.get(kind, 0) + math.prod(tensor.integers(1))
+    kinds = {node.string(4) for node in graph.messages(1)}
+    return _decide(weights, integers=bool(kinds & _INTEGER_KINDS), wide="int16" in weights)
+
+
+def _decide(weights: dict[str, int], *, integers: bool, wide: bool) -> Precision:
+    largest = max(weights, key=lambda kind: weights[kind], default="float32")
+    if largest == "float16":
+        return Precision.FLOAT16
+    if largest != "int8":
+        return Precision.FLOAT32
+    if wide:
+        return Precision.INT16X8
+    return Precision.INT8 if integers else Precision.DYNAMIC

@@ -1,0 +1,1 @@
+"""Latency, memory and time by operator, with statistics."""
