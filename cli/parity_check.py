@@ -35,6 +35,7 @@ _EXAMPLES = """examples:
   mnist-parity check lenet5.keras exports/lenet5-mnist.int8.tflite exports/lenet5-mnist.int8.onnx
   mnist-parity check golden.npz model.tflite --max-drop 0.2 --min-agreement 99.5 --junit parity.xml
   mnist-parity check float.onnx int8.onnx --data digits --json
+  mnist-parity check lenet5.keras int8.tflite int8.onnx --isolate --pin
 """
 
 
@@ -57,6 +58,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layers", action="store_true", help="add errors by layer to the report")
     parser.add_argument(
         "--pin", action="store_true", help="hold the process on fixed processors while timing"
+    )
+    parser.add_argument(
+        "--isolate",
+        action="store_true",
+        help="time each model in a process of its own, as mnist-bench does; with --pin, each is held on "
+        "processors of its own count of threads",
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
     parser.add_argument(
@@ -83,11 +90,17 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             **{f"'{path}'": path for path in arguments.candidates},
         },
     )
+    if arguments.isolate and arguments.no_latency:
+        raise InputError("--isolate: says how latency is measured; leave out --no-latency.")
     started = time.perf_counter()
     with contextlib.ExitStack() as stack:
-        if arguments.pin and any(map(is_keras, (arguments.reference, *arguments.candidates))):
+        if (
+            arguments.pin
+            and not arguments.isolate
+            and any(map(is_keras, (arguments.reference, *arguments.candidates)))
+        ):
             console.warn("--pin is left out: Keras's thread pools would be held on too few processors.")
-        elif arguments.pin:
+        elif arguments.pin and not arguments.isolate:
             # before runtimes start their threads, which inherit it
             stack.enter_context(pinned(max(1, arguments.threads)))
         theirs, ours = sides_of(arguments)
@@ -103,6 +116,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             dataset.test,
             thresholds=limits,
             timed=not arguments.no_latency,
+            pin=arguments.pin and arguments.isolate,
+            isolate=arguments.isolate,
             notify=console.note,
         )
         result = _explained(result, candidates, dataset)

@@ -43,7 +43,7 @@ def build_report(
 
     file = result.reference.file
     meta = reference.golden.meta if isinstance(reference, GoldenRunner) else None
-    environment = environment_of(describe(threads=threads))
+    environment = environment_of(describe(threads=threads), timing=result.timing)
     return Report(
         verdict=result.verdict,
         model=ModelInfo(

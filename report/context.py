@@ -70,7 +70,10 @@ class DataInfo(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentInfo(Record):
-    """The machine and the versions that the figures were measured with."""
+    """The machine and the versions that the figures were measured with.
+
+    ``timing`` says how the models shared the machine while latency was measured, such as ``in one process``.
+    """
 
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("threads", "cores", "memory_bytes")
 
@@ -81,6 +84,7 @@ class EnvironmentInfo(Record):
     memory_bytes: int | None = None
     system: str | None = None
     instruction_sets: tuple[str, ...] = ()
+    timing: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

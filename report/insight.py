@@ -33,6 +33,7 @@ def latency(report: Report) -> Html:
     how = (
         f"Batch {', '.join(map(str, sorted(batches)))}, {wording.count(report.environment.threads, 'thread')}"
     )
+    how += f", models in turns, {report.environment.timing}" if report.environment.timing else ""
     how += f", {min(runs):,} measured calls or more each" if runs else ""
     text = f"{how}. Solid up to the median, lighter to the 90th and the 99th percentile; shorter is faster."
     if any(p.histogram for _, p, _ in rows):

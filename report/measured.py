@@ -52,8 +52,13 @@ def percentiles_of(
     )
 
 
-def environment_of(environment: Environment) -> EnvironmentInfo:
-    """The machine and versions as the report holds them."""
+def environment_of(environment: Environment, *, timing: str = "") -> EnvironmentInfo:
+    """The machine and versions as the report holds them.
+
+    Args:
+        environment: of this machine.
+        timing: how latency was measured, such as ``in one process``; empty where it was not.
+    """
     return EnvironmentInfo(
         cpu=environment.cpu,
         threads=environment.threads,
@@ -62,6 +67,7 @@ def environment_of(environment: Environment) -> EnvironmentInfo:
         memory_bytes=environment.memory_bytes or None,
         system=environment.os,
         instruction_sets=environment.flags,
+        timing=timing or None,
     )
 
 

@@ -213,6 +213,7 @@ def environment(report: Report) -> Html:
             ("memory", None if place.memory_bytes is None else wording.size(place.memory_bytes)),
             ("instruction sets", ", ".join(place.instruction_sets)),
             ("system", place.system),
+            ("latency measured", place.timing),
             *((f"original: {key}", value) for key, value in reference.details.items()),
         ]
     )

@@ -29,6 +29,7 @@ def check_files(
     input_range: tuple[float, float] | None = None,
     kernels: str = "default",
     trust: bool = False,
+    isolate: bool = False,
 ) -> CheckResult:
     """Compare files with their original and fail the test where a verdict fails.
 
@@ -41,6 +42,7 @@ def check_files(
         input_range: what pixels 0 and 255 become; None takes the files' own.
         kernels: of LiteRT or ONNX Runtime, for all files.
         trust: skip the trial run of files that no manifest vouches for.
+        isolate: measure latency too, each model in a process of its own; without it nothing is timed.
 
     Returns:
         All figures, for further assertions.
@@ -65,7 +67,7 @@ def check_files(
             stack.enter_context(open_runner(path, kernels=kernels, input_range=pixels, trust=trust))
             for path in candidates
         ]
-        result = check(original, runners, dataset.test, thresholds=limits, timed=False)
+        result = check(original, runners, dataset.test, thresholds=limits, timed=isolate, isolate=isolate)
     failed = [c for c in result.candidates if c.parity.verdict is Verdict.FAIL]
     if failed:
         lines = [f"{c.label}: {c.parity.why} {c.diagnosis}".rstrip() for c in failed]

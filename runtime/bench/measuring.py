@@ -46,6 +46,7 @@ class Target:
         input_range: what pixels 0 and 255 become; None takes the file's own.
         trust: a SavedModel may be opened.
         variant: what tells it from others of its precision; empty takes the file's own.
+        kernels: LiteRT's kernels or ONNX Runtime's optimization level.
         program: the child to start; see `bench_protocol`.
     """
 
@@ -56,6 +57,7 @@ class Target:
     input_range: InputRange | None = None
     trust: bool = False
     variant: str = ""
+    kernels: str = "default"
     program: tuple[str, ...] = CHILD
 
 
@@ -171,13 +173,15 @@ def measure_targets(
             with _children(targets, threads, plan.pin) as children:
                 for target in targets:
                     notify(f"{target.name}: opening, {threads} thread{'s' if threads > 1 else ''}")
-                    opened = children[target.name].ask("open", images=str(images), **_order(target, threads))
+                    opened = children[target.name].ask(
+                        "open", images=str(images), **order_of(target, threads)
+                    )
                     if place == 0:
                         logits, seconds = children[target.name].answers(images, folder)
                         alone[target.name] = opened, logits, len(split) / seconds
                 for batch in plan.batches:
                     notify(f"times at batch {batch}, {threads} thread{'s' if threads > 1 else ''}")
-                    turns, found = _times(children, split, batch, folder, plan.effort)
+                    turns, found = times_of(children, split.images, batch, folder, plan.effort)
                     for name in names:
                         points[name].append(_point(turns, found, name, (batch, threads), over))
     original = alone[names[0]][1]
@@ -210,7 +214,8 @@ def _children(targets: Sequence[Target], threads: int, pin: bool) -> Iterator[di
         }
 
 
-def _order(target: Target, threads: int) -> dict[str, Any]:
+def order_of(target: Target, threads: int) -> dict[str, Any]:
+    """What a child is told to open, but for the images."""
     span = target.input_range
     return {
         "path": target.path,
@@ -218,18 +223,44 @@ def _order(target: Target, threads: int) -> dict[str, Any]:
         "data": target.data,
         "threads": threads,
         "trust": target.trust,
+        "kernels": target.kernels,
         "input_range": [span.lo, span.hi] if span else None,
     }
 
 
-def _times(
-    children: Mapping[str, BenchProcess], split: Split, batch: int, folder: Path, effort: Effort
+def times_of(
+    children: Mapping[str, BenchProcess],
+    images: npt.NDArray[np.uint8],
+    batch: int,
+    folder: Path,
+    effort: Effort,
 ) -> tuple[dict[str, Turn], Interleaved]:
+    """Have children, each with its model open, time a batch in turns.
+
+    Args:
+        children: by name; the first is the baseline.
+        images: uint8 (n, H, W, C), repeated until they fill the batch.
+        batch: images of one call.
+        folder: where the batch is left for the children.
+        effort: how long to measure.
+    """
     path = folder / f"batch-{batch}.npy"
-    np.save(path, np.resize(split.images, (batch, *split.images.shape[1:])), allow_pickle=False)
+    np.save(path, np.resize(images, (batch, *images.shape[1:])), allow_pickle=False)
     turns = {name: child.turn(path, limit_s=effort.max_warmup_s) for name, child in children.items()}
     held = all(child.pinned for child in children.values())
     return turns, interleave(turns, baseline=next(iter(turns)), limits=effort, batch=batch, held=held)
+
+
+def fair_ratio(
+    turns: Mapping[str, Turn], found: Interleaved, name: str, over: str, *, threads: int
+) -> tuple[Ratio, bool]:
+    """The ratio of two of the children, and whether it is of processor times.
+
+    Calls of one thread that take over half a millisecond are compared by processor time; see `Point`.
+    """
+    if threads == 1 and max(turns[name].single_ns, turns[over].single_ns) > _LONG_NS:
+        return ratio_of(np.array(turns[name].cpu_ns), np.array(turns[over].cpu_ns)), True
+    return found.ratio(name, over), False
 
 
 def _point(
@@ -237,22 +268,12 @@ def _point(
 ) -> Point:
     batch, threads = at
     latency = found.latencies[name]
-    others = [base for base in over if base != name]
-    long = [
-        base
-        for base in others
-        if threads == 1 and max(turns[name].single_ns, turns[base].single_ns) > _LONG_NS
-    ]
+    ratios = {base: fair_ratio(turns, found, name, base, threads=threads) for base in over if base != name}
     return Point(
         batch=batch,
         threads=threads,
         latency_us=latency,
         images_per_second=batch / latency.p50 * 1e6,
-        ratios={
-            base: ratio_of(np.array(turns[name].cpu_ns), np.array(turns[base].cpu_ns))
-            if base in long
-            else found.ratio(name, base)
-            for base in others
-        },
-        by_processor=tuple(long),
+        ratios={base: ratio for base, (ratio, _) in ratios.items()},
+        by_processor=tuple(base for base, (_, processor) in ratios.items() if processor),
     )

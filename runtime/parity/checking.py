@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
+from mnist_export.runtime.bench.isolated import measure_isolated
 from mnist_export.runtime.environment import busy_note
 from mnist_export.runtime.parity.comparison import Parity, Thresholds, compare
 from mnist_export.runtime.parity.diagnosis import diagnose
@@ -18,17 +20,32 @@ from mnist_export.runtime.parity.golden import GoldenRunner
 from mnist_export.runtime.parity.results import CandidateResult, CheckResult, ReferenceResult
 from mnist_export.runtime.runners.runner import Runner
 from mnist_export.runtime.statistics import wilson_interval
-from mnist_export.runtime.timing.latency import Effort, Interleaved, measure_interleaved
+from mnist_export.runtime.timing.latency import Effort, Interleaved, Ratio, measure_interleaved
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Split
 
 KEPT_SAMPLES: Final = 2000
 _REFERENCE: Final = "reference"
+TOGETHER: Final = "in one process"
+APART: Final = "each in its own process"
+_BY_PROCESSOR: Final = (
+    "its time against the original's is of processor times: calls of over half a millisecond are interrupted "
+    "by other programs, shorter ones are not"
+)
 
 
 def _silent(_: str) -> None:
     """Say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Times:
+    """Latencies and ratios to the baseline, however they were measured."""
+
+    found: Interleaved
+    ratios: Mapping[str, Ratio]
+    by_processor: tuple[str, ...] = ()
 
 
 def check(
@@ -40,6 +57,7 @@ def check(
     effort: Effort | None = None,
     timed: bool = True,
     pin: bool = False,
+    isolate: bool = False,
     notify: Callable[[str], None] = _silent,
 ) -> CheckResult:
     """Run everything over the images and judge each candidate.
@@ -52,10 +70,12 @@ def check(
         effort: how long to measure latency.
         timed: whether to measure latency at batch 1, all models in turns.
         pin: hold the process on as many processors as there are threads while timing.
+        isolate: time each model in a process of its own, which opens its file anew.
         notify: told what is being done.
 
     Raises:
-        InputError: no candidates, no images, other data than a recording's, answers that are not finite.
+        InputError: no candidates, no images, other data than a recording's, answers that are not finite, a
+            process of a model that died.
     """
     if not candidates:
         raise InputError("check: expected at least one candidate, found none.")
@@ -90,7 +110,8 @@ def check(
         for runner, logits in zip(candidates, answers[1:], strict=True)
     ]
     started = time.perf_counter()
-    times = _measure(reference, candidates, split, effort=effort, pin=pin, notify=notify) if timed else None
+    runners = _timed(reference, candidates) if timed else {}
+    times = _measure(runners, split, effort=effort, pin=pin, isolate=isolate, notify=notify)
     seconds["latency"] = time.perf_counter() - started
     found = tuple(
         _candidate(
@@ -113,6 +134,7 @@ def check(
         candidates=found,
         images_per_second=speed,
         seconds=seconds,
+        timing="" if not timed else APART if isolate else TOGETHER,
         notes=tuple(filter(None, [busy_note() if timed else ""])),
     )
 
@@ -125,20 +147,29 @@ def _same_classes(reference: Runner, candidate: Runner) -> None:
         )
 
 
+def _timed(reference: Runner, candidates: Sequence[Runner]) -> dict[str, Runner]:
+    """What is timed, by name; a recording is not."""
+    runners: dict[str, Runner] = {str(place): runner for place, runner in enumerate(candidates)}
+    return runners if isinstance(reference, GoldenRunner) else {_REFERENCE: reference, **runners}
+
+
 def _measure(
-    reference: Runner,
-    candidates: Sequence[Runner],
+    runners: Mapping[str, Runner],
     split: Split,
     *,
     effort: Effort | None,
     pin: bool,
+    isolate: bool,
     notify: Callable[[str], None],
-) -> Interleaved:
-    runners: dict[str, Runner] = {str(place): runner for place, runner in enumerate(candidates)}
-    if not isinstance(reference, GoldenRunner):
-        runners = {_REFERENCE: reference, **runners}
-    notify(f"latency at batch 1: {len(runners)} models in turns")
-    return measure_interleaved(runners, split.images[:1], effort=effort, pin=pin)
+) -> _Times | None:
+    if not runners:
+        return None
+    notify(f"latency at batch 1: {len(runners)} models in turns{', ' + APART if isolate else ''}")
+    if isolate:
+        apart = measure_isolated(runners, split.images[:1], effort=effort, pin=pin)
+        return _Times(found=apart.times, ratios=apart.ratios, by_processor=apart.by_processor)
+    found = measure_interleaved(runners, split.images[:1], effort=effort, pin=pin)
+    return _Times(found=found, ratios=found.ratios)
 
 
 def _candidate(
@@ -147,11 +178,12 @@ def _candidate(
     parity: Parity,
     *,
     name: str,
-    times: Interleaved | None,
+    times: _Times | None,
     speed: float,
     diagnosis: str,
 ) -> CandidateResult:
-    samples = times.samples_us[name] if times else None
+    samples = times.found.samples_us[name] if times else None
+    judged = times is not None and times.found.baseline == _REFERENCE
     if samples is not None and len(samples) > KEPT_SAMPLES:
         samples = np.random.default_rng(0).choice(samples, KEPT_SAMPLES, replace=False)
     return CandidateResult(
@@ -166,18 +198,22 @@ def _candidate(
         pixel_rule=runner.metadata.pixel_rule if runner.metadata else "",
         logits=logits,
         parity=parity,
-        latency_us=times.latencies[name] if times else None,
-        vs_original=times.ratios.get(name) if times and times.baseline == _REFERENCE else None,
+        latency_us=times.found.latencies[name] if times else None,
+        vs_original=times.ratios.get(name) if times and judged else None,
         samples_us=samples,
         batch=min(runner.preferred_batch, parity.images),
         images_per_second=speed,
         diagnosis=diagnosis,
-        notes=(*runner.notes, *parity.notes),
+        notes=(
+            *runner.notes,
+            *parity.notes,
+            *([_BY_PROCESSOR] if times and judged and name in times.by_processor else []),
+        ),
     )
 
 
 def _reference(
-    runner: Runner, logits: npt.NDArray[np.float32], split: Split, times: Interleaved | None
+    runner: Runner, logits: npt.NDArray[np.float32], split: Split, times: _Times | None
 ) -> ReferenceResult:
     right = int(np.count_nonzero(logits.argmax(axis=1) == split.labels))
     details: Mapping[str, str] = {}
@@ -193,7 +229,7 @@ def _reference(
         logits=logits,
         top1=right / len(split),
         top1_interval=wilson_interval(right, len(split)),
-        latency_us=times.latencies.get(_REFERENCE) if times else None,
+        latency_us=times.found.latencies.get(_REFERENCE) if times else None,
         details=details,
         notes=tuple(runner.notes),
     )

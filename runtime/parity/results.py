@@ -122,6 +122,7 @@ class CheckResult:
         candidates: in the order given.
         images_per_second: parity runs' throughput by label, of the whole call with preparation.
         seconds: of each stage.
+        timing: how latency was measured, ``in one process`` or ``each in its own process``; empty where not.
         notes: what a reader should know of the run, such as that the machine was busy.
     """
 
@@ -132,4 +133,5 @@ class CheckResult:
     candidates: tuple[CandidateResult, ...]
     images_per_second: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    timing: str = ""
     notes: tuple[str, ...] = ()

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from mnist_export.core.pixels import InputRange
+from mnist_export.runtime.bench.isolated import measure_isolated
 from mnist_export.runtime.layers.activations import activations_of
 from mnist_export.runtime.layers.comparison import compare_layers
 from mnist_export.runtime.parity.recording import record
 from mnist_export.runtime.runners.keras import KerasRunner
 from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.runners.opening import open_runner
 from mnist_export.runtime.timing.latency import Effort
 
 
@@ -90,3 +92,15 @@ def test_what_it_recorded_is_checked_where_there_is_no_tensorflow(runner, models
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("PASS")
+
+
+def test_a_keras_model_in_memory_is_timed_in_a_process_of_its_own(runner, models, digits, tmp_path):
+    quick = Effort(min_time_s=0.02, min_runs=5, min_rounds=2, max_time_s=0.2, max_warmup_s=0.05)
+    (path,) = models.write(tmp_path, "int8.tflite")
+    with open_runner(path, trust=True) as candidate:
+        found = measure_isolated(
+            {"reference": runner, "0": candidate}, digits.test.images[:1], effort=quick, pin=True
+        )
+    # a call into TensorFlow costs more than all of the small network's arithmetic
+    assert found.times.latencies["reference"].p50 > found.times.latencies["0"].p50
+    assert found.ratios["0"].ratio < 1
