@@ -99,7 +99,7 @@ def _about_calibration(job: ExportJob, graph: Graph, calibration: Split | None) 
 def _rewritten(job: ExportJob, graph: Graph) -> tuple[Graph, tuple[Applied, ...]]:
     from mnist_export.quantize.rewrites import prepare
 
-    return prepare(graph) if job.prepare else (graph, ())
+    return prepare(graph, job.scheme.precision) if job.prepare else (graph, ())
 
 
 def _with_rewrites(network: QuantizedModel, applied: tuple[Applied, ...]) -> QuantizedModel:

@@ -6,6 +6,7 @@ tensorflow/lite/kernels/padding.h.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -14,10 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op, Padding, Tensor
-from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder, clip, refuse
+from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder, clip, onnx_dtype, refuse
 from mnist_export.export.onnx_elementwise import binary, comparison, leaky_relu, relu6, unary
 
 _NHWC_TO_NCHW_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
+BOUNDS: Mapping[Activation, tuple[float, float] | None] = MappingProxyType(
+    {
+        Activation.NONE: None,
+        Activation.RELU: (0.0, math.inf),
+        Activation.RELU_N1_TO_1: (-1.0, 1.0),
+        Activation.RELU6: (0.0, 6.0),
+    }
+)
+"""Fused activation to the real values that it keeps to."""
 
 
 def pads(op: Op, source: Tensor, kernel: tuple[int, int]) -> list[int]:
@@ -39,28 +49,44 @@ def pads(op: Op, source: Tensor, kernel: tuple[int, int]) -> list[int]:
 
 
 def _activated(builder: OnnxBuilder, op: Op, value: str) -> str:
-    """Apply the fused activation where the output's own range does not imply it.
+    """Apply the fused activation in real units; the codes of an integer result are left to `_bounded`."""
+    target = builder.graph.tensors[op.outputs[0]]
+    bounds = BOUNDS[Activation(op.options.get("fusedActivationFunction", 0))]
+    if bounds is None or _has_codes(target):
+        return value
+    lo, hi = bounds
+    if math.isinf(hi):
+        return builder.node("Relu", [value], f"{target.name}/relu")
+    return clip(builder, value, target.name, lo, hi)
 
-    A zero point at the smallest code clamps at 0 as ReLU does; a range that ends at or below 6 clamps
-    as ReLU6 does.
+
+def _bounded(builder: OnnxBuilder, op: Op) -> None:
+    """Bound an integer result's codes by its fused activation, as LiteRT's kernels do.
+
+    Where saturation does so already (a zero point at the smallest code stands for ReLU) nothing is added.
+    A bound on the codes keeps the operator before it whole: ONNX Runtime fuses it into integers, which it
+    does not with a Relu or Clip between the operator and its QuantizeLinear.
     """
     target = builder.graph.tensors[op.outputs[0]]
-    kind = Activation(op.options.get("fusedActivationFunction", 0))
-    if kind == Activation.NONE:
-        return value
-    clamps_at_zero = clamps_at_six = False
-    if target.quant is not None and target.dtype != np.float32:
-        info = np.iinfo(target.dtype)
-        zero_point, scale = int(target.quant.zero_point[0]), float(target.quant.scale[0])
-        clamps_at_zero = zero_point == info.min
-        clamps_at_six = (info.max - zero_point) * scale <= 6.0
-    if kind == Activation.RELU:
-        return value if clamps_at_zero else builder.node("Relu", [value], f"{target.name}/relu")
-    if kind == Activation.RELU6:
-        if clamps_at_zero and clamps_at_six:
-            return value
-        return clip(builder, value, target.name, 0.0, 6.0)
-    return clip(builder, value, target.name, -1.0, 1.0)
+    bounds = BOUNDS[Activation(op.options.get("fusedActivationFunction", 0))]
+    if bounds is None or target.quant is None or not _has_codes(target):
+        return
+    dtype = onnx_dtype(target)
+    info, scale = np.iinfo(dtype), float(target.quant.scale[0])
+    zero = int(target.quant.zero_point[0]) + info.min - np.iinfo(target.dtype).min
+    lo, hi = (int(np.clip(np.rint(zero + bound / scale), info.min, info.max)) for bound in bounds)
+    if (lo, hi) == (info.min, info.max):
+        return
+    limits = [
+        builder.constant(f"{target.name}/{name}", np.array(b, dtype)) for name, b in (("lo", lo), ("hi", hi))
+    ]
+    builder.codes[op.outputs[0]] = builder.node(
+        "Clip", [builder.codes[op.outputs[0]], *limits], f"{target.name}/clip"
+    )
+
+
+def _has_codes(tensor: Tensor) -> bool:
+    return tensor.quant is not None and tensor.dtype != np.float32
 
 
 def _conv(builder: OnnxBuilder, op: Op, layout: tuple[int, ...], groups: int) -> str:
@@ -322,3 +348,4 @@ def emit(builder: OnnxBuilder, op: Op) -> None:
     value = EMITTERS[op.kind](builder, op)
     if value:  # else the operator wrote its codes itself
         builder.store(op.outputs[0], _activated(builder, op, value))
+        _bounded(builder, op)

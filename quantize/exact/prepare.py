@@ -10,12 +10,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnist_export.core.affine import QuantParams
-from mnist_export.core.graph import Activation, Graph, Op, Padding
+from mnist_export.core.graph import Activation, Graph
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_affine, step
 from mnist_export.quantize.exact.arithmetic import KERNELS
 from mnist_export.quantize.exact.editor import AFFINE, WEIGHTED, Editor, activation_of, refusal
-from mnist_export.quantize.exact.geometry import window_of
+from mnist_export.quantize.rewrites.average_as_depthwise import (
+    AVERAGES,
+    WEIGHTS,
+    average_as_depthwise,
+    obstacle,
+)
 
 INPUT_STEP = 2.0**-8
 
@@ -61,12 +66,9 @@ def prepare(graph: Graph, input_range: InputRange) -> Prepared:
     averaging = frozenset(
         op.outputs[0]
         for op in graph.ops
-        if op.kind == "DEPTHWISE_CONV_2D" and graph.tensors[op.inputs[1]].name.endswith(_AVERAGE)
+        if op.kind == "DEPTHWISE_CONV_2D" and graph.tensors[op.inputs[1]].name.endswith(WEIGHTS)
     )
     return Prepared(graph=graph, input_range=own_range, input_quant=quant, averaging=averaging, notes=notes)
-
-
-_AVERAGE = "/average"
 
 
 def fuse_activations(graph: Graph) -> Graph:
@@ -154,54 +156,16 @@ def separate_input(graph: Graph) -> Graph:
 
 
 def lower_averages(graph: Graph) -> Graph:
-    """Turn AVERAGE_POOL_2D and MEAN over height and width into depthwise convolutions of one weight."""
-    editor = Editor(graph)
+    """Turn AVERAGE_POOL_2D and MEAN over height and width into depthwise convolutions of one weight.
+
+    Raises:
+        UnsupportedError: an average that none stands for; the message names the layer.
+    """
     for op in graph.ops:
-        if op.kind not in {"AVERAGE_POOL_2D", "MEAN"}:
-            continue
-        source, target = editor.tensors[op.inputs[0]], editor.tensors[op.outputs[0]]
-        if len(source.shape) != 4:
-            raise refusal(graph, op, f"{op.kind} over rank {len(source.shape)}, expected an image")
-        if op.kind == "MEAN":
-            axes = editor.tensors[op.inputs[1]].data
-            found = sorted(int(a) % 4 for a in axes.ravel()) if axes is not None else []
-            if found != [1, 2]:
-                raise refusal(graph, op, f"a mean over the axes {found}, expected height and width")
-            kernel, strides, padding = (source.shape[1], source.shape[2]), (1, 1), Padding.VALID
-        else:
-            kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
-            strides = (int(op.options["strideH"]), int(op.options["strideW"]))
-            padding = Padding(op.options["padding"])
-            if window_of(op, source.shape[1:3], kernel).is_padded:
-                raise refusal(
-                    graph, op, "an average pool with SAME padding that divides by less at the border"
-                )
-        channels = source.shape[3]
-        weights = editor.constant(
-            f"{target.name}{_AVERAGE}", np.full((1, *kernel, channels), 1 / (kernel[0] * kernel[1]))
-        )
-        bias = editor.constant(f"{target.name}/zero", np.zeros(channels))
-        output, extra = op.outputs[0], []
-        if len(target.shape) != 4:
-            output = editor.tensor(replace(target, name=f"{target.name}/pooled", shape=(-1, 1, 1, channels)))
-            extra = [editor.reshape(output, op.outputs[0])]
-        made = Op(
-            kind="DEPTHWISE_CONV_2D",
-            inputs=(op.inputs[0], weights, bias),
-            outputs=(output,),
-            options_type="DepthwiseConv2DOptions",
-            options={
-                "padding": int(padding),
-                "strideH": strides[0],
-                "strideW": strides[1],
-                "depthMultiplier": 1,
-                "dilationHFactor": 1,
-                "dilationWFactor": 1,
-                "fusedActivationFunction": int(activation_of(op)),
-            },
-        )
-        editor.exchange(op, made, *extra)
-    return editor.graph()
+        why = obstacle(graph, op) if op.kind in AVERAGES else ""
+        if why:
+            raise refusal(graph, op, why)
+    return average_as_depthwise(graph)
 
 
 def check(graph: Graph) -> None:

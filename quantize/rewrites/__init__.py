@@ -41,6 +41,7 @@ REWRITES: LazyRegistry[Rewrite] = LazyRegistry(
         "merge_dense": f"{_HERE}.merge_dense:REWRITE",
         "shift_into_next": f"{_HERE}.shift_into_next:REWRITE",
         "affine_after_activation": f"{_HERE}.affine_after_activation:REWRITE",
+        "average_as_depthwise": f"{_HERE}.average_as_depthwise:REWRITE",
         "crop_unread": f"{_HERE}.crop_unread:REWRITE",
         "block_convolution": f"{_HERE}.block_convolution:REWRITE",
         "merge_reshapes": f"{_HERE}.merge_reshapes:REWRITE",
@@ -52,11 +53,12 @@ REWRITES: LazyRegistry[Rewrite] = LazyRegistry(
 _AFTER_CLIPS = "merge_reshapes"
 
 
-def prepare(graph: Graph) -> tuple[Graph, tuple[Applied, ...]]:
+def prepare(graph: Graph, precision: Precision = Precision.INT8) -> tuple[Graph, tuple[Applied, ...]]:
     """Run the rewrites of the float stage; they are the same for every target.
 
     Args:
         graph: a float graph, as `quantize.lowering.lower` gives it.
+        precision: what it will be exported in.
 
     Returns:
         The graph with the same float function, and what changed.
@@ -66,7 +68,7 @@ def prepare(graph: Graph) -> tuple[Graph, tuple[Applied, ...]]:
     """
     from mnist_export.quantize.rewrites.proof import prove
 
-    made, applied = _run_all(graph, Stage.FLOAT, never)
+    made, applied = _run_all(graph, Stage.FLOAT, never, only_int8=precision == Precision.INT8)
     if applied:
         prove(graph, made, "rewrites before quantization")
     return made, applied
@@ -109,13 +111,16 @@ def rule_of(target: Target) -> Choose:
     return by_rule(MLAS) if target == Target.ONNXRUNTIME else never
 
 
-def _run_all(graph: Graph, stage: Stage, choose: Choose) -> tuple[Graph, tuple[Applied, ...]]:
+def _run_all(
+    graph: Graph, stage: Stage, choose: Choose, *, only_int8: bool = True
+) -> tuple[Graph, tuple[Applied, ...]]:
     applied: list[Applied] = []
-    names = [name for name in REWRITES if REWRITES.get(name).stage == stage]
+    found = {name: REWRITES.get(name) for name in REWRITES}
+    names = [n for n, r in found.items() if r.stage == stage and (only_int8 or not r.only_int8)]
     if stage == Stage.INTEGER:
         names.append(_AFTER_CLIPS)  # moved clips bring reshapes together once more
     for name in names:
-        graph, result = run(REWRITES.get(name), graph, choose)
+        graph, result = run(found[name], graph, choose)
         if result is not None:
             applied.append(result)
     return graph, tuple(applied)

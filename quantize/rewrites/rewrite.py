@@ -30,12 +30,14 @@ class Rewrite:
         summary: what it does, in a few words.
         apply: takes a graph and how blocks are chosen; returns the very same object where there was
             nothing to do.
+        only_int8: whether it is of no use, or a loss, where the network will not compute in int8.
     """
 
     name: str
     stage: Stage
     summary: str
     apply: Callable[[Graph, Choose], Graph]
+    only_int8: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

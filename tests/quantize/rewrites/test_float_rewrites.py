@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mnist_export.core.kinds import Precision
 from mnist_export.quantize.rewrites import prepare
 from mnist_export.quantize.rewrites.affine_after_activation import affine_after_activation
+from mnist_export.quantize.rewrites.average_as_depthwise import average_as_depthwise
 from mnist_export.quantize.rewrites.merge_dense import merge_dense
 from mnist_export.quantize.rewrites.shift_into_next import shift_into_next
 
@@ -131,3 +133,57 @@ def test_nothing_to_do_gives_the_very_same_graph(lenet_graph):
 
     assert made is lenet_graph
     assert applied == ()
+
+
+def averaging(net_builder, name):
+    net = net_builder((9, 9, 3), seed=3)
+    x = net.conv(0, 4, name="first")
+    if name == "global":
+        axes = net.constant("axes", [1, 2], np.int32)
+        x = net.op("MEAN", "mean", (x, axes), (4,), "ReducerOptions", keepDims=False)
+        return net.graph(net.dense(x, 6))
+    size = 3 if name == "3x3" else 2
+    return net.graph(net.dense(net.flatten(net.pool(x, "AVERAGE_POOL_2D", size=size)), 6))
+
+
+@pytest.mark.parametrize("name", ["2x2", "3x3", "global"])
+def test_averages_become_convolutions_that_both_runtimes_round_alike(
+    net_builder, in_int8, litert, onnxruntime_run, codes, same_function, name
+):
+    graph = averaging(net_builder, name)
+    made, applied = prepare(graph)
+    network = in_int8(made).graph
+    inputs = codes(network, 64)
+
+    same_function(graph, made)
+    assert [a.name for a in applied] == ["average_as_depthwise"]
+    assert "DEPTHWISE_CONV_2D" in kinds(made)
+    np.testing.assert_array_equal(litert(network, inputs), onnxruntime_run(network, inputs))
+
+
+def test_averages_as_they_come_are_a_step_apart(net_builder, in_int8, litert, onnxruntime_run, codes):
+    network = in_int8(averaging(net_builder, "2x2")).graph  # of 4 values, often half a step
+    inputs = codes(network, 64)
+
+    assert (litert(network, inputs) != onnxruntime_run(network, inputs)).any()
+
+
+def test_averages_stay_where_nothing_computes_in_int8(net_builder):
+    graph = averaging(net_builder, "2x2")
+
+    assert prepare(graph, Precision.FLOAT32)[0] is graph
+
+
+def test_an_average_that_divides_by_less_at_the_border_stays(net_builder):
+    net = net_builder((9, 9, 3))
+    graph = net.graph(net.dense(net.flatten(net.pool(0, "AVERAGE_POOL_2D", size=2, same=True)), 4))
+
+    assert average_as_depthwise(graph) is graph
+
+
+def test_a_rewritten_average_can_be_kept_in_float_by_its_name(net_builder, in_int8):
+    graph = prepare(averaging(net_builder, "global"))[0]
+    network = in_int8(graph, keep_float=("mean",)).graph
+    kept = next(op for op in network.ops if op.kind == "DEPTHWISE_CONV_2D")
+
+    assert network.tensors[kept.outputs[0]].dtype == np.float32

@@ -1,0 +1,104 @@
+"""Turns average pools into depthwise convolutions of one weight, which every runtime rounds alike.
+
+LiteRT divides an average pool's integer sum and rounds halves away from zero, ONNX Runtime averages in
+float and rounds halves to even: in int8 their answers are a step apart now and then. Both requantize a
+convolution's sum in the same way. The result also gets a range of its own, where an average pool has to
+keep its input's scale.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mnist_export.core.graph import Graph, Op, Padding
+from mnist_export.quantize.exact.geometry import window_of
+from mnist_export.quantize.rewrites.editing import GraphEditor
+from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
+
+AVERAGES = frozenset({"AVERAGE_POOL_2D", "MEAN"})
+WEIGHTS = "/average"
+"""How the names of the made weights end."""
+
+
+def obstacle(graph: Graph, op: Op) -> str:
+    """Why an average cannot become a convolution; empty where it can.
+
+    Args:
+        graph: the operator's.
+        op: one of `AVERAGES`.
+    """
+    source = graph.tensors[op.inputs[0]]
+    if len(source.shape) != 4:
+        return f"{op.kind} over rank {len(source.shape)}, expected an image"
+    if op.kind == "MEAN":
+        axes = graph.tensors[op.inputs[1]].data
+        found = sorted(int(a) % 4 for a in axes.ravel()) if axes is not None else []
+        return "" if found == [1, 2] else f"a mean over the axes {found}, expected height and width"
+    kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
+    if window_of(op, source.shape[1:3], kernel).is_padded:
+        return "an average pool with SAME padding that divides by less at the border"
+    return ""
+
+
+def average_as_depthwise(graph: Graph) -> Graph:
+    """Turn AVERAGE_POOL_2D, and MEAN over height and width, into DEPTHWISE_CONV_2D.
+
+    Returns:
+        The graph with the same float function; the same object where there is no such average.
+    """
+    if not any(_can_change(graph, op) for op in graph.ops):
+        return graph
+    editor = GraphEditor(graph)
+    for op in graph.ops:
+        if _can_change(graph, op):
+            _change(editor, op)
+        else:
+            editor.keep(op)
+    return editor.finish()
+
+
+def _can_change(graph: Graph, op: Op) -> bool:
+    return op.kind in AVERAGES and not obstacle(graph, op)
+
+
+def _change(editor: GraphEditor, op: Op) -> None:
+    source, target = editor.tensor(op.inputs[0]), editor.tensor(op.outputs[0])
+    channels = source.shape[3]
+    kernel, strides = source.shape[1:3], (1, 1)
+    if op.kind == "AVERAGE_POOL_2D":
+        kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
+        strides = (int(op.options["strideH"]), int(op.options["strideW"]))
+    weights = np.full((1, *kernel, channels), 1 / (kernel[0] * kernel[1]), np.float32)
+    output = op.outputs[0]
+    if len(target.shape) != 4:
+        output = editor.activation_like(output, f"{target.name}/pooled", (-1, 1, 1, channels))
+    editor.add(
+        "DEPTHWISE_CONV_2D",
+        (
+            op.inputs[0],
+            editor.constant(f"{target.name}{WEIGHTS}", weights),
+            editor.constant(f"{target.name}/zero", np.zeros(channels, np.float32)),
+        ),
+        (output,),
+        "DepthwiseConv2DOptions",
+        {
+            "padding": int(op.options.get("padding", Padding.VALID)),
+            "strideH": strides[0],
+            "strideW": strides[1],
+            "depthMultiplier": 1,
+            "dilationHFactor": 1,
+            "dilationWFactor": 1,
+            "fusedActivationFunction": int(op.options.get("fusedActivationFunction", 0)),
+        },
+    )
+    if output != op.outputs[0]:
+        editor.reshape(output, op.outputs[0])
+
+
+REWRITE = Rewrite(
+    name="average_as_depthwise",
+    stage=Stage.FLOAT,
+    summary="average pools become depthwise convolutions, which every runtime rounds alike in int8",
+    apply=lambda graph, choose: average_as_depthwise(graph),
+    only_int8=True,
+)
