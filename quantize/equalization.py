@@ -32,7 +32,7 @@ class Pair:
     Attributes:
         first: writes the channels.
         second: reads them.
-        shifts: indices of per-channel constants added on the way; they scale with the channels.
+        shifts: indices of constants that are added, or bound, on the way; they scale with the channels.
     """
 
     first: Op
@@ -95,11 +95,13 @@ def _keeps_channels(graph: Graph, op: Op) -> bool:
 
 
 def _constant_shift(graph: Graph, op: Op) -> int | None:
-    """The constant of an ADD or SUB of one; -1 for a MUL by one, which scales by itself; else None."""
-    if op.kind not in {"ADD", "SUB", "MUL"} or int(op.options.get("fusedActivationFunction", 0)) not in (
-        0,
-        1,
-    ):
+    """The constant that an operator adds or bounds by; -1 for a MUL by one, which scales by itself; or None.
+
+    ``max(x, c) / s = max(x / s, c / s)`` for a positive s, and so for a minimum.
+    """
+    if op.kind not in {"ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"}:
+        return None
+    if int(op.options.get("fusedActivationFunction", 0)) not in {Activation.NONE, Activation.RELU}:
         return None
     constants = [i for i in op.inputs if graph.tensors[i].is_constant]
     if len(constants) != 1 or (op.kind == "SUB" and op.inputs[1] not in constants):
@@ -139,9 +141,9 @@ def _rescaled(graph: Graph, pair: Pair, scale: npt.NDArray[np.float64], axis: in
     changes: dict[int, Tensor] = {}
 
     def put(index: int, value: npt.NDArray[np.float64]) -> None:
-        changes[index] = replace(
-            graph.tensors[index], data=value.astype(np.float32), shape=tuple(value.shape)
-        )
+        largest = float(np.finfo(np.float32).max)  # a channel without a bound has this one
+        data = np.clip(value, -largest, largest).astype(np.float32)
+        changes[index] = replace(graph.tensors[index], data=data, shape=tuple(value.shape))
 
     first, second = graph.tensors[pair.first.inputs[1]], graph.tensors[pair.second.inputs[1]]
     along = [1] * len(first.shape)

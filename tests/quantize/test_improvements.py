@@ -23,6 +23,7 @@ from mnist_export.quantize.equalization import equalize
 from mnist_export.quantize.layers import weighted_ops
 from mnist_export.quantize.overflow import check_overflow
 from mnist_export.quantize.preactivation import preactivation
+from mnist_export.quantize.rewrites import prepare
 from mnist_export.quantize.simulate import run_logits, sqnr_db
 
 Images = npt.NDArray[np.uint8]
@@ -61,6 +62,32 @@ def test_equalization_repairs_a_network_with_one_huge_channel(
     assert sqnr_db(wanted, run_logits(plain, images, input_range=unit)) < 10
     assert sqnr_db(wanted, run_logits(better.graph, images, input_range=unit)) > 25
     assert "3 pairs" in better.notes[0]
+
+
+def test_equalization_passes_the_clips_that_normalizations_leave(net_builder, unit: InputRange) -> None:
+    net = net_builder((10, 10, 2))
+    gain = np.array([0.002, 1.0, -30.0, 0.5])  # a normalization behind a ReLU, its channels far apart
+    x = net.affine(net.conv(0, 4, name="first"), gain, gain * [0.1, -0.2, 0.3, 0.0])
+    graph = net.graph(net.dense(net.flatten(net.conv(x, 4, same=False, name="second")), 6))
+    reader = next(op for op in graph.ops if graph.tensors[op.outputs[0]].name == "second")
+    weights = graph.tensors[reader.inputs[1]]
+    even = replace(weights, data=(weights.real() / gain).astype(np.float32))  # all count alike in the end
+    graph, _ = prepare(graph.with_tensors({reader.inputs[1]: even}))
+    kinds = {op.kind for op in graph.ops}
+    images = np.random.default_rng(4).integers(0, 255, (64, 10, 10, 2), endpoint=True, dtype=np.uint8)
+    wanted = run_logits(graph, images, input_range=unit)
+    changed, pairs = equalize(graph)
+    plain = quantize(graph, PER_TENSOR, images).graph
+    better = quantize(graph, replace(PER_TENSOR, improvements=("equalize",)), images).graph
+
+    assert {"MAXIMUM", "MINIMUM"} & kinds
+    assert pairs == 2
+    after = run_logits(changed, images, input_range=unit)
+    assert np.abs(wanted - after).max() < 64 * np.spacing(np.float32(np.abs(wanted).max()))
+    gained = sqnr_db(wanted, run_logits(better, images, input_range=unit)) - sqnr_db(
+        wanted, run_logits(plain, images, input_range=unit)
+    )
+    assert gained > 10
 
 
 def test_bias_correction_takes_mean_errors_out(
