@@ -17,7 +17,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("mnist_export.cli.parity_verify", "check a folder of exports against its manifests"),
     "certify": ("mnist_export.cli.parity_certify", "prove that no rounding rule can change a file's answers"),
     "layers": ("mnist_export.cli.parity_layers", "find the layer at which two models part"),
-    "profile": ("mnist_export.cli.parity_profile", "an .onnx file's time by operator, and why int8 is slow"),
+    "profile": ("mnist_export.cli.parity_profile", "a file's time by operator, and why int8 is slow"),
 }
 
 _EXAMPLES = """examples:

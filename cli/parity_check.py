@@ -143,15 +143,14 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _explained(result: CheckResult, runners: Sequence[Runner], dataset: Dataset) -> CheckResult:
-    """Add to integer .onnx files that are slower than the original where their time goes."""
-    from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
-    from mnist_export.runtime.timing.profile import profile, why_slow
+    """Add to integer files that are slower than the original where their time goes."""
+    from mnist_export.runtime.timing.profile import can_profile, profile, why_slow
 
     found = list(result.candidates)
     for place, (candidate, runner) in enumerate(zip(found, runners, strict=True)):
         ratio = candidate.vs_original.ratio if candidate.vs_original else 0.0
         integer = candidate.file is not None and candidate.file.precision.startswith("int")
-        if ratio > 1 and integer and isinstance(runner, OnnxRuntimeRunner):
+        if ratio > 1 and integer and can_profile(runner):
             text = why_slow(profile(runner, dataset.test.images[:1]), ratio=ratio)
             found[place] = dataclasses.replace(candidate, notes=(*candidate.notes, text))
     return dataclasses.replace(result, candidates=tuple(found))

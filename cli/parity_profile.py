@@ -1,4 +1,4 @@
-"""``mnist-parity profile``: an .onnx file's time by operator, and why int8 is slow where it is."""
+"""``mnist-parity profile``: a file's time by operator, and why int8 is slow where it is."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """examples:
   mnist-parity profile exports/lenet5-mnist.int8.onnx --against exports/lenet5-mnist.float32.onnx
+  mnist-parity profile exports/lenet5-mnist.int8.tflite --against exports/lenet5-mnist.float32.tflite
   mnist-parity profile int8.onnx --batch 256 --json
+
+ONNX Runtime's own profiler times an .onnx. LiteRT's Python interface has none: each operator of a .tflite
+is timed alone, cut out as a model of its own, and the whole model beside them.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``profile``."""
     parser.epilog = _EXAMPLES
-    parser.add_argument("model", metavar="MODEL.onnx", help="what to profile")
+    parser.add_argument("model", metavar="MODEL", help=".onnx or .tflite")
     parser.add_argument("--against", metavar="FILE", help="the original, for the ratio (.onnx or .tflite)")
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="images of one run (default 1)")
     add_model_options(parser)
@@ -30,9 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``profile``; returns 0."""
     from mnist_export.runtime.parity.results import to_json
-    from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
     from mnist_export.runtime.timing.latency import measure_interleaved
-    from mnist_export.runtime.timing.profile import profile, why_slow
+    from mnist_export.runtime.timing.profile import can_profile, profile, why_slow
 
     existing([arguments.model, *([arguments.against] if arguments.against else [])])
     if not 1 <= arguments.batch <= 4096:
@@ -41,8 +44,10 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     images = dataset.test.images[: arguments.batch]
     ratio: float | None = None
     with open_kernels(arguments.model, arguments) as runner:
-        if not isinstance(runner, OnnxRuntimeRunner):
-            raise InputError(f"{arguments.model}: expected an .onnx file; LiteRT's Python has no profiler.")
+        if not can_profile(runner):
+            raise InputError(
+                f"{arguments.model}: expected an .onnx or .tflite file, found one for {runner.name}."
+            )
         if arguments.against:
             with open_kernels(arguments.against, arguments) as other:
                 found = measure_interleaved({"original": other, "model": runner}, images)
@@ -50,26 +55,46 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         result = profile(runner, images)
         paragraph = why_slow(result, ratio=ratio)
     if arguments.json:
-        value: dict[str, Any] = {**to_json(result), "ratio": ratio, "why": paragraph}
+        value: dict[str, Any] = {
+            **to_json(result),
+            "parts_us": result.parts_us,
+            "ratio": ratio,
+            "why": paragraph,
+        }
         emit_json(value)
     else:
-        emit(f"{_table(result)}\n\n{paragraph}")
+        emit("\n\n".join(filter(None, [_table(result), _together(result), paragraph])))
     return EXIT_PASS
+
+
+def _together(result: Profile) -> str:
+    """How well the operators of a .tflite, timed alone, add up to the whole model."""
+    if not result.alone or result.whole_us is None or result.overhead_us is None:
+        return ""
+    text = [
+        "Operators were timed alone, each as a model of its own, without a call's overhead of "
+        f"{result.overhead_us:.2f} us. Together and with one overhead they take {result.parts_us:.2f} us; "
+        f"the whole model takes {result.whole_us:.2f} us. Caches and fusion make the two differ.",
+        *result.notes,
+    ]
+    return " ".join(text)
 
 
 def _table(result: Profile) -> str:
     from mnist_export.report.markdown import render_table
 
+    litert = result.runtime == "litert"
     rows = [
         (
             printable(node.name),
             node.kind,
             "integer" if node.integer else "float",
-            f"{node.microseconds:.1f} us",
+            *([node.kernels] if litert else []),
+            f"{node.microseconds:.{2 if litert else 1}f} us",
             f"{node.share:.0%}",
         )
         for node in result.nodes
     ]
-    return render_table(
-        ("node", "operator", "input", "time", "share"), rows, (False, False, False, True, True)
-    )
+    kernels = ("kernels",) if litert else ()
+    header = ("node", "operator", "input", *kernels, "time", "share")
+    return render_table(header, rows, [name in ("time", "share") for name in header])

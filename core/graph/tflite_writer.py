@@ -65,7 +65,7 @@ def write_tflite(
     model = tables.ModelT()
     model.version = schema.SCHEMA_VERSION
     model.description = description.encode()
-    model.buffers = [_buffer(b"")]
+    model.buffers = [aligned_buffer(b"")]
     subgraph = tables.SubGraphT()
     subgraph.name = b"main"
     subgraph.tensors = [_tensor(model, tensor) for tensor in graph.tensors]
@@ -82,8 +82,8 @@ def write_tflite(
     return bytes(builder.Output())
 
 
-def _buffer(content: bytes) -> Any:
-    """A buffer that packs its bytes at the schema's alignment, which the generated code forgets."""
+def aligned_buffer(content: bytes) -> Any:
+    """A ``BufferT`` that packs its bytes at the schema's alignment, which the generated code forgets."""
     tables = schema.module()
 
     class AlignedBuffer(tables.BufferT):  # type: ignore[misc,name-defined]
@@ -113,7 +113,7 @@ def _tensor(model: Any, tensor: Tensor) -> Any:
     packed.hasRank = True
     if tensor.data is not None:
         packed.buffer = len(model.buffers)
-        model.buffers.append(_buffer(np.ascontiguousarray(tensor.data, tensor.dtype).tobytes()))
+        model.buffers.append(aligned_buffer(np.ascontiguousarray(tensor.data, tensor.dtype).tobytes()))
     if tensor.quant is not None:
         packed.quantization = tables.QuantizationParametersT()
         packed.quantization.scale = tensor.quant.scale.astype(np.float32)
@@ -165,5 +165,5 @@ def _metadata(model: Any, name: str, content: bytes) -> Any:
     entry = schema.module().MetadataT()
     entry.name = name.encode()
     entry.buffer = len(model.buffers)
-    model.buffers.append(_buffer(content))
+    model.buffers.append(aligned_buffer(content))
     return entry

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph.schema import operator_names
-from mnist_export.core.native_log import quiet_stderr
 from mnist_export.runtime.foreign.flatbuffer import Reader
 from mnist_export.runtime.layers.activations import Activation
 
@@ -39,7 +38,7 @@ def read(runner: LiteRtRunner, images: npt.NDArray[np.uint8]) -> list[Activation
 
 
 def _run(runner: LiteRtRunner, native: npt.NDArray[Any]) -> tuple[Any, dict[int, npt.NDArray[Any]]]:
-    interpreter = _interpreter(runner)
+    interpreter = runner.fresh_interpreter(keep=True)
     feed = interpreter.get_input_details()[0]
     indices = [index for _, outputs in _operators(runner) for index in outputs]
     parts: dict[int, list[npt.NDArray[Any]]] = {index: [] for index in indices}
@@ -58,20 +57,6 @@ def _run(runner: LiteRtRunner, native: npt.NDArray[Any]) -> tuple[Any, dict[int,
                     "Use --kernels builtin."
                 ) from error
     return interpreter, {index: np.concatenate(rows) for index, rows in parts.items()}
-
-
-def _interpreter(runner: LiteRtRunner) -> Any:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    with quiet_stderr():
-        interpreter = Interpreter(
-            model_content=runner.content,
-            num_threads=1,
-            experimental_op_resolver_type=getattr(OpResolverType, runner.resolver),
-            experimental_preserve_all_tensors=True,
-        )
-        interpreter.allocate_tensors()
-    return interpreter
 
 
 def _operators(runner: LiteRtRunner) -> list[tuple[str, tuple[int, ...]]]:

@@ -88,14 +88,36 @@ class LiteRtRunner(Runner):
         self._interpreters[self._fixed_batch] = first
         self._last = self._calls(self._fixed_batch, first)
 
-    def _load(self, label: str, threads: int, batch: int | None) -> Any:
+    def fresh_interpreter(
+        self, *, batch: int | None = None, resolver: str | None = None, keep: bool = False
+    ) -> Any:
+        """Load the file once more, for what the runner's own interpreters are not for.
+
+        Args:
+            batch: resized to before it allocates; None takes the file's own.
+            resolver: member of LiteRT's OpResolverType; None takes the runner's.
+            keep: tensors inside of the graph keep their values after a run.
+
+        Returns:
+            An ``ai_edge_litert.interpreter.Interpreter`` with its tensors allocated.
+
+        Raises:
+            InputError: LiteRT cannot load it that way.
+        """
+        wanted = None if batch == self._fixed_batch else batch
+        return self._load(self.label, self.threads, wanted, resolver=resolver, keep=keep)
+
+    def _load(
+        self, label: str, threads: int, batch: int | None, *, resolver: str | None = None, keep: bool = False
+    ) -> Any:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         try:
             interpreter = Interpreter(
                 model_content=self.content,
                 num_threads=threads,
-                experimental_op_resolver_type=getattr(OpResolverType, self.resolver),
+                experimental_op_resolver_type=getattr(OpResolverType, resolver or self.resolver),
+                experimental_preserve_all_tensors=keep,
             )
             if batch is not None:
                 index = interpreter.get_input_details()[0]["index"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mnist_export.cli.parity import main
-from mnist_export.core.errors import InputError
-from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.core.errors import UnsupportedError
+from mnist_export.runtime.runners.opening import open_runner
 from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 from mnist_export.runtime.timing.profile import NodeTime, Profile, profile, why_slow
 
@@ -68,9 +68,18 @@ def test_the_paragraph_names_what_costs_the_time():
     assert "avx512_vnni" in text
 
 
-def test_litert_models_are_refused(models, digits):
-    with LiteRtRunner(models.files["int8.tflite"]) as runner, pytest.raises(InputError, match="no profiler"):
+def test_what_has_no_operators_is_refused(models, digits, tmp_path):
+    golden = record_of(models, digits, tmp_path)
+    with open_runner(golden) as runner, pytest.raises(UnsupportedError, match="can be profiled by operator"):
         profile(runner, digits.test.images[:1])
+    assert main(["profile", golden, "--data", "digits"]) == 2
+
+
+def record_of(models, digits, tmp_path):
+    (path,) = models.write(tmp_path, "float.onnx")
+    golden = str(tmp_path / "golden.npz")
+    assert main(["record", path, "-o", golden, "--data", "digits", "--no-latency", "-q", "--trust"]) == 0
+    return golden
 
 
 def test_the_command_prints_nodes_and_the_paragraph(models, tmp_path, capsys):
@@ -80,6 +89,4 @@ def test_the_command_prints_nodes_and_the_paragraph(models, tmp_path, capsys):
     assert value["ratio"] > 0
     assert np.isclose(sum(n["share"] for n in value["nodes"]), 1)
     assert main(["profile", int8, "--batch", "0", "--data", "digits"]) == 2
-    (tflite,) = models.write(tmp_path, "int8.tflite")
-    assert main(["profile", tflite, "--data", "digits"]) == 2
     capsys.readouterr()
