@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -31,6 +33,7 @@ def quantize(
     """
     from mnist_export.quantize.calibration import calibrate
     from mnist_export.quantize.improve import improve_floats, improve_integers
+    from mnist_export.quantize.layers import literal_names
     from mnist_export.quantize.ptq import quantize_graph
     from mnist_export.quantize.saturation import saturation_shares
     from mnist_export.quantize.storage import STORAGE
@@ -45,8 +48,9 @@ def quantize(
     if images is None or not len(images):
         raise InputError(f"{config.precision}: expected calibration images, found none. Use --data.")
     source, notes = improve_floats(graph, config)
+    literal = replace(config, keep_float=literal_names(source, config.keep_float))
     ranges = calibrate(source, images, input_range=config.input_range, method=config.calibration_method)
-    integers, more = improve_integers(source, quantize_graph(source, ranges, config), images, config)
+    integers, more = improve_integers(source, quantize_graph(source, ranges, literal), images, config)
     # The extremes cut nothing off, by definition; what another method cuts off is counted.
     clips = config.calibration_method != "minmax"
     return QuantizedModel(

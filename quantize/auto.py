@@ -5,6 +5,7 @@ Everything is decided on validation images; the test part is looked at once, by 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -237,5 +238,5 @@ def flags_of(config: SchemeConfig, asked: SchemeConfig) -> str:
     words += [f"--{name}" for name in config.improvements if name not in asked.improvements]
     more = [name for name in config.keep_float if name not in asked.keep_float]
     if more:
-        words.append(f"--keep-float {' '.join(more)}")
+        words.append(f"--keep-float {shlex.join(more)}")
     return " ".join(words)

@@ -15,6 +15,7 @@ import numpy as np
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.quantize.finetune import FineTuning, Tuned, fine_tune
 from mnist_export.quantize.qat import toolkit
+from mnist_export.train.scopes import own_names
 
 PRUNING_RATE = 0.5
 """Pruning takes weights away and the others have to move: larger steps than other fine-tuning.
@@ -139,8 +140,9 @@ def _wrapped(model: Any, wrap: Callable[[Any], Any], what: str) -> Any:
     try:
         return clone_model(copied(model), clone_function=each)
     except (ValueError, RuntimeError, AttributeError) as error:
+        reason = own_names(" ".join(str(error).split()))[:300]
         raise UnsupportedError(
-            f"{what} of '{model.name}': tfmot says: {' '.join(str(error).split())[:300]} Leave it out."
+            f"{what} of '{own_names(model.name)}': tfmot says: {reason} Leave it out."
         ) from error
 
 
@@ -162,7 +164,7 @@ def _prune(model: Any, sparsity: float, how: FineTuning) -> tuple[Any, Tuned]:
     tuned = fine_tune(
         made,
         how,
-        name=f"{model.name} pruning",
+        name=f"{own_names(model.name)} pruning",
         callbacks=[tfmot.sparsity.keras.UpdatePruningStep()],
         accept_from=min(how.epochs - 1, -(-end // per_epoch)),
     )
@@ -185,7 +187,7 @@ def _cluster(model: Any, clusters: int, how: FineTuning, *, preserve_sparsity: b
         wrap = keras.cluster_weights
     np.random.seed(how.seed)  # tfmot draws its centroids from numpy's global state
     made = _wrapped(model, lambda layer: wrap(layer, **settings), "clustering")
-    tuned = fine_tune(made, how, name=f"{model.name} clustering")
+    tuned = fine_tune(made, how, name=f"{own_names(model.name)} clustering")
     return copied(keras.strip_clustering(made)), tuned
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph, Op, Tensor
-from mnist_export.quantize.layers import by_name, has_bias, has_weights, layer_name
+from mnist_export.quantize.layers import by_name, has_bias, has_weights, keep_float_words, layer_name
 from mnist_export.quantize.operators import RULES
 from mnist_export.quantize.saturation import quantized_outputs, saturation_shares
 from mnist_export.quantize.scheme import QuantizedModel
@@ -262,7 +262,7 @@ def _advice(layers: list[LayerDiagnosis], model: QuantizedModel) -> tuple[str, .
     worst = layers[0]
     said = [
         f"'{worst.name}' does the most damage: quantized alone it leaves {worst.alone_sqnr_db:.1f} dB at the "
-        f"logits. Exclude it with --keep-float '{worst.name}'."
+        f"logits. Exclude it with {keep_float_words(worst.name)}."
     ]
     by_weights = worst.weights_sqnr_db is not None and worst.weights_sqnr_db < worst.output_sqnr_db + _EVEN_DB
     by_output = worst.weights_sqnr_db is None or worst.output_sqnr_db < worst.weights_sqnr_db + _EVEN_DB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from mnist_export.core.graph import Graph, Op
@@ -34,8 +35,29 @@ def weighted_ops(graph: Graph) -> Iterator[Op]:
 
 
 def exact_pattern(name: str) -> str:
-    """A glob that matches this name alone, whatever characters it holds."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+    """A glob that matches this name alone, whatever characters it holds; it does not begin with a dash."""
+    return "".join(f"[{c}]" if c in "*?[" or (c == "-" and not i) else c for i, c in enumerate(name))
+
+
+def literal_names(graph: Graph, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns in which each that is a layer's whole name stands for that layer, whatever it holds.
+
+    ``conv[0]`` as a glob would match ``conv0`` alone, and not the layer of that very name.
+
+    Args:
+        graph: whose layers they choose from.
+        patterns: names or globs.
+    """
+    names = {
+        tensor.name.rpartition("/")[0] if tensor.is_constant else tensor.name for tensor in graph.tensors
+    }
+    return tuple(exact_pattern(pattern) if pattern in names else pattern for pattern in patterns)
+
+
+def keep_float_words(name: str) -> str:
+    """``--keep-float`` with a layer's name, as a shell takes it."""
+    plain = exact_pattern(name) if name.startswith("-") else name
+    return f"--keep-float {shlex.quote(plain)}" if "'" in plain else f"--keep-float '{plain}'"
 
 
 def by_name(graph: Graph) -> dict[str, int]:

@@ -18,6 +18,7 @@ from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.scratch import temporaries_in_scratch
+from mnist_export.train.scopes import own_names, renamed_layers
 
 _MARK = re.compile(r"mxlayer(\d{5})")
 INPUT_NAME = "image"
@@ -42,7 +43,7 @@ def lower(model: Any, input_shape: tuple[int, ...]) -> Graph:
     with _marked_layers(model) as names:
         content = convert_function(model, input_shape)
     graph = read_tflite(content, where="the converter's output")
-    return free_batch(_renamed(graph, names))
+    return free_batch(_renamed(graph, {number: own_names(name) for number, name in names.items()}))
 
 
 def lower_integers(model: Any, input_shape: tuple[int, ...], *, prefix: str = "") -> Graph:
@@ -69,13 +70,13 @@ def lower_integers(model: Any, input_shape: tuple[int, ...], *, prefix: str = ""
 
     with _marked_layers(model) as names:
         content = convert_function(model, input_shape, configure)
-    plain = {number: name.removeprefix(prefix) for number, name in names.items()}
+    plain = {number: own_names(name.removeprefix(prefix)) for number, name in names.items()}
     graph = free_batch(_renamed(read_tflite(content, where="the converter's output"), plain))
     for op in graph.ops:
         result = graph.tensors[op.outputs[0]]
         if result.dtype == np.float32:
             raise ConversionError(
-                f"TFLite conversion of '{model.name}': expected integers only, found that layer "
+                f"TFLite conversion of '{own_names(model.name)}': expected integers only, found that layer "
                 f"'{result.name}' ({op.kind}) stays in float. Replace it, or use --int8 without --qat."
             )
     return graph
@@ -116,8 +117,9 @@ def convert_function(
     except Exception as error:  # the converter raises many types, from several libraries
         lines = [line for line in str(error).splitlines() if line.strip()]
         reason = (lines[0] if lines else type(error).__name__)[:300]
+        name = own_names(getattr(model, "name", "the model"))
         raise ConversionError(
-            f"TFLite conversion failed for '{getattr(model, 'name', 'the model')}': {reason} "
+            f"TFLite conversion failed for '{name}': {own_names(reason)} "
             "Replace the layer that it names, or export a sub-model with --until LAYER."
         ) from error
     return content
@@ -132,15 +134,9 @@ def _marked_layers(model: Any) -> Iterator[dict[int, str]]:
     """
     flatten = getattr(model, "_flatten_layers", None)
     layers = list(flatten(include_self=False, recursive=True)) if flatten is not None else []
-    # tf_keras keeps the name in _name behind a property; Keras 3 in the attribute itself.
-    held = [(layer, "_name" if "_name" in vars(layer) else "name", layer.name) for layer in layers]
-    try:
-        for number, (layer, attribute, _) in enumerate(held):
-            setattr(layer, attribute, f"mxlayer{number:05d}")
-        yield {number: name for number, (_, _, name) in enumerate(held)}
-    finally:
-        for layer, attribute, name in held:
-            setattr(layer, attribute, name)
+    names = {number: layer.name for number, layer in enumerate(layers)}
+    with renamed_layers(layers, [f"mxlayer{number:05d}" for number in names]):
+        yield names
 
 
 def _layer_of(tensor_name: str, names: dict[int, str]) -> str | None:

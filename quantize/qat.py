@@ -24,6 +24,7 @@ from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.finetune import FineTuning, Tuned, fine_tune
 from mnist_export.quantize.lowering import lower_integers
 from mnist_export.quantize.scheme import QuantizedModel
+from mnist_export.train.scopes import own_names
 
 VARIANT = "qat"
 PREFIX = "quant_"
@@ -94,7 +95,7 @@ def train_quantized(
     """
     model = simulate(rebuilt, how.pixels, scheme)
     start_ranges(model, rebuilt, calibration, how.pixels)
-    tuned = fine_tune(model, how, name=f"{rebuilt.name} {variant}")
+    tuned = fine_tune(model, how, name=f"{own_names(rebuilt.name)} {variant}")
     graph = convert(model, how.pixels)
     quantized = QuantizedModel(
         graph=graph,
@@ -124,10 +125,10 @@ def simulate(rebuilt: Any, pixels: InputRange, scheme: Any = None) -> Any:
             annotated = keras.quantize_annotate_model(rebuilt)
             made = keras.quantize_apply(annotated, scheme) if scheme else keras.quantize_apply(annotated)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = own_names(" ".join(str(error).split()))[:300]
         raise UnsupportedError(
-            f"quantization-aware training of '{rebuilt.name}': tfmot says: {reason} Replace that layer, or "
-            "quantize without training (--int8 alone)."
+            f"quantization-aware training of '{own_names(rebuilt.name)}': tfmot says: {reason} Replace "
+            "that layer, or quantize without training (--int8 alone)."
         ) from error
     for layer in made.layers:
         if type(layer).__name__ == "QuantizeLayer":

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import ConversionError, UnsupportedError
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.translate import translate
+from mnist_export.train.scopes import stand_in
 
 _STEPS_ALLOWED = 256
 """Float32 roundings that two orders of summation may be apart, in units of the largest logit's last place.
@@ -67,7 +68,8 @@ def rebuild(model: Any, input_shape: tuple[int, ...]) -> Any:
         input_shape: without the batch.
 
     Returns:
-        A functional tf_keras model with the same weights; the layers' names are kept.
+        A functional tf_keras model with the same weights; the layers' names are kept, those that TensorFlow
+        takes for no scope as `train.scopes.stand_in` spells them.
 
     Raises:
         UnsupportedError: a subclassed model, a shared layer, or a layer without a form in tf_keras.
@@ -77,7 +79,7 @@ def rebuild(model: Any, input_shape: tuple[int, ...]) -> Any:
     source = _functional(model)
     entry = tf_keras.Input(shape=input_shape, name="image")
     output = _copy(source, entry, set())
-    return tf_keras.Model(entry, output, name=getattr(model, "name", "model"))
+    return tf_keras.Model(entry, output, name=stand_in(getattr(model, "name", "model")))
 
 
 def _functional(model: Any) -> Any:

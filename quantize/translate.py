@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mnist_export.core.errors import UnsupportedError
+from mnist_export.train.scopes import own_names, stand_in
 
 _CONV = ("filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "use_bias")
 _DEPTHWISE = ("kernel_size", "strides", "padding", "depth_multiplier", "dilation_rate", "use_bias")
@@ -122,12 +123,12 @@ def _plain(layer: Any, kind: str, inputs: Any) -> Any:
     if isinstance(inputs, list) and kind not in {"Add", "Concatenate"}:
         inputs = inputs[0]
     try:
-        made = getattr(layers, kind)(**settings, name=layer.name.replace("/", "_"))
+        made = getattr(layers, kind)(**settings, name=stand_in(layer.name))
         result = made(inputs)
         weights = layer.get_weights() if hasattr(layer, "get_weights") else []
         made.set_weights(weights)
     except (ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0][:200]
+        reason = own_names(str(error).splitlines()[0])[:200]
         raise refuse(layer, f"cannot be rebuilt in tf_keras ({reason})") from error
     return result
 
@@ -139,7 +140,7 @@ def _depthwise(layer: Any, inputs: Any, scale: Any, shift: Any) -> Any:
     channels = int(inputs.shape[-1])
     if len(inputs.shape) != 4:
         raise refuse(layer, f"scales values of rank {len(inputs.shape)}; only images of channels can be")
-    made = layers.DepthwiseConv2D(1, use_bias=True, name=layer.name)
+    made = layers.DepthwiseConv2D(1, use_bias=True, name=stand_in(layer.name))
     result = made(inputs)
     kernel = np.broadcast_to(np.asarray(scale, np.float32), (channels,)).reshape(1, 1, channels, 1)
     made.set_weights([kernel, np.broadcast_to(np.asarray(shift, np.float32), (channels,))])
@@ -198,10 +199,14 @@ def _separable(layer: Any, inputs: Any) -> Any:
         depth_multiplier=known["depth_multiplier"],
         dilation_rate=known["dilation_rate"],
         use_bias=False,
-        name=f"{layer.name}_depthwise",
+        name=stand_in(f"{layer.name}_depthwise"),
     )
     second = layers.Conv2D(
-        known["filters"], 1, use_bias=known["use_bias"], activation=activation_name(layer), name=layer.name
+        known["filters"],
+        1,
+        use_bias=known["use_bias"],
+        activation=activation_name(layer),
+        name=stand_in(layer.name),
     )
     result = second(first(inputs))
     first.set_weights(weights[:1])
@@ -214,7 +219,7 @@ def _leaky_relu(layer: Any, inputs: Any) -> Any:
 
     known = layer.get_config()
     slope = known.get("negative_slope", known.get("alpha", 0.3))
-    return layers.LeakyReLU(alpha=float(slope), name=layer.name)(inputs)
+    return layers.LeakyReLU(alpha=float(slope), name=stand_in(layer.name))(inputs)
 
 
 SPELLED: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(

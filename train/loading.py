@@ -235,6 +235,7 @@ def _finished(
     from mnist_export.train.ending import cut_at, to_logits
     from mnist_export.train.foreign.frozen import FrozenFunction
     from mnist_export.train.macs import count_macs
+    from mnist_export.train.scopes import traceable
 
     extra: tuple[str, ...]
     if isinstance(model, FrozenFunction):
@@ -248,6 +249,8 @@ def _finished(
             check_output_shape(model, None)
         ending = to_logits(model, framework) if until is None else cut_at(model, until, framework)
         model, extra = ending.model, ending.notes
+        if framework == "keras":
+            model = traceable(model)
         macs, parameters = count_macs(model), int(model.count_params())
     return LoadedModel(
         model=model,

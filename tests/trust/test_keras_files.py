@@ -243,12 +243,27 @@ def test_a_path_as_a_models_name_is_refused(refuse_keras, with_layer):
     refuse_keras(with_layer(change=change), "cannot contain")
 
 
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "$(touch EXECUTED)", "../x y", ""])
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "../x y", "", "  "])
 def test_layer_names_that_are_no_names(refuse_keras, with_layer, name):
     def change(config):
         config["config"]["layers"][3]["config"]["name"] = name
 
     refuse_keras(with_layer(change=change), "names of layers")
+
+
+def test_shell_and_markup_in_a_layers_name_stay_text(run, export_main, with_layer, tmp_path, out):
+    name = "$(touch EXECUTED) <img src=x onerror=alert(1)>"
+
+    def change(config):
+        config["config"]["layers"][3]["config"]["name"] = name
+
+    path = tmp_path / "net.keras"
+    path.write_bytes(with_layer(change=change))
+    done = run(export_main, "-m", path, "--data", "digits", "--int8", "--debug-layers", "-q", "-o", out)
+    assert done.code == 0, done.err
+    (page,) = out.glob("*.report.html")
+    assert "<img src=x" not in page.read_text()
+    assert "&lt;img src=x" in page.read_text()
 
 
 def test_markup_in_names_is_escaped_in_the_report(run, export_main, net_files, tmp_path, out):

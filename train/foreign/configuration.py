@@ -22,8 +22,8 @@ from mnist_export.train.foreign.limits import (
 _ADVICE = "Only models of plain Keras layers are read here."
 # Keys whose numbers size nothing: seeds, axes and the like.
 _FREE_NUMBERS = frozenset({"seed", "axis", "axes"})
-# What TensorFlow takes as the name of a scope; a layer of another name cannot be compiled.
-_SCOPE = re.compile(r"[A-Za-z0-9_.\\/>-]{1,256}")
+# Keras 2 allowed slashes, in names of these characters; Keras 3 allows any other character instead.
+_WITH_SLASHES = re.compile(r"[A-Za-z0-9_.\\/>-]+")
 
 
 def parse_configuration(text: str | bytes, where: str | Path) -> dict[str, Any]:
@@ -125,10 +125,11 @@ class _Judge:
                 raise refuse(self.where, f"at most {MAX_LAYERS:,} layers", "more", _ADVICE)
 
     def name(self, name: Any) -> None:
-        if not isinstance(name, str) or not _SCOPE.fullmatch(name):
+        named = isinstance(name, str) and name.strip()
+        if not named or ("/" in name and not _WITH_SLASHES.fullmatch(name)):
             raise refuse(
                 self.where,
-                "names of layers in printable ASCII letters, digits and ._-/",
+                "names of layers in printable characters",
                 f"a layer called {quoted(name)}",
                 "Rename the layer and save again.",
             )
