@@ -63,7 +63,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         }
         emit_json(value)
     else:
-        emit("\n\n".join(filter(None, [_table(result), _together(result), paragraph])))
+        emit("\n\n".join(filter(None, [_table(result), _together(result), _memory(result), paragraph])))
     return EXIT_PASS
 
 
@@ -78,6 +78,18 @@ def _together(result: Profile) -> str:
         *result.notes,
     ]
     return " ".join(text)
+
+
+def _memory(result: Profile) -> str:
+    """What the values inside of a .tflite take."""
+    if result.live_tensor_peak_bytes is None:
+        return ""
+    arena = "unknown" if result.arena_bytes is None else f"{result.arena_bytes:,} bytes"
+    return (
+        f"At most {result.live_tensor_peak_bytes:,} bytes of values are needed at once: an arena of TFLite "
+        f"Micro cannot be smaller. The arena of LiteRT's built-in kernels, with their scratch memory: {arena}. "
+        "XNNPACK keeps its values in memory of its own, whose size it does not tell."
+    )
 
 
 def _table(result: Profile) -> str:

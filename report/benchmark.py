@@ -46,13 +46,18 @@ class BenchmarkRow(Record):
         load_ms: milliseconds from the file to a runtime that can answer, its library imported before.
         first_inference_ms: milliseconds from nothing imported to the first answer.
         library_memory_bytes: the part of the memory that the runtime's library takes without a model.
+        arena_bytes: of a .tflite: LiteRT's arena for one image with its built-in kernels, with their scratch
+            memory and without weights. XNNPACK, which the times are measured with, keeps its own memory.
+        live_tensor_peak_bytes: of a .tflite: most bytes of values that are needed at once for one image; a
+            lower bound for the arena of TFLite Micro.
         notes: what a reader should know.
     """
 
     FRACTIONS: ClassVar[tuple[str, ...]] = ("top1", "agreement")
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (
         "size_bytes", "images_per_second", "vs_original", "vs_onnx_float", "peak_memory_bytes",
-        "library_memory_bytes", "load_ms", "first_inference_ms", "flips",
+        "library_memory_bytes", "load_ms", "first_inference_ms", "flips", "arena_bytes",
+        "live_tensor_peak_bytes",
     )  # fmt: skip
 
     model: str
@@ -82,6 +87,8 @@ class BenchmarkRow(Record):
     load_ms: float | None = None
     first_inference_ms: float | None = None
     library_memory_bytes: int | None = None
+    arena_bytes: int | None = None
+    live_tensor_peak_bytes: int | None = None
     notes: tuple[str, ...] = ()
 
     def _check(self) -> None:

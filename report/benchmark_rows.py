@@ -58,6 +58,8 @@ def _row(model: str, data: str, found: Measured, point: Point) -> BenchmarkRow:
         first_inference_ms=opened["first_inference_ms"],
         peak_memory_bytes=opened["peak_memory_bytes"] or None,
         library_memory_bytes=opened["library_memory_bytes"] or None,
+        arena_bytes=opened.get("arena_bytes"),
+        live_tensor_peak_bytes=opened.get("live_tensor_peak_bytes"),
         notes=tuple(opened["notes"]),
     )
 

@@ -11,9 +11,16 @@ from mnist_export.report.wording import NOT_MEASURED, duration, interval, percen
 
 _FILES = (
     "model", "precision", "runtime", "size", "top-1", "95 % interval", "drop", "agreement", "p50", "p90",
-    "p99", "x original", "x ONNX float", "load", "first answer", "memory",
+    "p99", "x original", "x ONNX float", "load", "first answer", "memory", "live values", "arena",
 )  # fmt: skip
-_FILES_RIGHT = (False, False, False, *([True] * 13))
+_FILES_RIGHT = (False, False, False, *([True] * 15))
+
+_MEMORY = (
+    "Live values: the most bytes inside of a .tflite that are needed at once for one image; no arena of "
+    "TFLite Micro can be smaller. Arena: LiteRT's with its built-in kernels; XNNPACK, which was timed, "
+    "keeps its own memory.",
+    "",
+)
 
 
 def _name(row: BenchmarkRow) -> list[str]:
@@ -51,6 +58,8 @@ def files_table(rows: Sequence[BenchmarkRow]) -> str:
             _milliseconds(row.load_ms),
             _milliseconds(row.first_inference_ms),
             _known(size(row.peak_memory_bytes)),
+            _known(size(row.live_tensor_peak_bytes)),
+            _known(size(row.arena_bytes)),
         ]
         for row in chosen
     ]
@@ -106,6 +115,7 @@ def benchmark_markdown(benchmark: Benchmark, plots: Sequence[str] = ()) -> str:
         "",
         files_table(benchmark.rows),
         "",
+        *(_MEMORY if any(row.live_tensor_peak_bytes for row in benchmark.rows) else ()),
         "## Images per second",
         "",
         "In brackets: time over that of the float32 ONNX file in ONNX Runtime.",

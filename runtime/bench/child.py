@@ -67,6 +67,7 @@ class Child:
             "first_inference_ms": (answered - started) * 1e3,
             "library_memory_bytes": max(0, library - before),
             "peak_memory_bytes": max(0, peak - before),
+            **_values_memory(self._runner),
             "output_step": self._runner.output_step,
             "notes": list(self._runner.notes),
         }
@@ -146,6 +147,21 @@ def _open(order: Mapping[str, Any], dataset: Dataset | None) -> Runner:
         input_range=input_range,
         trust=True,  # this process is the sandbox of its own model: a crash ends nothing else
     )
+
+
+def _values_memory(runner: Runner) -> dict[str, int | None]:
+    """What the values inside of a .tflite take for one image; nothing for other runtimes."""
+    from mnist_export.runtime.runners.litert import LiteRtRunner
+
+    if not isinstance(runner, LiteRtRunner):
+        return {}
+    from mnist_export.runtime.timing.arena import activation_memory
+
+    try:
+        found = activation_memory(runner)
+    except InputError:
+        return {}  # the built-in kernels lack an operator, or the batch is fixed
+    return {"arena_bytes": found.arena_bytes, "live_tensor_peak_bytes": found.live_tensor_peak_bytes}
 
 
 def _load_again_ms(order: Mapping[str, Any]) -> float:

@@ -9,8 +9,8 @@ measured in turns with the project's own runtimes, such as a runtime that lives 
     {"do": "batch", "images": npy, "limit_s": 1.0}      -> {"runs", "stable", "single_ns"}
     {"do": "turn", "count": 100}                        -> {"ns": [...], "cpu_ns": total}
 
-``cpu_ns`` is the processor time of the whole process over the turn. An answer {"error": text, "kind": name}
-is a refusal.
+The answer to "open" may hold ``arena_bytes`` and ``live_tensor_peak_bytes`` of one image. ``cpu_ns`` is the
+processor time of the whole process over the turn. An answer {"error": text, "kind": name} is a refusal.
 """
 
 from __future__ import annotations

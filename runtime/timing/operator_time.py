@@ -53,6 +53,8 @@ class Profile:
         whole_us: median of a run of the whole model beside them, microseconds; None where not measured.
         overhead_us: what a call costs before anything is computed, taken off each operator that was timed
             alone; None where there is no such thing.
+        live_tensor_peak_bytes: of a .tflite, see `arena.ActivationMemory`.
+        arena_bytes: likewise, with the built-in kernels whatever was timed.
         notes: what was left out.
     """
 
@@ -64,6 +66,8 @@ class Profile:
     alone: bool = False
     whole_us: float | None = None
     overhead_us: float | None = None
+    live_tensor_peak_bytes: int | None = None
+    arena_bytes: int | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -17,6 +17,7 @@ from mnist_export.core.graph.ir import Graph, Op, Tensor
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.native_log import quiet_stderr
 from mnist_export.runtime.environment import busy_note
+from mnist_export.runtime.timing.arena import activation_memory
 from mnist_export.runtime.timing.latency import Effort, Turn, interleave, time_block, warm_up
 from mnist_export.runtime.timing.operator_cut import CutOperator, Network, cut_operators, outputs
 from mnist_export.runtime.timing.operator_time import INTEGERS, NodeTime, Profile
@@ -69,6 +70,7 @@ def profile(runner: LiteRtRunner, images: npt.NDArray[np.uint8], *, effort: Effo
         _node(part, time, time / total, _kernels(runner, interpreter))
         for part, time, interpreter in zip(parts, net, alone, strict=True)
     )
+    memory = activation_memory(runner, batch=len(images))
     left_out = len(network.operators) - len(parts)
     notes = [
         f"{left_out} operators on constants are computed once, when the file is loaded." if left_out else "",
@@ -83,6 +85,8 @@ def profile(runner: LiteRtRunner, images: npt.NDArray[np.uint8], *, effort: Effo
         alone=True,
         whole_us=times[_WHOLE],
         overhead_us=overhead,
+        live_tensor_peak_bytes=memory.live_tensor_peak_bytes,
+        arena_bytes=memory.arena_bytes,
         notes=tuple(filter(None, notes)),
     )
 
