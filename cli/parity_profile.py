@@ -87,7 +87,7 @@ def _memory(result: Profile) -> str:
     arena = "unknown" if result.arena_bytes is None else f"{result.arena_bytes:,} bytes"
     return (
         f"At most {result.live_tensor_peak_bytes:,} bytes of values are needed at once: an arena of TFLite "
-        f"Micro cannot be smaller. LiteRT's arena with its built-in kernels and their scratch memory: {arena}. "
+        f"Micro cannot be smaller. LiteRT's arena with the scratch memory of its built-in kernels: {arena}. "
         "XNNPACK keeps its values in memory of its own, whose size it does not tell."
     )
 

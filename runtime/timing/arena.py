@@ -92,17 +92,15 @@ def live_peak_bytes(network: Network, sizes: list[int], *, views: bool = False) 
             last[alias[index]] = step
     for index in graph.outputs:
         last[alias[int(index)]] = len(operators)
-    return max(
-        (
-            sum(sizes[index] for index, start in born.items() if start <= step <= last.get(index, start))
-            for step in range(1, len(operators) + 1)
-        ),
-        default=0,
-    )
+    change = np.zeros(len(operators) + 2, np.int64)
+    for index, start in born.items():
+        change[start] += sizes[index]
+        change[last.get(index, start) + 1] -= sizes[index]
+    return int(np.cumsum(change).max())
 
 
 def _size(details: dict[str, Any]) -> int:
-    return int(np.prod(details["shape"], dtype=np.int64)) * np.dtype(details["dtype"]).itemsize
+    return int(np.prod(details["shape"], dtype=np.int64)) * int(np.dtype(details["dtype"]).itemsize)
 
 
 def _arena(interpreter: Any, network: Network, indices: set[int], start: int) -> int:
@@ -115,9 +113,9 @@ def _arena(interpreter: Any, network: Network, indices: set[int], start: int) ->
         except (ValueError, RuntimeError):
             continue  # has no memory: of a size that is known at run time only
         if view.nbytes:
-            pieces.add((_address(view), _address(view) + view.nbytes))
+            pieces.add((_address(view), _address(view) + int(view.nbytes)))
     first = interpreter.tensor(start)()
-    low, high = _address(first), _address(first) + first.nbytes
+    low, high = _address(first), _address(first) + int(first.nbytes)
     while True:
         near = [piece for piece in pieces if piece[0] <= _aligned(high) and _aligned(piece[1]) >= low]
         grown = min([low, *(a for a, _ in near)]), max([high, *(b for _, b in near)])

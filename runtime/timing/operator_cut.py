@@ -90,9 +90,13 @@ class Network:
             return self.content[buffer.offset : buffer.offset + buffer.size]
         return b"" if buffer.data is None else bytes(bytearray(buffer.data))
 
+    def _is_stored(self, tensor: Any) -> bool:
+        buffer = self.model.buffers[tensor.buffer]
+        return buffer.offset > 1 or (buffer.data is not None and len(buffer.data) > 0)
+
     def fixed(self) -> set[int]:
         """Tensors that no image changes: constants, and what is computed from constants alone."""
-        known = {index for index in range(len(self.tensors)) if self.constant(index)}
+        known = {index for index, tensor in enumerate(self.tensors) if self._is_stored(tensor)}
         for operator in self.operators:
             if all(index in known for index in used(operator)):
                 known.update(outputs(operator))
