@@ -65,7 +65,11 @@ def _with_layers(artifact: ArtifactResult, made: Made) -> ArtifactResult:
                 operator=row.operator,
                 max_abs_error=row.max_abs_error,
                 max_error_steps=row.max_abs_error / row.step if row.step else None,
-                sqnr_db=row.propagated_sqnr_db if np.isfinite(row.propagated_sqnr_db) else None,
+                sqnr_db=row.propagated_sqnr_db,
+                own_sqnr_db=row.own_sqnr_db,
+                alone_sqnr_db=row.alone_sqnr_db,
+                observed=row.observed,
+                saturation=row.saturation,
             )
             for row in rows
         ),

@@ -7,15 +7,15 @@ and the damage is measured where it counts, at the logits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
-from mnist_export.core.graph import Graph, Op, Tensor
-from mnist_export.quantize.layers import by_name, has_bias, has_weights, keep_float_words, layer_name
+from mnist_export.core.graph import Graph, Op
+from mnist_export.quantize.alone import rounded_output, with_quantized_layer
+from mnist_export.quantize.layers import has_weights, keep_float_words, layer_name
 from mnist_export.quantize.operators import RULES
 from mnist_export.quantize.saturation import quantized_outputs, saturation_shares
 from mnist_export.quantize.scheme import QuantizedModel
@@ -37,6 +37,7 @@ class LayerDiagnosis:
         position: its place in the order of execution, from 0.
         propagated_sqnr_db: at its output in the quantized network against the float one, errors of the
             layers before included.
+        own_sqnr_db: at its output when this layer alone is quantized: what it adds itself.
         alone_sqnr_db: at the logits when this layer alone is quantized; the ranking's key.
         weights_sqnr_db: at the logits when its weights alone are; None without weights.
         output_sqnr_db: at the logits when its output alone is.
@@ -51,6 +52,7 @@ class LayerDiagnosis:
     operator: str
     position: int
     propagated_sqnr_db: float
+    own_sqnr_db: float
     alone_sqnr_db: float
     weights_sqnr_db: float | None
     output_sqnr_db: float
@@ -67,7 +69,9 @@ class LayerDiagnosis:
             parts.append(
                 f"its weights {self.weights_sqnr_db:.1f} dB, its output {self.output_sqnr_db:.1f} dB"
             )
-        parts.append(f"propagated {self.propagated_sqnr_db:.1f} dB")
+        parts.append(
+            f"at its output {self.own_sqnr_db:.1f} dB alone, {self.propagated_sqnr_db:.1f} dB propagated"
+        )
         parts.append(f"range {self.observed[0]:.4g} to {self.observed[1]:.4g}")
         parts.append(f"{self.saturation:.2%} saturated")
         return "; ".join(parts)
@@ -140,6 +144,7 @@ def diagnose(
                 operator=op.kind,
                 position=position,
                 propagated_sqnr_db=noise.sqnr_db,
+                own_sqnr_db=_own(graph, model, images, op),
                 alone_sqnr_db=at_logits(op, weights=weighted, output=True),
                 weights_sqnr_db=at_logits(op, weights=True, output=False) if weighted else None,
                 output_sqnr_db=at_logits(op, weights=False, output=True),
@@ -200,53 +205,16 @@ def _propagated(
     return found
 
 
-def with_quantized_layer(graph: Graph, quantized: Graph, op: Op, *, weights: bool, output: bool) -> Graph:
-    """The float graph with one layer's numbers rounded as the quantized graph rounds them.
-
-    Args:
-        graph: the float graph.
-        quantized: its integer form, tensors matched by name.
-        op: an operator of ``graph``.
-        weights: take its weights and bias from the integers.
-        output: send its output through the integers' scale and back.
-    """
-    known = by_name(quantized)
-    changes: dict[int, Tensor] = {}
-    if weights:
-        for index in (op.inputs[1], *((op.inputs[2],) if has_bias(op) else ())):
-            other = quantized.tensors[known[graph.tensors[index].name]]
-            changes[index] = replace(
-                graph.tensors[index], data=other.real().reshape(graph.tensors[index].shape)
-            )
-    graph = graph.with_tensors(changes)
-    if not output:
-        return graph
-    index = op.outputs[0]
-    other = quantized.tensors[known[graph.tensors[index].name]]
-    if other.quant is None:
-        return graph
-    return _through_codes(graph, index, other.quant, other.dtype)
-
-
-def _through_codes(graph: Graph, index: int, quant: QuantParams, dtype: np.dtype[np.generic]) -> Graph:
-    source = graph.tensors[index]
-    codes, real = len(graph.tensors), len(graph.tensors) + 1
-    added = (
-        replace(source, name=f"{source.name}/codes", dtype=np.dtype(dtype), quant=quant),
-        replace(source, name=f"{source.name}/rounded"),
-    )
-    ops: list[Op] = []
-    for op in graph.ops:
-        ops.append(replace(op, inputs=tuple(real if i == index else i for i in op.inputs)))
-        if index in op.outputs:
-            ops.append(Op(kind="QUANTIZE", inputs=(index,), outputs=(codes,)))
-            ops.append(Op(kind="DEQUANTIZE", inputs=(codes,), outputs=(real,)))
-    return replace(
-        graph,
-        tensors=(*graph.tensors, *added),
-        ops=tuple(ops),
-        outputs=tuple(real if i == index else i for i in graph.outputs),
-    )
+def _own(graph: Graph, model: QuantizedModel, images: npt.NDArray[np.uint8], op: Op) -> float:
+    """Decibels at an operator's output when it alone is quantized; its inputs are the float network's."""
+    changed = with_quantized_layer(graph, model.graph, op, weights=has_weights(graph, op), output=True)
+    rounded = rounded_output(changed, graph.tensors[op.outputs[0]].name)
+    noise = _Noise()
+    theirs = run_tensors(graph, images, [op.outputs[0]], input_range=model.input_range)
+    ours = run_tensors(changed, images, [rounded], input_range=model.input_range)
+    for reference, candidate in zip(theirs, ours, strict=True):
+        noise.add(reference[op.outputs[0]], candidate[rounded])
+    return noise.sqnr_db
 
 
 def _spread(graph: Graph, op: Op) -> float:

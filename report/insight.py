@@ -77,6 +77,7 @@ def layers(report: Report) -> Html:
 
 def _layer_table(entries: tuple[LayerError, ...]) -> Html:
     by_channel = any(e.worst_channel_steps is not None for e in entries)
+    apart = any(e.own_sqnr_db is not None or e.alone_sqnr_db is not None for e in entries)
     largest = max((_judged(e) or 0.0 for e in entries), default=0.0) or 1.0
     rows: list[list[str]] = []
     for e in entries:
@@ -91,13 +92,38 @@ def _layer_table(entries: tuple[LayerError, ...]) -> Html:
                 bar,
                 DASH if e.budget_steps is None else f"{e.budget_steps:.3g}",
                 DASH if e.max_abs_error is None else f"{e.max_abs_error:.3g}",
-                DASH if e.sqnr_db is None else f"{e.sqnr_db:.1f} dB",
+                _decibels(e.sqnr_db),
+                *(_apart(e) if apart else ()),
             ]
         )
     measure = "worst channel, RMS steps" if by_channel else "largest error, steps"
-    header = ("layer", "operator", measure, "", "budget", "largest error, real", "SQNR")
+    header = ["layer", "operator", measure, "", "budget", "largest error, real"]
+    header += [*_APART] if apart else ["SQNR"]
     classes = ["fail" if e.exceeds else None for e in entries]
-    return table(header, rows, numeric=(2, 4, 5, 6), kind="dense", row_classes=classes)
+    grid = table(header, rows, numeric=(2, *range(4, len(header))), kind="dense", row_classes=classes)
+    return join([el("p", _APART_TEXT), grid]) if apart else grid
+
+
+_APART = ("SQNR, propagated", "own", "own, at the logits", "range", "saturated")
+_APART_TEXT = (
+    "SQNR, propagated: at the layer's output, with what the layers before hand on. Own: at the same place "
+    "when this layer alone is quantized. Own, at the logits: what is left of that at the end."
+)
+
+
+def _apart(entry: LayerError) -> list[str]:
+    """What a layer adds itself, apart from what it was handed."""
+    seen, cut = entry.observed, entry.saturation
+    return [
+        _decibels(entry.own_sqnr_db),
+        _decibels(entry.alone_sqnr_db),
+        DASH if seen is None else f"{seen[0]:.4g} to {seen[1]:.4g}",
+        DASH if cut is None else spelled(wording.percent(cut)),
+    ]
+
+
+def _decibels(value: float | None) -> str:
+    return DASH if value is None else f"{value:.1f} dB"
 
 
 def _judged(entry: LayerError) -> float | None:

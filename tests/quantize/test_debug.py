@@ -59,6 +59,20 @@ def test_a_layer_alone_is_never_better_than_its_weights_and_output_are_by_much(
     assert found.layers[0].alone_sqnr_db > found.logits_sqnr_db - 3
 
 
+def test_what_a_layer_adds_itself_is_told_from_what_it_was_handed(
+    tiny_graph: Graph, calibration: Images
+) -> None:
+    found = diagnose(tiny_graph, quantize(tiny_graph, SchemeConfig(), calibration), calibration)
+    ordered = sorted(found.layers, key=lambda layer: layer.position)
+    # Pixels are exact in int8, so that all of the first layer's error is its own; the kernel adds roundings
+    # of its accumulator, far below the output's.
+    assert ordered[0].own_sqnr_db == pytest.approx(ordered[0].propagated_sqnr_db, abs=0.5)
+    # Behind it, both its own and what it was handed arrive.
+    assert all(layer.own_sqnr_db > layer.propagated_sqnr_db + 0.5 for layer in ordered[1:])
+    # The last layer's output is the logits.
+    assert ordered[-1].own_sqnr_db == pytest.approx(ordered[-1].alone_sqnr_db, abs=0.1)
+
+
 def test_debugging_needs_integers_and_images(tiny_graph: Graph, calibration: Images) -> None:
     with pytest.raises(InputError, match="--int8"):
         diagnose(tiny_graph, quantize(tiny_graph, SchemeConfig(precision=Precision.FLOAT16)), calibration)

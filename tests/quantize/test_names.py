@@ -72,6 +72,13 @@ def test_a_whole_run_takes_the_names_and_gives_them_back(
     floats = {graph.tensors[op.outputs[0]].name for op in graph.ops if op.kind == "CONV_2D"} & {CONV1}
     assert floats == {CONV1}
     assert next(t for t in graph.tensors if t.name == CONV1).dtype == np.float32
+    rows = {row["name"]: row for row in report["artifacts"][0]["layers"]}
+    assert set(rows) == {CONV2, DENSE, "the end"}
+    for row in rows.values():
+        assert row["own_sqnr_db"] > row["sqnr_db"] - 0.5
+        assert row["alone_sqnr_db"] > 20
+        assert row["observed"][0] < row["observed"][1]
+        assert 0 <= row["saturation"] <= 1
     page = (tmp_path / "out" / "own.int8.report.html").read_text(encoding="utf-8")
     assert "<b>💡" not in page
     assert "&lt;b&gt;💡" in page

@@ -279,6 +279,21 @@ def test_a_report_with_the_least_in_it_gives_a_page(report: Report) -> None:
     assert [s.get("id") for s in page.named("section")] == ["files", "use", "environment"]
 
 
+def test_a_layers_own_error_stands_beside_the_propagated_one(report: Report) -> None:
+    def with_layers(**more: float | tuple[float, float]) -> str:
+        changed = [
+            dataclasses.replace(a, layers=tuple(dataclasses.replace(e, **more) for e in a.layers[:1]))
+            for a in report.artifacts
+        ]
+        return Page(render_html(dataclasses.replace(report, artifacts=tuple(changed)))).text
+
+    assert "propagated" not in with_layers()
+    text = with_layers(own_sqnr_db=51.25, alone_sqnr_db=47.5, observed=(-1.5, 6.25), saturation=0.0125)
+    for shown in ("SQNR, propagated", "51.2 dB", "47.5 dB", "-1.5 to 6.25", "1.25"):
+        assert shown in text
+    assert "47.5 dB" in with_layers(alone_sqnr_db=47.5)
+
+
 def test_many_classes_leave_the_matrices_to_the_json(report: Report) -> None:
     matrix = tuple(tuple(int(i == j) for j in range(50)) for i in range(50))
     wide = dataclasses.replace(

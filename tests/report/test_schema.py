@@ -246,3 +246,13 @@ def test_a_histogram_counts_every_sample(samples: list[float], bins: int) -> Non
 def test_a_histogram_of_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="found none"):
         Histogram.of([])
+
+
+def test_a_layers_range_and_saturation_are_checked() -> None:
+    from mnist_export.report.schema import LayerError
+
+    assert LayerError(name="a", own_sqnr_db=math.inf).own_sqnr_db is None
+    with pytest.raises(InputError, match=r"LayerError\.observed"):
+        LayerError(name="a", observed=(2.0, 1.0))
+    with pytest.raises(InputError, match="saturation"):
+        LayerError(name="a", saturation=1.5)
