@@ -130,6 +130,8 @@ def _trained(
         recipe=Recipe.from_json(loaded.card.recipe) if loaded.card else None,
         pixels=job.input_range,
         seed=job.seed,
+        teacher=rebuilt,
+        distillation=job.extra.distillation,
         notify=console.note,
     )
     config = CompressionConfig(sparsity=job.extra.sparsity, clusters=job.extra.clusters)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mnist_export.runtime.parity.comparison import Thresholds
 
 DEFAULT_EPOCHS = 3
+DEFAULT_DISTILLATION = 1.0  # `quantize.distillation.SHARE`, without its imports
 IMPROVEMENTS = ("equalize", "adaround", "bias-correction")
 
 
@@ -21,6 +22,7 @@ class QuantizeOptions:
     Attributes:
         qat_epochs: epochs of quantization-aware training, or None without it.
         epochs: epochs of each step of pruning and clustering.
+        distillation: share of the training's loss that is the distance to the original's answers.
         sparsity: share of weights to prune, or None.
         clusters: distinct weights a layer, or None.
         auto: search for the smallest change that keeps ``--max-drop``.
@@ -30,6 +32,7 @@ class QuantizeOptions:
 
     qat_epochs: int | None = None
     epochs: int = DEFAULT_EPOCHS
+    distillation: float = DEFAULT_DISTILLATION
     sparsity: float | None = None
     clusters: int | None = None
     auto: bool = False
@@ -65,6 +68,11 @@ def add_quantize_options(group: Any) -> None:
     group.add_argument(
         "--tune-epochs", type=int, default=None, metavar="N",
         help=f"epochs of each step of --sparsity and --clusters (default {DEFAULT_EPOCHS})",
+    )  # fmt: skip
+    group.add_argument(
+        "--distill", type=float, default=None, metavar="SHARE",
+        help="how much of this training follows the original's answers, the rest the labels "
+        f"(0 to 1, default {DEFAULT_DISTILLATION:g})",
     )  # fmt: skip
     group.add_argument(
         "--equalize", action="store_true", help="share out weight ranges between neighbouring layers"
@@ -122,6 +130,7 @@ def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> 
     return QuantizeOptions(
         qat_epochs=arguments.qat,
         epochs=arguments.tune_epochs or arguments.qat or DEFAULT_EPOCHS,
+        distillation=DEFAULT_DISTILLATION if arguments.distill is None else arguments.distill,
         sparsity=arguments.sparsity,
         clusters=arguments.clusters,
         auto=arguments.auto,
@@ -150,6 +159,17 @@ def _check_training(arguments: argparse.Namespace) -> None:
             "--tune-epochs: expected --sparsity or --clusters, whose training it is about, found neither. "
             "Give the epochs of --qat with --qat N."
         )
+    if arguments.distill is not None:
+        if not compresses and (arguments.qat is None or arguments.exact):
+            raise InputError(
+                "--distill: expected --qat, --sparsity or --clusters (without --exact), whose training it is "
+                "about, found none. Leave it out."
+            )
+        if not 0.0 <= arguments.distill <= 1.0:
+            raise InputError(
+                "--distill: expected a share from 0 (labels alone) to 1 (the original's answers alone), "
+                f"found {arguments.distill:g}. Try --distill {DEFAULT_DISTILLATION:g}."
+            )
     if compresses and arguments.auto:
         raise InputError(
             "--auto: expected no --sparsity or --clusters beside it, found one. Leave one of them out."

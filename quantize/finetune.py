@@ -11,6 +11,8 @@ import numpy as np
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.request import to_stderr
+from mnist_export.quantize import distillation
+from mnist_export.quantize.statistics import quick_statistics
 from mnist_export.train.recipe import Optimizer, Recipe, Schedule
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ class FineTuning:
         seed: of the order of images and the augmentation.
         rate_factor: training starts at this share of the recipe's learning rate and falls to 0 along half a
             cosine.
+        teacher: a tf_keras model of logits, such as the float one; None learns from labels alone.
+        distillation: share of the loss that is the distance to the teacher's answers, 0 to 1; the rest is the
+            distance to the labels.
         notify: receives one line an epoch.
     """
 
@@ -50,12 +55,19 @@ class FineTuning:
     pixels: InputRange = field(default_factory=InputRange)
     seed: int = 0
     rate_factor: float = RATE_FACTOR
+    teacher: Any = None
+    distillation: float = distillation.SHARE
     notify: Callable[[str], None] = to_stderr
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         if not 1 <= self.epochs <= 1000:
             raise InputError(f"fine-tuning: expected 1 to 1000 epochs, found {self.epochs}. Try --qat 3.")
+        if not 0.0 <= self.distillation <= 1.0:
+            raise InputError(
+                f"--distill: expected a share from 0 (labels alone) to 1, found {self.distillation:g}. "
+                f"Try {distillation.SHARE:g}."
+            )
         for part, split in (("training", self.dataset.train), ("validation", self.dataset.validation)):
             if not len(split):
                 raise InputError(
@@ -69,6 +81,11 @@ class FineTuning:
         return replace(
             self.recipe or DEFAULT_RECIPE, epochs=self.epochs, schedule=Schedule.CONSTANT, stop_patience=0
         )
+
+    @property
+    def distills(self) -> bool:
+        """Whether a teacher's logits are learned."""
+        return self.teacher is not None and self.distillation > 0
 
     @property
     def steps(self) -> int:
@@ -125,16 +142,22 @@ def fine_tune(
 
     data, recipe = how.dataset, how.settings
     seed_everything(how.seed)
-    _compile(model, recipe, how.rate_factor, how.steps)
+    one_hot, classes = recipe.one_hot, data.num_classes
+    model.compile(
+        optimizer=_optimizer(recipe, how),
+        loss=_loss(how),
+        metrics=[distillation.accuracy(classes) if how.distills else "accuracy"],
+    )
     batches = training_batches(
-        data.train, recipe, num_classes=data.num_classes, seed=how.seed, first_epoch=0, pixels=how.pixels
+        data.train, recipe, num_classes=classes, seed=how.seed, first_epoch=0, pixels=how.pixels
     )
-    judged = evaluation_batches(
-        data.validation, num_classes=data.num_classes, one_hot=recipe.one_hot, pixels=how.pixels
-    )
+    judged = evaluation_batches(data.validation, num_classes=classes, one_hot=one_hot, pixels=how.pixels)
     shape = tuple(model.input_shape[1:])
     if shape != tuple(data.image_shape):  # such as (784,) or (28, 28)
         batches, judged = _reshaped(batches, shape), _reshaped(judged, shape)
+    if how.distills:
+        batches = distillation.taught(batches, how.teacher, classes, one_hot=one_hot)
+        judged = distillation.taught(judged, how.teacher, classes, one_hot=one_hot)
     accuracies: list[float] = []
     seconds: list[float] = []
     best: list[Any] = []
@@ -163,13 +186,14 @@ def fine_tune(
                 best[:] = self.model.get_weights()
             accuracies.append(found)
 
-    model.fit(
-        batches,
-        epochs=how.epochs,
-        steps_per_epoch=steps_per_epoch(len(data.train), recipe.batch_size),
-        callbacks=[*callbacks, Keeper()],
-        verbose=0,
-    )
+    with quick_statistics(model, how.steps):
+        model.fit(
+            batches,
+            epochs=how.epochs,
+            steps_per_epoch=steps_per_epoch(len(data.train), recipe.batch_size),
+            callbacks=[*callbacks, Keeper()],
+            verbose=0,
+        )
     model.set_weights(best)
     chosen = max(range(accept_from, len(accuracies)), key=lambda epoch: (accuracies[epoch], -epoch))
     return Tuned(val_accuracy=tuple(accuracies), best_epoch=chosen + 1, seconds=tuple(seconds))
@@ -181,10 +205,20 @@ def _reshaped(batches: Any, shape: tuple[int, ...]) -> Any:
     return batches.map(lambda x, y: (tf.reshape(x, (-1, *shape)), y))
 
 
-def _compile(model: Any, recipe: Recipe, factor: float, steps: int) -> None:
+def _loss(how: FineTuning) -> Any:
     import tf_keras
 
-    rate = tf_keras.optimizers.schedules.CosineDecay(recipe.learning_rate * factor, steps)
+    recipe, losses = how.settings, tf_keras.losses
+    if not (recipe.one_hot or how.distills):
+        return losses.SparseCategoricalCrossentropy(from_logits=True)
+    hard = losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    return distillation.loss(hard, how.dataset.num_classes, how.distillation) if how.distills else hard
+
+
+def _optimizer(recipe: Recipe, how: FineTuning) -> Any:
+    import tf_keras
+
+    rate = tf_keras.optimizers.schedules.CosineDecay(recipe.learning_rate * how.rate_factor, how.steps)
     makers: dict[Optimizer, Callable[[], Any]] = {
         Optimizer.ADAM: lambda: tf_keras.optimizers.Adam(rate),
         Optimizer.RMSPROP: lambda: tf_keras.optimizers.RMSprop(rate),
@@ -192,10 +226,4 @@ def _compile(model: Any, recipe: Recipe, factor: float, steps: int) -> None:
         Optimizer.ADADELTA: lambda: tf_keras.optimizers.Adadelta(rate, rho=0.95),
         Optimizer.SGD: lambda: tf_keras.optimizers.SGD(rate, momentum=0.9),
     }
-    losses = tf_keras.losses
-    loss = (
-        losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-        if recipe.one_hot
-        else losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
-    model.compile(optimizer=makers[recipe.optimizer](), loss=loss, metrics=["accuracy"])
+    return makers[recipe.optimizer]()

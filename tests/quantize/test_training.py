@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import Format, IoType, Precision
 from mnist_export.core.pixels import InputRange
-from mnist_export.data import Dataset
+from mnist_export.data import Dataset, Split
 from mnist_export.export.audit import audit
 from mnist_export.export.onnx_writer import write_onnx
-from mnist_export.quantize.compress import Compressed, CompressionConfig, compress
+from mnist_export.quantize import distillation
+from mnist_export.quantize.compress import Compressed, CompressionConfig, compress, copied
 from mnist_export.quantize.compression import gzip_bytes, weight_figures
-from mnist_export.quantize.finetune import FineTuning
+from mnist_export.quantize.finetune import FineTuning, fine_tune
 from mnist_export.quantize.lowering import lower
 from mnist_export.quantize.qat import QatResult, logits_of, simulate, start_ranges, train_quantized
 from mnist_export.quantize.rebuild import rebuild
@@ -152,3 +154,48 @@ def test_training_quantized_keeps_zeros_and_clusters(
 def test_shares_and_counts_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"--(sparsity|clusters)"):
         CompressionConfig(**wrong)
+
+
+def test_a_teacher_is_followed_where_labels_are_wrong(
+    rebuilt: Any, how: FineTuning, small: Dataset, unit: InputRange
+) -> None:
+    wrong = Split(images=small.train.images, labels=(small.train.labels + 1) % 10)
+    misled = replace(how, dataset=replace(small, train=wrong), epochs=12, rate_factor=5.0)
+    images = small.validation.images
+    wanted = logits_of(rebuilt, images, unit).argmax(1)
+    agreement = {}
+    for name, changed in {
+        "labels": misled,
+        "teacher": replace(misled, teacher=rebuilt, distillation=1.0),
+        "teacher without a share": replace(misled, teacher=rebuilt, distillation=0.0),
+    }.items():
+        model = copied(rebuilt)
+        fine_tune(model, changed, name=name)
+        agreement[name] = float(np.mean(logits_of(model, images, unit).argmax(1) == wanted))
+
+    assert agreement["teacher"] >= 0.99
+    assert agreement["labels"] < 0.9
+    assert agreement["teacher without a share"] == agreement["labels"]
+
+
+def test_the_distillation_loss_is_least_at_the_teachers_own_logits() -> None:
+    teacher = np.array([[4.0, 1.0, -2.0], [0.0, 0.5, 3.0]], np.float32)
+    target = np.concatenate([np.eye(3, dtype=np.float32)[[1, 1]], teacher], axis=1)
+    found = distillation.loss(lambda labels, logits: 0.0, 3, 1.0)
+    entropy = entropy_of(teacher / distillation.TEMPERATURE) * distillation.TEMPERATURE**2
+
+    np.testing.assert_allclose(found(target, teacher), entropy, rtol=1e-5)
+    for moved in (teacher + np.array([0.5, 0, 0]), teacher - np.array([0, 0, 1.0])):
+        assert (np.asarray(found(target, moved.astype(np.float32))) > entropy).all()
+
+
+def entropy_of(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    chances = np.exp(logits.astype(np.float64))
+    chances /= chances.sum(axis=1, keepdims=True)
+    return -np.sum(chances * np.log(chances), axis=1)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_is_a_fraction(how: FineTuning, share: float) -> None:
+    with pytest.raises(InputError, match="--distill"):
+        replace(how, distillation=share)
