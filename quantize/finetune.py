@@ -13,7 +13,6 @@ from mnist_export.core.pixels import InputRange
 from mnist_export.data.request import to_stderr
 from mnist_export.quantize import distillation
 from mnist_export.quantize.statistics import quick_statistics
-from mnist_export.quantize.statistics import quick_statistics
 from mnist_export.train.recipe import Optimizer, Recipe, Schedule
 
 if TYPE_CHECKING:
