@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.runtime.layers.activations import Activation
+from mnist_export.runtime.layers.matching import Fit, align
 from mnist_export.runtime.parity.logits import sqnr_db
 
 # Root mean square error of a channel that a layer's own rounding explains; a sound int8 LeNet-5 stays under
 # 1 step in every layer. What the layers before hand on comes on top, see `compare_layers`.
 BUDGET_STEPS: Final = 2.0
 BUDGET_SQNR_DB: Final = 30.0  # for tensors without steps; float16 weights give over 50
-_SHAPE_SCORE: Final = 0.5  # aligns layers by shape where damage has left no likeness
+_RECOVERED_DB: Final = 12.0  # sound layers change the SQNR by a few dB, and no later layer undoes damage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,10 @@ def compare_layers(
     """Match layers and measure what they differ by.
 
     Layers are matched in order, by shape (NCHW and NHWC are the same) and likeness (cosine), so that the
-    sum of likenesses is largest; a convolution with a fused ReLU is thus matched with the ReLU.
+    sum of likenesses is largest; a convolution with a fused ReLU is thus matched with the ReLU. Where no
+    shape fits, the forms of files that are rewritten for speed are tried (see `layouts`); they need a
+    likeness of 0.8. A layer over its budget is not matched after all where the next match is better by 12 dB
+    or more: damage is not undone, so the layer holds something else on the way to the same values.
 
     A channel's budget is ``budget_steps`` for the layer's own rounding, and on top the error that it would
     have if the two layers before kept their noise-to-signal ratio: ``rms(channel) * 10**(-SQNR / 20)``. A
@@ -109,23 +113,14 @@ def compare_layers(
     images = {len(activation.values) for activation in (*reference, *candidate)}
     if len(images) != 1:
         raise InputError(f"layers: expected the same images on both sides, found {sorted(images)} of them.")
-    pairs = _align(reference, candidate)
+    pairs = align(reference, candidate)
     if not pairs:
         raise InputError("layers: no layer of the candidate fits one of the reference. Are they one model?")
-    found: list[LayerDifference] = []
-    for i, j, values in pairs:
-        ratios = [layer.sqnr_db for layer in found[-2:] if layer.sqnr_db is not None]
-        carried = 10 ** (-min(ratios) / 20) if ratios else 0.0
-        found.append(
-            _difference(
-                reference[i],
-                candidate[j],
-                values,
-                budget_steps=budget_steps,
-                budget_sqnr_db=budget_sqnr_db,
-                carried=carried,
-            )
-        )
+    budgets = {"budget_steps": budget_steps, "budget_sqnr_db": budget_sqnr_db}
+    found = _differences(reference, candidate, pairs, **budgets)
+    while (wrong := _undone(found)) is not None:
+        del pairs[wrong]
+        found = _differences(reference, candidate, pairs, **budgets)
     layers = tuple(found)
     matched = {j for _, j, _ in pairs}
     first = next((layer for layer in layers if layer.exceeds), None)
@@ -136,6 +131,30 @@ def compare_layers(
         images=images.pop(),
         why=_why(layers, first),
     )
+
+
+def _differences(
+    reference: Sequence[Activation],
+    candidate: Sequence[Activation],
+    pairs: Sequence[tuple[int, int, Fit]],
+    **budgets: float,
+) -> list[LayerDifference]:
+    found: list[LayerDifference] = []
+    for i, j, fit in pairs:
+        ratios = [layer.sqnr_db for layer in found[-2:] if layer.sqnr_db is not None]
+        carried = 10 ** (-min(ratios) / 20) if ratios else 0.0
+        found.append(_difference(reference[i], candidate[j], fit, carried=carried, **budgets))
+    return found
+
+
+def _undone(found: Sequence[LayerDifference]) -> int | None:
+    """The first layer over its budget whose error the next one does not have: it is another function."""
+    for place, (layer, after) in enumerate(itertools.pairwise(found)):
+        if not layer.exceeds or layer.sqnr_db is None:
+            continue
+        if after.sqnr_db is None or after.sqnr_db >= layer.sqnr_db + _RECOVERED_DB:
+            return place
+    return None
 
 
 def _why(layers: Sequence[LayerDifference], first: LayerDifference | None) -> str:
@@ -152,56 +171,6 @@ def _why(layers: Sequence[LayerDifference], first: LayerDifference | None) -> st
     return f"The first layer over its budget is {name}: {first.sqnr_db:.1f} dB."
 
 
-Values = npt.NDArray[np.float64]
-
-
-def _align(reference: Sequence[Activation], candidate: Sequence[Activation]) -> list[tuple[int, int, Values]]:
-    """Pairs in order with the largest sum of scores (as in global sequence alignment)."""
-    rows, columns = len(reference), len(candidate)
-    scores = np.zeros((rows + 1, columns + 1))
-    fits: dict[tuple[int, int], tuple[float, Values]] = {}
-    for i in range(rows):
-        for j in range(columns):
-            fit = _fit(reference[i].values.astype(np.float64), candidate[j].values.astype(np.float64))
-            best = max(scores[i, j + 1], scores[i + 1, j])
-            if fit is not None:
-                fits[i, j] = fit
-                best = max(best, scores[i, j] + fit[0])
-            scores[i + 1, j + 1] = best
-    pairs: list[tuple[int, int, Values]] = []
-    i, j = rows, columns
-    while i and j:
-        fit = fits.get((i - 1, j - 1))
-        if fit is not None and scores[i, j] == scores[i - 1, j - 1] + fit[0]:
-            pairs.append((i - 1, j - 1, fit[1]))
-            i, j = i - 1, j - 1
-        elif scores[i, j] == scores[i - 1, j]:
-            i -= 1
-        else:
-            j -= 1
-    return pairs[::-1]
-
-
-def _fit(reference: Values, candidate: Values) -> tuple[float, Values] | None:
-    """The candidate in the reference's layout, and how alike they are; None where shapes do not fit."""
-    layouts = [candidate] if candidate.shape == reference.shape else []
-    if candidate.ndim == 4:
-        turned = (candidate.transpose(0, 2, 3, 1), candidate.transpose(0, 3, 1, 2))
-        layouts += [values for values in turned if values.shape == reference.shape]
-    bare = tuple(size for size in candidate.shape[1:] if size != 1)
-    if not layouts and bare == tuple(size for size in reference.shape[1:] if size != 1):
-        layouts.append(candidate.reshape(reference.shape))
-    if not layouts:
-        return None
-    scored = [(_SHAPE_SCORE + _cosine(reference, values), values) for values in layouts]
-    return max(scored, key=lambda item: item[0])
-
-
-def _cosine(a: Values, b: Values) -> float:
-    norm = math.sqrt(float(np.sum(a * a)) * float(np.sum(b * b)))
-    return max(0.0, float(np.sum(a * b)) / norm) if norm > 0 else 0.0
-
-
 def _channel_axis(shape: tuple[int, ...]) -> int:
     """The last axis, but for images of (n, C, H, W), which have two equal sides at the end."""
     return 1 if len(shape) == 4 and shape[2] == shape[3] != shape[1] else len(shape) - 1
@@ -210,13 +179,13 @@ def _channel_axis(shape: tuple[int, ...]) -> int:
 def _difference(
     reference: Activation,
     candidate: Activation,
-    values: Values,
+    fit: Fit,
     *,
     budget_steps: float,
     budget_sqnr_db: float,
     carried: float,
 ) -> LayerDifference:
-    wanted = reference.values.astype(np.float64)
+    wanted, values = fit.reference, fit.candidate
     clipped = 0.0
     if candidate.qrange is not None:
         # what lies outside of the range is saturation, a calibration's choice; count it apart
