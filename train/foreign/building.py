@@ -73,7 +73,7 @@ def build(ingredients: Ingredients) -> Built:
     second = _attempt(_with_tf_keras, ingredients)
     if isinstance(second, Built):
         return second
-    reason = first or second
+    reason = f"Keras 3: {first}; tf_keras: {second}" if first else f"tf_keras: {second}"
     raise refuse(
         ingredients.where,
         "a model that Keras 3 or tf_keras can build",
@@ -114,6 +114,8 @@ def _with_tf_keras(ingredients: Ingredients) -> Built:
     tf = tensorflow()
     # In a graph, variables are nodes: shapes without memory.
     with tf.Graph().as_default():
+        # Once something was trained in this process, dropout in a graph asks for that graph's own seed.
+        tf.random.set_seed(0)
         plan = legacy.models.model_from_json(json.dumps(ingredients.config))
         _check_sizes(plan, ingredients)
     return Built(
