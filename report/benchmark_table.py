@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mnist_export.report.benchmark import Benchmark, BenchmarkRow
 from mnist_export.report.markdown import render_table
 from mnist_export.report.text import cell, clean
-from mnist_export.report.wording import NOT_MEASURED, duration, interval, percent, points, size
+from mnist_export.report.wording import NOT_MEASURED, count, duration, interval, percent, points, size
 
 _FILES = (
     "model", "precision", "runtime", "size", "top-1", "95 % interval", "drop", "agreement", "p50", "p90",
@@ -112,6 +112,9 @@ def benchmark_markdown(benchmark: Benchmark, plots: Sequence[str] = ()) -> str:
         "are ratios of processor time.",
         "",
         "## Files",
+        "",
+        f"Latency at batch {min(row.batch for row in benchmark.rows)} on "
+        f"{count(min(row.threads for row in benchmark.rows), 'thread')}.",
         "",
         files_table(benchmark.rows),
         "",

@@ -9,7 +9,7 @@ from typing import Any
 
 from mnist_export.core.errors import InputError, MissingExtraError
 from mnist_export.report.benchmark import Benchmark, BenchmarkRow
-from mnist_export.report.wording import duration
+from mnist_export.report.wording import count, duration
 
 _MARKERS = "osD^vPX*"
 _DPI = 130
@@ -122,7 +122,7 @@ def latency_bars(rows: Sequence[BenchmarkRow]) -> bytes:
 
 
 def _with_threads(row: BenchmarkRow, threads: Sequence[int]) -> str:
-    return row.name if len(threads) == 1 else f"{row.name}, {row.threads} threads"
+    return row.name if len(threads) == 1 else f"{row.name}, {count(row.threads, 'thread')}"
 
 
 def throughput_over_batch(rows: Sequence[BenchmarkRow]) -> bytes:
