@@ -44,7 +44,7 @@ def build_report(
         result: what the check found; its candidates are in the files' order.
         seconds: stage to seconds.
     """
-    environment = environment_of(describe(threads=job.threads))
+    environment = environment_of(describe(threads=job.threads), timing=result.timing)
     artifacts = tuple(
         _with_audit(artifact_of(candidate, result.thresholds), item)
         for candidate, item in zip(result.candidates, written.artifacts, strict=True)

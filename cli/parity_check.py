@@ -22,7 +22,7 @@ from mnist_export.cli.parity_options import (
 )
 from mnist_export.cli.parity_report import as_json, build_report, print_report, write_report
 from mnist_export.cli.side_files import check_side_files
-from mnist_export.core.errors import InputError
+from mnist_export.core.errors import InputError, MnistExportError
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
@@ -151,7 +151,10 @@ def _explained(result: CheckResult, runners: Sequence[Runner], dataset: Dataset)
         ratio = candidate.vs_original.ratio if candidate.vs_original else 0.0
         integer = candidate.file is not None and candidate.file.precision.startswith("int")
         if ratio > 1 and integer and can_profile(runner):
-            text = why_slow(profile(runner, dataset.test.images[:1]), ratio=ratio)
+            try:
+                text = why_slow(profile(runner, dataset.test.images[:1]), ratio=ratio)
+            except MnistExportError as error:  # the check itself stands
+                text = f"where its time goes cannot be told: {error}"
             found[place] = dataclasses.replace(candidate, notes=(*candidate.notes, text))
     return dataclasses.replace(result, candidates=tuple(found))
 

@@ -8,6 +8,7 @@ its values in memory of its own, which nobody tells.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,6 +55,8 @@ def activation_memory(runner: LiteRtRunner, *, batch: int = 1) -> ActivationMemo
     """
     network = Network.parse(runner.content, runner.label)
     interpreter = runner.fresh_interpreter(batch=batch, resolver="BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+    with contextlib.suppress(RuntimeError, ValueError):
+        interpreter.invoke()  # sizes that are computed are known after a run
     details = {int(found["index"]): found for found in interpreter.get_tensor_details()}
     count = len(network.tensors)
     if any(index not in details for index in range(count)):

@@ -27,6 +27,7 @@ class NodeTime:
         channels: of its first input where that is an image, else 0.
         kernels: ``XNNPACK``, ``builtin`` or ``reference`` for LiteRT, else empty.
         hybrid: whether it computes on float values with 8-bit weights.
+        dtype: type of its first input, as the runtime calls it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class NodeTime:
     channels: int
     kernels: str = ""
     hybrid: bool = False
+    dtype: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,8 @@ def why_slow(candidate: Profile, *, ratio: float | None = None, flags: Sequence[
     slowest = [node for node in candidate.slowest(3) if node.share >= 0.05] or candidate.slowest(3)
     named = ", ".join(f"{node.kind} '{node.name}' {node.share:.0%}" for node in slowest)
     text.append(f"Most of the time goes to {named}.")
-    if any(n.kind in _CONVOLUTIONS and n.integer and n.channels == 1 for n in slowest):
+    wide = any(node.dtype in ("int16", "uint16") for node in candidate.nodes)
+    if not wide and any(n.kind in _CONVOLUTIONS and n.integer and n.channels == 1 for n in slowest):
         text.append(
             "A quantized convolution of one input channel cannot fill the 8-bit dot products; a "
             "float one is often faster."
@@ -93,6 +94,8 @@ def why_slow(candidate: Profile, *, ratio: float | None = None, flags: Sequence[
     moves = candidate.share_of(MOVES)
     if moves >= 0.05:
         text.append(f"Transposes and reshapes take {moves:.0%}.")
+    if wide:
+        return " ".join([*text, "Values of 16 bits do not use the processor's 8-bit dot products."])
     fast = [flag for flag in known if flag in _DOT_PRODUCTS]
     text.append(
         f"This processor has 8-bit dot products ({', '.join(fast)})."

@@ -102,6 +102,7 @@ def _node(part: CutOperator, microseconds: float, share: float, kernels: str) ->
         channels=first.shape[3] if first.ndim == 4 else 0,
         kernels=kernels,
         hybrid=part.hybrid,
+        dtype=first.dtype.name,
     )
 
 

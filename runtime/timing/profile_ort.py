@@ -77,4 +77,5 @@ def _node(event: dict[str, Any], microseconds: float, share: float) -> NodeTime:
         share=share,
         integer=kind in INTEGERS,
         channels=int(channels),
+        dtype=kind,
     )

@@ -201,6 +201,27 @@ def test_the_paragraph_tells_dynamic_files_from_float_ones():
     assert "Everything is computed in float." in why_slow(litert(node("CONV_2D", 1.0, integer=False)))
 
 
+def test_values_of_16_bits_are_told_apart():
+    wide = litert(node("CONV_2D", 1.0, kernels="builtin", channels=1, dtype="int16"))
+    text = why_slow(wide, flags=("avx512_vnni",))
+    assert "XNNPACK does not take 1 operator (CONV_2D)" in text
+    assert "Values of 16 bits do not use" in text
+    assert "avx512_vnni" not in text
+    assert "one input channel" not in text
+
+
+def test_the_check_stands_where_a_profile_cannot_be_made(models, tmp_path, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise InputError("operator 3 does not run alone.")
+
+    monkeypatch.setattr("mnist_export.runtime.timing.profile.profile", refuse)
+    plain, int8 = models.write(tmp_path, "float.tflite", "int8.tflite")
+    words = ["check", plain, int8, "--data", "digits", "--images", "40", "--trust", "-q", "--json"]
+    assert main([*words, "--kernels", "xnnpack,reference"]) == 0
+    notes = json.loads(capsys.readouterr().out)["artifacts"][0]["notes"]
+    assert "where its time goes cannot be told: operator 3 does not run alone." in notes
+
+
 def test_the_command_says_that_operators_were_timed_alone(models, tmp_path, capsys):
     int8, plain = models.write(tmp_path, "int8.tflite", "float.tflite")
     words = ["profile", int8, "--against", plain, "--data", "digits", "--trust"]

@@ -10,6 +10,8 @@ import pytest
 from mnist_export.core.graph import Tensor
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.timing.latency import Effort
+from mnist_export.runtime.timing.profile import profile
 
 
 @pytest.fixture
@@ -45,3 +47,17 @@ def test_such_a_file_runs_in_batches(file_with_a_computed_shape):
 
     assert not [note for note in notes if "one by one" in note]
     np.testing.assert_allclose(together, single, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_such_a_file_is_profiled_and_its_memory_told(batch, file_with_a_computed_shape):
+    images = np.random.default_rng(0).integers(0, 255, (batch, 4, 4, 1), endpoint=True, dtype=np.uint8)
+    quick = Effort(min_time_s=0.005, min_runs=3, min_rounds=2, max_time_s=0.2, max_warmup_s=0.01)
+    with LiteRtRunner(file_with_a_computed_shape) as runner:
+        found = profile(runner, images, effort=quick)
+    kinds = ["MAX_POOL_2D", "SHAPE", "STRIDED_SLICE", "PACK", "RESHAPE", "FULLY_CONNECTED"]
+    assert [node.kind for node in found.nodes] == kinds
+    assert found.float_islands == ()
+    # the input's 16 floats and the pool's 4
+    assert found.live_tensor_peak_bytes == batch * (16 + 4) * 4
+    assert found.arena_bytes is None or found.arena_bytes >= found.live_tensor_peak_bytes
