@@ -21,6 +21,7 @@ from mnist_export.core.kinds import Precision
 from mnist_export.quantize.calibration import Range
 from mnist_export.quantize.operators import RULES
 from mnist_export.quantize.scheme import SchemeConfig
+from mnist_export.quantize.tie_free import tie_free
 
 _BIAS_LIMIT = 2**30
 """Quantized biases stay below this, so that adding the products cannot overflow 32 bits."""
@@ -109,7 +110,7 @@ def _between_floats(graph: Graph, kept: set[Op]) -> set[Op]:
 def activation_params(
     graph: Graph, ranges: Mapping[int, Range], config: SchemeConfig
 ) -> dict[int, QuantParams]:
-    """Scale and zero point of every activation, shared where an operator demands it.
+    """Scale and zero point of every activation, shared where an operator demands it, sums without ties.
 
     Args:
         graph: a float graph.
@@ -133,7 +134,7 @@ def activation_params(
         dtype = activation_dtype(config)
         chosen = fixed or (_symmetric(lo, hi, dtype) if symmetric else asymmetric(lo, hi, dtype))
         params |= dict.fromkeys(indices, chosen)
-    return params
+    return tie_free(graph, params, group) if config.precision == Precision.INT8 else params
 
 
 def _clipped(graph: Graph, index: int) -> int:
@@ -334,7 +335,7 @@ class _Builder:
                 shared = self._tensors[op.outputs[0]].quant if RULES[op.kind].same_scale else None
                 lo, hi = float(tensor.data.min()), float(tensor.data.max())
                 own = _symmetric(lo, hi, self._dtype) if self._dtype == np.int16 else None
-                quant = shared or own or asymmetric(lo, hi, self._dtype)
+                quant = shared or own or self._params.get(index) or asymmetric(lo, hi, self._dtype)
                 self._tensors[index] = replace(
                     tensor, data=quant.quantize(tensor.data, self._dtype), dtype=self._dtype, quant=quant
                 )

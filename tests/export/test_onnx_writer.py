@@ -118,9 +118,8 @@ LAYERS = {
 # LiteRT computes these in fixed point or divides integers, ONNX Runtime in float: a step apart now and then,
 # which the dense layer behind may spread. Everything else is equal to the last bit.
 ROUNDED = {
-    "average pool", "average pool same", "mean over map", "mean over channels", "residual add",
-    "add constant", "sub constant", "mul constant", "sub of two", "mul of two", "affine",
-    "pad that two layers read",
+    "average pool", "average pool same", "mean over map", "mean over channels", "mul constant", "mul of two",
+    "affine",
 }  # fmt: skip
 
 

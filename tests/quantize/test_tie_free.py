@@ -1,0 +1,177 @@
+"""Sums that every runtime rounds alike: all pairs of codes, in every kernel."""
+
+from __future__ import annotations
+
+import itertools
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from mnist_export.core.affine import QuantParams, asymmetric
+from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.kinds import IoType
+from mnist_export.export.onnx_writer import write_onnx
+from mnist_export.quantize.tie_free import distance_from_ties, error_bound, tie_free
+
+KERNELS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "BUILTIN_REF")
+PAIRS = np.array(list(itertools.product(range(-128, 128), repeat=2)), np.int8).reshape(-1, 1, 1, 2)
+
+
+def float_sum(kind, activation):
+    """x and y come from somewhere, and are added."""
+    shape = (-1, 1, 1, 1)
+    tensors = [
+        Tensor(name=name, shape=shape, dtype=np.dtype(np.float32)) for name in ("image", "x", "y", "z")
+    ]
+    options = MappingProxyType({"fusedActivationFunction": activation})
+    ops = [
+        Op(kind="RELU", inputs=(0,), outputs=(1,)),
+        Op(kind="RELU", inputs=(0,), outputs=(2,)),
+        Op(kind=kind, inputs=(1, 2), outputs=(3,), options=options),
+    ]
+    return Graph(tensors=tuple(tensors), ops=tuple(ops), inputs=(0,), outputs=(3,))
+
+
+def integer_sum(kind, activation, first, second, out):
+    """An int8 network whose two channels of pixels become the two operands' codes, and are added."""
+    tensors: list[Tensor] = []
+
+    def tensor(name, shape, quant, data=None, dtype=np.int8):
+        tensors.append(Tensor(name=name, shape=shape, dtype=np.dtype(dtype), data=data, quant=quant))
+        return len(tensors) - 1
+
+    entry = tensor("image", (-1, 1, 1, 2), QuantParams.per_tensor(1 / 256, -128))
+    ops, operands = [], []
+    for channel, quant in enumerate((first, second)):
+        weights = np.zeros((1, 1, 1, 2), np.int8)
+        weights[..., channel] = 127
+        scale = float(quant.scale[0]) * 256 / 127
+        shift = np.array([-127 * (128 + int(quant.zero_point[0]))], np.int32)
+        inputs = (
+            entry,
+            tensor(f"w{channel}", weights.shape, QuantParams.per_tensor(scale), weights),
+            tensor(f"b{channel}", (1,), QuantParams.per_tensor(scale / 256), shift, np.int32),
+        )
+        operands.append(tensor(f"x{channel}", (-1, 1, 1, 1), quant))
+        window = {"padding": 1, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+        ops.append(
+            Op(
+                kind="CONV_2D",
+                inputs=inputs,
+                outputs=(operands[-1],),
+                options_type="Conv2DOptions",
+                options=MappingProxyType(window | {"fusedActivationFunction": 0}),
+            )
+        )
+    end = tensor("logits", (-1, 1, 1, 1), out)
+    ops.append(
+        Op(
+            kind=kind,
+            inputs=tuple(operands),
+            outputs=(end,),
+            options_type=f"{kind.capitalize()}Options",
+            options=MappingProxyType({"fusedActivationFunction": activation}),
+        )
+    )
+    return Graph(tensors=tuple(tensors), ops=tuple(ops), inputs=(entry,), outputs=(end,))
+
+
+@pytest.fixture
+def differing(litert):
+    """How many of all pairs of codes each of LiteRT's kernels rounds otherwise than ONNX Runtime."""
+
+    def count(graph):
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(
+            write_onnx(graph, io=IoType.INT8), providers=["CPUExecutionProvider"]
+        )
+        expected = session.run(None, {session.get_inputs()[0].name: PAIRS})[0]
+        return {kernels: int((litert(graph, PAIRS, kernels) != expected).sum()) for kernels in KERNELS}
+
+    return count
+
+
+def drawn(seed):
+    """Ranges of two operands and their sum."""
+    rng = np.random.default_rng(seed)
+    kind, activation = ("ADD", int(rng.integers(0, 2))) if seed % 3 else ("SUB", 0)
+    spans = [asymmetric(-rng.uniform(0, 4), rng.uniform(1, 6), np.int8) for _ in range(2)]
+    out = asymmetric(0.0 if activation else -rng.uniform(1, 6), rng.uniform(3, 9), np.int8)
+    return kind, activation, dict(enumerate([*spans, out], start=1))
+
+
+@pytest.mark.parametrize("seed", range(9))
+def test_every_pair_of_codes_is_rounded_alike(differing, seed):
+    kind, activation, params = drawn(seed)
+    made = tie_free(float_sum(kind, activation), params, {i: i for i in params})
+
+    for index in (1, 2, 3):
+        assert made[index].zero_point == params[index].zero_point
+        assert 1 <= made[index].scale[0] / params[index].scale[0] < 1.02
+    assert differing(integer_sum(kind, activation, *made.values())) == dict.fromkeys(KERNELS, 0)
+
+
+def test_scales_as_they_come_part_the_runtimes(differing):
+    counts = []
+    for seed in range(9):
+        kind, activation, params = drawn(seed)
+        counts += differing(integer_sum(kind, activation, *params.values())).values()
+
+    assert sum(counts) > 0
+
+
+def residual_blocks(net_builder, blocks):
+    net = net_builder((8, 8, 1), seed=2)
+    x = net.conv(0, 4, name="stem")
+    for number in range(blocks):
+        branch = net.conv(net.conv(x, 4, name=f"a{number}"), 4, act=0, name=f"b{number}")
+        x = net.add(x, branch, act=1, name=f"sum{number}")
+    return net.graph(net.dense(net.flatten(x), 5))
+
+
+def ratios_of(graph, op):
+    scales = [float(graph.tensors[i].quant.scale[0]) for i in (*op.inputs, *op.outputs)]
+    points = tuple(int(graph.tensors[i].quant.zero_point[0]) for i in op.inputs)
+    return (scales[0] / scales[2], scales[1] / scales[2]), points
+
+
+def test_a_chain_of_blocks_has_no_ties_and_the_same_logits_everywhere(net_builder, in_int8, litert):
+    import onnxruntime
+
+    graph = in_int8(residual_blocks(net_builder, 3)).graph
+    sums = [op for op in graph.ops if op.kind == "ADD"]
+    for op in sums:
+        ratios, points = ratios_of(graph, op)
+        assert distance_from_ties(ratios, points) > error_bound(ratios)
+    codes = np.random.default_rng(1).integers(-128, 128, (128, 8, 8, 1), dtype=np.int8)
+    session = onnxruntime.InferenceSession(
+        write_onnx(graph, io=IoType.INT8), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, {session.get_inputs()[0].name: codes})[0]
+
+    assert len(sums) == 3
+    np.testing.assert_array_equal(found, litert(graph, codes))
+
+
+def test_the_pixels_scale_stays_and_the_sums_gives_way(net_builder, in_int8):
+    net = net_builder((8, 8, 2))
+    x = net.add(net.conv(0, 2, act=0, name="branch"), 0)
+    graph = in_int8(net.graph(net.dense(net.flatten(x), 3))).graph
+    op = next(op for op in graph.ops if op.kind == "ADD")
+    ratios, points = ratios_of(graph, op)
+
+    assert graph.tensors[graph.inputs[0]].quant.scale[0] == np.float32(1 / 255)
+    assert distance_from_ties(ratios, points) > error_bound(ratios)
+
+
+def test_an_operand_of_two_sums_fits_both_where_the_earlier_ones_scale_is_free(net_builder, in_int8):
+    net = net_builder((8, 8, 1), seed=3)
+    x = net.conv(0, 4, name="stem")
+    early = net.add(x, net.conv(x, 4, act=0, name="a"), name="early")
+    late = net.add(x, net.conv(early, 4, act=0, name="b"), name="late")
+    graph = in_int8(net.graph(net.dense(net.flatten(late), 3))).graph
+    sums = [ratios_of(graph, op) for op in graph.ops if op.kind == "ADD"]
+
+    assert [distance_from_ties(*found) > error_bound(found[0]) for found in sums] == [True, True]
