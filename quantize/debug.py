@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph, Op
 from mnist_export.quantize.alone import rounded_output, with_quantized_layer
-from mnist_export.quantize.layers import has_weights, keep_float_words, layer_name
+from mnist_export.quantize.layers import has_weights, keep_float_words, layer_name, readers
 from mnist_export.quantize.operators import RULES
 from mnist_export.quantize.saturation import quantized_outputs, saturation_shares
 from mnist_export.quantize.scheme import QuantizedModel
@@ -158,7 +158,7 @@ def diagnose(
     layers.sort(key=lambda layer: layer.alone_sqnr_db)
     whole = sqnr_db(reference, run_logits(model.graph, images, input_range=model.input_range))
     return Diagnosis(
-        layers=tuple(layers), logits_sqnr_db=whole, images=len(images), advice=_advice(layers, model)
+        layers=tuple(layers), logits_sqnr_db=whole, images=len(images), advice=_advice(layers, graph)
     )
 
 
@@ -226,14 +226,18 @@ def _spread(graph: Graph, op: Op) -> float:
     return float(used.max() / used.min()) if used.size else 1.0
 
 
-def _advice(layers: list[LayerDiagnosis], model: QuantizedModel) -> tuple[str, ...]:
+def _advice(layers: list[LayerDiagnosis], graph: Graph) -> tuple[str, ...]:
     worst = layers[0]
-    said = [
-        f"'{worst.name}' does the most damage: quantized alone it leaves {worst.alone_sqnr_db:.1f} dB at the "
-        f"logits. Exclude it with {keep_float_words(worst.name)}."
-    ]
     by_weights = worst.weights_sqnr_db is not None and worst.weights_sqnr_db < worst.output_sqnr_db + _EVEN_DB
     by_output = worst.weights_sqnr_db is None or worst.output_sqnr_db < worst.weights_sqnr_db + _EVEN_DB
+    # A float layer's output is still rounded where an integer layer reads it.
+    after = readers(graph, graph.ops[worst.position]) if by_output else ()
+    listed = " and ".join(f"'{name}'" for name in after)
+    why = f": {listed} would round its output again" if after else ""
+    said = [
+        f"'{worst.name}' does the most damage: quantized alone it leaves {worst.alone_sqnr_db:.1f} dB at the "
+        f"logits. Exclude it with {keep_float_words(worst.name, *after)}{why}."
+    ]
     if by_weights:
         spread = worst.channel_spread or 1.0
         said.append(

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from mnist_export.core.graph import Graph, Op
+from mnist_export.quantize.operators import RULES
 
 WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 """Operators with weights in input 1 and a bias in input 2."""
@@ -27,6 +28,16 @@ def layer_name(graph: Graph, op: Op) -> str:
     if has_weights(graph, op):
         return graph.tensors[op.inputs[1]].name.rpartition("/")[0] or own
     return own
+
+
+def readers(graph: Graph, op: Op) -> tuple[str, ...]:
+    """Layers that compute with an operator's output, behind pools and reshapes that pass it on."""
+    found: list[str] = []
+    for reader in graph.consumers(op.outputs[0]):
+        rule = RULES.get(reader.kind)
+        passes_on = rule is not None and rule.same_scale
+        found += readers(graph, reader) if passes_on else [layer_name(graph, reader)]
+    return tuple(dict.fromkeys(found))
 
 
 def weighted_ops(graph: Graph) -> Iterator[Op]:
@@ -54,10 +65,10 @@ def literal_names(graph: Graph, patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(exact_pattern(pattern) if pattern in names else pattern for pattern in patterns)
 
 
-def keep_float_words(name: str) -> str:
-    """``--keep-float`` with a layer's name, as a shell takes it."""
-    plain = exact_pattern(name) if name.startswith("-") else name
-    return f"--keep-float {shlex.quote(plain)}" if "'" in plain else f"--keep-float '{plain}'"
+def keep_float_words(*names: str) -> str:
+    """``--keep-float`` with layers' names, as a shell takes it."""
+    plain = [exact_pattern(name) if name.startswith("-") else name for name in names]
+    return " ".join(["--keep-float", *(shlex.quote(p) if "'" in p else f"'{p}'" for p in plain)])
 
 
 def by_name(graph: Graph) -> dict[str, int]:

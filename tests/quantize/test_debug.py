@@ -16,7 +16,7 @@ from mnist_export.data import Dataset
 from mnist_export.quantize import SchemeConfig, auto, quantize
 from mnist_export.quantize.auto import search
 from mnist_export.quantize.debug import diagnose
-from mnist_export.quantize.simulate import run_logits
+from mnist_export.quantize.simulate import run_logits, sqnr_db
 
 Images = npt.NDArray[np.uint8]
 PER_TENSOR = SchemeConfig(per_channel=False, per_channel_dense=False)
@@ -71,6 +71,33 @@ def test_what_a_layer_adds_itself_is_told_from_what_it_was_handed(
     assert all(layer.own_sqnr_db > layer.propagated_sqnr_db + 0.5 for layer in ordered[1:])
     # The last layer's output is the logits.
     assert ordered[-1].own_sqnr_db == pytest.approx(ordered[-1].alone_sqnr_db, abs=0.1)
+
+
+def test_a_culprit_by_its_output_is_excluded_with_the_layer_that_reads_it(
+    tiny_graph: Graph, calibration: Images, digits: Dataset, unit: InputRange
+) -> None:
+    # One outlier a channel widens conv1's range 40 times; its weights are as they were.
+    index = next(i for i, t in enumerate(tiny_graph.tensors) if t.name == "conv1/bias")
+    kernel = next(i for i, t in enumerate(tiny_graph.tensors) if t.name == "conv1/kernel")
+    reader = next(i for i, t in enumerate(tiny_graph.tensors) if t.name == "conv2/kernel")
+    changes = {i: tiny_graph.tensors[i].real().copy() for i in (index, kernel, reader)}
+    changes[index][0] = 100.0  # a constant channel that nobody reads
+    changes[kernel][0] = 0.0
+    changes[reader][..., 0] = 0.0
+    graph = tiny_graph.with_tensors({i: replace(tiny_graph.tensors[i], data=d) for i, d in changes.items()})
+    plain = quantize(graph, SchemeConfig(), calibration)
+    found = diagnose(graph, plain, calibration)
+    assert found.culprit == "conv1"
+    assert "Exclude it with --keep-float 'conv1' 'conv2': 'conv2' would round" in found.advice[0]
+    wanted = run_logits(graph, digits.test.images, input_range=unit)
+
+    def decibels_with(*names: str) -> float:
+        made = quantize(graph, SchemeConfig(keep_float=names), calibration)
+        return sqnr_db(wanted, run_logits(made.graph, digits.test.images, input_range=unit))
+
+    alone, both = decibels_with("conv1"), decibels_with("conv1", "conv2")
+    assert alone < found.logits_sqnr_db + 3
+    assert both > found.logits_sqnr_db + 10
 
 
 def test_debugging_needs_integers_and_images(tiny_graph: Graph, calibration: Images) -> None:
