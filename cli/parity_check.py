@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit_json
 from mnist_export.cli.parity_options import (
@@ -37,6 +38,8 @@ _EXAMPLES = """examples:
   mnist-parity check float.onnx int8.onnx --data digits --json
   mnist-parity check lenet5.keras int8.tflite int8.onnx --isolate --pin
 """
+# A Keras original is open here and in its own process: neither may take all of a GPU's memory.
+_SHARED_GPU: Final = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +95,9 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     )
     if arguments.isolate and arguments.no_latency:
         raise InputError("--isolate: says how latency is measured; leave out --no-latency.")
+    if arguments.isolate:
+        for name, value in _SHARED_GPU.items():
+            os.environ.setdefault(name, value)
     started = time.perf_counter()
     with contextlib.ExitStack() as stack:
         if (

@@ -124,12 +124,17 @@ def test_check_takes_times_and_ratios_from_the_children(models, digits, tmp_path
     assert found.candidates[0].vs_original.ratio > 0
 
 
-def test_the_report_says_how_latency_was_measured(models, tmp_path, capsys):
+def test_the_report_says_how_latency_was_measured(models, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "as the user says")
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "restored after the test")
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE")
     first, second = models.write(tmp_path, "float.onnx", "int8.tflite")
     words = ["check", first, second, "--data", "digits", "--images", "30", "--trust", "-q"]
     assert main([*words, "--isolate", "--pin", "-o", str(tmp_path / "out"), "--json"]) == 0
     out, err = capsys.readouterr()
     assert "left out" not in err
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "as the user says"
+    assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     report = json.loads(out)
     assert report["environment"]["timing"] == "each in its own process"
     assert report["artifacts"][0]["vs_original"] > 0
