@@ -8,9 +8,13 @@ keep its input's scale.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from mnist_export.core.graph import Graph, Op, Padding
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.affine import QuantParams
+from mnist_export.core.graph import Graph, Op, Padding, Tensor
 from mnist_export.quantize.exact.geometry import window_of
 from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
@@ -43,8 +47,12 @@ def obstacle(graph: Graph, op: Op) -> str:
 def average_as_depthwise(graph: Graph) -> Graph:
     """Turn AVERAGE_POOL_2D, and MEAN over height and width, into DEPTHWISE_CONV_2D.
 
+    Args:
+        graph: of float32, or of int8 that other tools quantized.
+
     Returns:
-        The graph with the same float function; the same object where there is no such average.
+        The graph with the same function (in int8 but for the rounding of means); the same object where there
+        is no such average.
     """
     if not any(_can_change(graph, op) for op in graph.ops):
         return graph
@@ -58,7 +66,9 @@ def average_as_depthwise(graph: Graph) -> Graph:
 
 
 def _can_change(graph: Graph, op: Op) -> bool:
-    return op.kind in AVERAGES and not obstacle(graph, op)
+    kinds = {graph.tensors[i].dtype for i in (op.inputs[0], *op.outputs)}
+    known = kinds in ({np.dtype(np.float32)}, {np.dtype(np.int8)})
+    return op.kind in AVERAGES and known and not obstacle(graph, op)
 
 
 def _change(editor: GraphEditor, op: Op) -> None:
@@ -68,7 +78,8 @@ def _change(editor: GraphEditor, op: Op) -> None:
     if op.kind == "AVERAGE_POOL_2D":
         kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
         strides = (int(op.options["strideH"]), int(op.options["strideW"]))
-    weights = np.full((1, *kernel, channels), 1 / (kernel[0] * kernel[1]), np.float32)
+    share = 1 / (kernel[0] * kernel[1])
+    weights, zeros = _constants(source, (1, *kernel, channels), share)
     output = op.outputs[0]
     if len(target.shape) != 4:
         output = editor.activation_like(output, f"{target.name}/pooled", (-1, 1, 1, channels))
@@ -76,8 +87,8 @@ def _change(editor: GraphEditor, op: Op) -> None:
         "DEPTHWISE_CONV_2D",
         (
             op.inputs[0],
-            editor.constant(f"{target.name}{WEIGHTS}", weights),
-            editor.constant(f"{target.name}/zero", np.zeros(channels, np.float32)),
+            editor.constant(f"{target.name}{WEIGHTS}", *weights),
+            editor.constant(f"{target.name}/zero", *zeros),
         ),
         (output,),
         "DepthwiseConv2DOptions",
@@ -93,6 +104,22 @@ def _change(editor: GraphEditor, op: Op) -> None:
     )
     if output != op.outputs[0]:
         editor.reshape(output, op.outputs[0])
+
+
+_Constant = tuple[npt.NDArray[Any], QuantParams | None]
+
+
+def _constants(source: Tensor, shape: tuple[int, ...], share: float) -> tuple[_Constant, _Constant]:
+    """Weights of one value and a bias of zeros: float32, or integers where the graph is of integers."""
+    channels = shape[-1]
+    if source.quant is None:
+        return (np.full(shape, share, np.float32), None), (np.zeros(channels, np.float32), None)
+    scale = np.full(channels, share / 127, np.float32)
+    of_sums = QuantParams.per_channel(scale * source.quant.scale[0], 0)
+    return (np.full(shape, 127, np.int8), QuantParams.per_channel(scale, 3)), (
+        np.zeros(channels, np.int32),
+        of_sums,
+    )
 
 
 REWRITE = Rewrite(

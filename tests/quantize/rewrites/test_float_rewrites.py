@@ -187,3 +187,20 @@ def test_a_rewritten_average_can_be_kept_in_float_by_its_name(net_builder, in_in
     kept = next(op for op in network.ops if op.kind == "DEPTHWISE_CONV_2D")
 
     assert network.tensors[kept.outputs[0]].dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["2x2", "3x3", "global"])
+def test_averages_of_a_quantized_network_move_by_their_rounding_alone(
+    net_builder, in_int8, litert, onnxruntime_run, codes, name
+):
+    before = in_int8(averaging(net_builder, name)).graph
+    after = average_as_depthwise(before)
+    inputs = codes(before, 64)
+    found = litert(after, inputs)
+
+    assert "DEPTHWISE_CONV_2D" in kinds(after)
+    np.testing.assert_array_equal(found, onnxruntime_run(after, inputs))
+    assert (
+        np.abs(found.astype(int) - litert(before, inputs)).max() <= 4
+    )  # a step each, through a layer
+    assert not any(after.tensors[i].dtype == np.float32 for op in after.ops for i in op.inputs)
