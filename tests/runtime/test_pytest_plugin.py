@@ -39,6 +39,19 @@ def test_sound_files_pass_in_three_lines(folder):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_latency_is_measured_where_it_is_asked_for(folder):
+    done = run_pytest(
+        folder,
+        "def test_parity(parity):\n"
+        "    files = 'float.onnx', 'int8.tflite'\n"
+        "    assert parity(*files, data='digits').candidates[0].latency_us is None\n"
+        "    result = parity(*files, data='digits', isolate=True, trust=True)\n"
+        "    assert result.timing == 'each in its own process'\n"
+        "    assert result.candidates[0].vs_original.ratio > 0\n",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_failing_verdict_fails_the_test_with_its_reason(folder):
     done = run_pytest(
         folder,
