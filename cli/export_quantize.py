@@ -119,6 +119,7 @@ def _trained(
     from mnist_export.quantize.lowering import lower
     from mnist_export.quantize.qat import VARIANT, train_quantized
     from mnist_export.quantize.rebuild import check_equal, rebuild
+    from mnist_export.quantize.rewrites import round_alike
     from mnist_export.train.recipe import Recipe
 
     rebuilt = rebuild(loaded.model, tuple(loaded.input_shape))
@@ -159,8 +160,9 @@ def _trained(
         variant=variant,
     )
     history["val_accuracy"] = result.tuned.val_accuracy
+    network = round_alike(result.model) if job.prepare else result.model
     return Made(
-        network=replace(result.model, notes=(*notes, *result.model.notes)),
+        network=replace(network, notes=(*notes, *network.notes)),
         fake_quant=result.fake_quant,
         compressed=config.wanted,
         history=history,

@@ -30,6 +30,7 @@ __all__ = [
     "Target",
     "prepare",
     "rewrite_for",
+    "round_alike",
     "target_for",
 ]
 
@@ -72,6 +73,27 @@ def prepare(graph: Graph, precision: Precision = Precision.INT8) -> tuple[Graph,
     if applied:
         prove(graph, made, "rewrites before quantization")
     return made, applied
+
+
+def round_alike(model: QuantizedModel) -> QuantizedModel:
+    """Give a network that another tool quantized the average pools that every runtime rounds alike.
+
+    Args:
+        model: integers, such as TensorFlow's converter makes after quantization-aware training.
+
+    Returns:
+        The same network with its means rounded to even; the very same where it has none.
+    """
+    rewrite = REWRITES.get("average_as_depthwise")
+    graph, applied = run(rewrite, model.graph, never)
+    if applied is None:
+        return model
+    return replace(
+        model,
+        graph=graph,
+        notes=(*model.notes, applied.sentence()),
+        rewrites=(*model.rewrites, applied.name),
+    )
 
 
 def rewrite_for(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Graph, Op, Padding, Tensor
 from mnist_export.quantize.exact.geometry import window_of
+from mnist_export.quantize.rewrites.chains import only_reader
 from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
@@ -56,13 +57,27 @@ def average_as_depthwise(graph: Graph) -> Graph:
     """
     if not any(_can_change(graph, op) for op in graph.ops):
         return graph
+    changed = {op: _ending(graph, op) for op in graph.ops if _can_change(graph, op)}
+    gone = {last for op, last in changed.items() if last is not op}
     editor = GraphEditor(graph)
     for op in graph.ops:
-        if _can_change(graph, op):
-            _change(editor, op)
-        else:
+        if op in changed:
+            _change(editor, op, changed[op].outputs[0])
+        elif op not in gone:
             editor.keep(op)
     return editor.finish()
+
+
+def _ending(graph: Graph, op: Op) -> Op:
+    """The operator whose result the convolution gives: the average, or a QUANTIZE that alone reads it.
+
+    A convolution gives any scale, and one rounding less.
+    """
+    after = only_reader(graph, op)
+    target = graph.tensors[op.outputs[0]]
+    if after is None or after.kind != "QUANTIZE" or target.dtype != np.int8:
+        return op
+    return after if graph.tensors[after.outputs[0]].dtype == np.int8 else op
 
 
 def _can_change(graph: Graph, op: Op) -> bool:
@@ -71,8 +86,8 @@ def _can_change(graph: Graph, op: Op) -> bool:
     return op.kind in AVERAGES and known and not obstacle(graph, op)
 
 
-def _change(editor: GraphEditor, op: Op) -> None:
-    source, target = editor.tensor(op.inputs[0]), editor.tensor(op.outputs[0])
+def _change(editor: GraphEditor, op: Op, result: int) -> None:
+    source, target = editor.tensor(op.inputs[0]), editor.tensor(result)
     channels = source.shape[3]
     kernel, strides = source.shape[1:3], (1, 1)
     if op.kind == "AVERAGE_POOL_2D":
@@ -80,7 +95,7 @@ def _change(editor: GraphEditor, op: Op) -> None:
         strides = (int(op.options["strideH"]), int(op.options["strideW"]))
     share = 1 / (kernel[0] * kernel[1])
     weights, zeros = _constants(source, (1, *kernel, channels), share)
-    output = op.outputs[0]
+    output = result
     if len(target.shape) != 4:
         output = editor.activation_like(output, f"{target.name}/pooled", (-1, 1, 1, channels))
     editor.add(
@@ -102,8 +117,8 @@ def _change(editor: GraphEditor, op: Op) -> None:
             "fusedActivationFunction": int(op.options.get("fusedActivationFunction", 0)),
         },
     )
-    if output != op.outputs[0]:
-        editor.reshape(output, op.outputs[0])
+    if output != result:
+        editor.reshape(output, result)
 
 
 _Constant = tuple[npt.NDArray[Any], QuantParams | None]

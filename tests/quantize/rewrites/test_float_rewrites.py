@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mnist_export.core.graph import Op
 from mnist_export.core.kinds import Precision
 from mnist_export.quantize.rewrites import prepare
 from mnist_export.quantize.rewrites.affine_after_activation import affine_after_activation
@@ -200,7 +203,30 @@ def test_averages_of_a_quantized_network_move_by_their_rounding_alone(
 
     assert "DEPTHWISE_CONV_2D" in kinds(after)
     np.testing.assert_array_equal(found, onnxruntime_run(after, inputs))
-    assert (
-        np.abs(found.astype(int) - litert(before, inputs)).max() <= 4
-    )  # a step each, through a layer
+    assert np.abs(found.astype(int) - litert(before, inputs)).max() <= 4  # a step each, through a layer
     assert not any(after.tensors[i].dtype == np.float32 for op in after.ops for i in op.inputs)
+
+
+def test_a_change_of_scale_behind_an_average_is_the_convolutions_own(
+    net_builder, in_int8, litert, onnxruntime_run, codes
+):
+    plain = in_int8(averaging(net_builder, "2x2")).graph
+    pool = next(op for op in plain.ops if op.kind == "AVERAGE_POOL_2D")
+    pooled = plain.tensors[pool.outputs[0]]
+    finer = replace(
+        pooled, name="finer", quant=replace(pooled.quant, scale=pooled.quant.scale * np.float32(0.7))
+    )
+    index = len(plain.tensors)
+    ops = []
+    for op in plain.ops:
+        ops.append(replace(op, inputs=tuple(index if i == pool.outputs[0] else i for i in op.inputs)))
+        if op is pool:
+            ops.append(Op(kind="QUANTIZE", inputs=pool.outputs, outputs=(index,)))
+    before = replace(plain, tensors=(*plain.tensors, finer), ops=tuple(ops))
+    after = average_as_depthwise(before)
+    made = next(op for op in after.ops if op.kind == "DEPTHWISE_CONV_2D")
+    inputs = codes(before, 64)
+
+    assert "QUANTIZE" not in kinds(after)
+    assert after.tensors[made.outputs[0]].name == "finer"
+    np.testing.assert_array_equal(litert(after, inputs), onnxruntime_run(after, inputs))
