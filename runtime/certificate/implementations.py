@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import MissingExtraError, UnsupportedError
 from mnist_export.runtime.runners.pixel_input import native_input
+from mnist_export.runtime.runners.runner import Runner
 
 Files = Mapping[str, bytes]
 Images = npt.NDArray[np.uint8]
@@ -41,7 +42,7 @@ def _codes(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return values.astype(np.int64) - (128 if values.dtype == np.uint8 else 0)
 
 
-def _answers(runner: Any, images: Images, batch: int | None) -> npt.NDArray[np.int64]:
+def _answers(runner: Runner, images: Images, batch: int | None) -> npt.NDArray[np.int64]:
     """Codes of a runner that is fed the pixels themselves, whatever its file says about real units."""
     size = min(batch or runner.preferred_batch, len(images))
     parts = []
@@ -57,36 +58,26 @@ def _answers(runner: Any, images: Images, batch: int | None) -> npt.NDArray[np.i
 
 
 def _litert(kernels: str, *, batch: int | None = None, threads: int = 1) -> Implementation:
-    def opened(files: Files) -> Any:
+    def opened(files: Files) -> Runner:
         from mnist_export.runtime.runners.litert import LiteRtRunner
 
         return LiteRtRunner(files[".tflite"], kernels=kernels, threads=threads)
 
-    def run(files: Files, images: Images) -> npt.NDArray[Any]:
-        with opened(files) as runner:
-            return _answers(runner, images, batch)
-
-    def layers(files: Files, images: Images) -> dict[str, npt.NDArray[np.float32]]:
-        from mnist_export.runtime.layers.activations import activations_of
-
-        with opened(files) as runner:
-            return {a.name: a.values for a in activations_of(runner, images)}
-
-    parts = [
-        "litert",
-        kernels,
-        *(["batch 1"] if batch == 1 else []),
-        *(["2 threads"] if threads == 2 else []),
-    ]
-    return Implementation(name=" ".join(parts), needs=frozenset({".tflite"}), run=run, layers=layers)
+    return _runtime(f"litert {kernels}", ".tflite", opened, batch=batch, threads=threads)
 
 
-def _ort(level: str, *, threads: int = 1, batch: int | None = None) -> Implementation:
-    def opened(files: Files) -> Any:
+def _ort(level: str, *, batch: int | None = None, threads: int = 1) -> Implementation:
+    def opened(files: Files) -> Runner:
         from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 
         return OnnxRuntimeRunner(files[".onnx"], kernels=level, threads=threads)
 
+    return _runtime(f"onnxruntime {level}", ".onnx", opened, batch=batch, threads=threads)
+
+
+def _runtime(
+    name: str, extension: str, opened: Callable[[Files], Runner], *, batch: int | None, threads: int
+) -> Implementation:
     def run(files: Files, images: Images) -> npt.NDArray[Any]:
         with opened(files) as runner:
             return _answers(runner, images, batch)
@@ -97,13 +88,9 @@ def _ort(level: str, *, threads: int = 1, batch: int | None = None) -> Implement
         with opened(files) as runner:
             return {a.name: a.values for a in activations_of(runner, images)}
 
-    parts = [
-        "onnxruntime",
-        level,
-        *(["batch 1"] if batch == 1 else []),
-        *(["2 threads"] if threads == 2 else []),
-    ]
-    return Implementation(name=" ".join(parts), needs=frozenset({".onnx"}), run=run, layers=layers)
+    name += " batch 1" if batch == 1 else ""
+    name += " 2 threads" if threads == 2 else ""
+    return Implementation(name=name, needs=frozenset({extension}), run=run, layers=layers)
 
 
 def _numpy(files: Files, images: Images) -> npt.NDArray[Any]:
