@@ -36,7 +36,13 @@ def build_report(
         threads: of one inference.
     """
     from mnist_export.report.context import DataInfo, ModelInfo
-    from mnist_export.report.measured import artifact_of, environment_of, reference_of, thresholds_of
+    from mnist_export.report.measured import (
+        artifact_of,
+        environment_of,
+        pairs_of,
+        reference_of,
+        thresholds_of,
+    )
     from mnist_export.report.schema import Report
     from mnist_export.runtime.environment import describe
     from mnist_export.runtime.parity.golden import GoldenRunner
@@ -75,6 +81,7 @@ def build_report(
         timings_s=dict(result.seconds),
         notes=result.notes,
         thresholds=thresholds_of(result.thresholds),
+        pairs=pairs_of(result),
         tool_version=environment.versions.get("mnist-export"),
     )
 

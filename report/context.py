@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from mnist_export.core.errors import InputError
 from mnist_export.report.codec import Record
 from mnist_export.report.parts import Interval, check_interval
 
@@ -104,6 +105,31 @@ class Finding(Record):
     text: str
     level: str = "info"
     where: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairInfo(Record):
+    """Two artifacts whose logits have one and the same step, compared with each other.
+
+    Attributes:
+        first: name of the one.
+        second: name of the other.
+        logits: how many were compared.
+        differing: how many of them differ.
+        max_steps: largest difference, in steps of the output.
+        labels: images with another answer.
+    """
+
+    first: str
+    second: str
+    logits: int
+    differing: int
+    max_steps: int
+    labels: int
+
+    def _check(self) -> None:
+        if not 0 <= self.differing <= self.logits or min(self.max_steps, self.labels) < 0:
+            raise InputError("PairInfo: expected 0 <= differing <= logits, steps and labels of 0 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.kinds import Verdict
-from mnist_export.report.context import EnvironmentInfo, Thresholds
+from mnist_export.report.context import EnvironmentInfo, PairInfo, Thresholds
 from mnist_export.report.parts import (
     Check,
     Flip,
@@ -24,7 +24,7 @@ from mnist_export.runtime.environment import Environment
 from mnist_export.runtime.layers.comparison import LayersResult
 from mnist_export.runtime.parity.comparison import Parity
 from mnist_export.runtime.parity.comparison import Thresholds as Limits
-from mnist_export.runtime.parity.results import CandidateResult, CheckResult
+from mnist_export.runtime.parity.results import CandidateResult, CheckResult, to_json
 from mnist_export.runtime.timing.latency import Latency
 
 MAX_FLIPS = 500
@@ -69,6 +69,11 @@ def environment_of(environment: Environment, *, timing: str = "") -> Environment
         instruction_sets=environment.flags,
         timing=timing or None,
     )
+
+
+def pairs_of(result: CheckResult) -> tuple[PairInfo, ...]:
+    """Candidates beside each other as the report holds them."""
+    return tuple(PairInfo(**to_json(pair)) for pair in result.pairs)
 
 
 def thresholds_of(limits: Limits) -> Thresholds:

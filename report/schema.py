@@ -19,6 +19,7 @@ from mnist_export.report.context import (
     Finding,
     Gap,
     ModelInfo,
+    PairInfo,
     Thresholds,
 )
 from mnist_export.report.parts import (
@@ -211,6 +212,7 @@ class Report(Record):
         timings_s: stage to seconds, in the order of the stages.
         thresholds: what the verdict was taken against.
         findings: what calibration noticed.
+        pairs: artifacts with one output step, compared with each other.
         gaps: accuracy step by step from float to runtime.
         history: name of a training figure (such as ``val_accuracy``) to its value in each epoch.
         not_checked: what was left unchecked, each in a sentence.
@@ -231,6 +233,7 @@ class Report(Record):
     timings_s: dict[str, float] = field(default_factory=dict)
     thresholds: Thresholds | None = None
     findings: tuple[Finding, ...] = ()
+    pairs: tuple[PairInfo, ...] = ()
     gaps: tuple[Gap, ...] = ()
     history: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     not_checked: tuple[str, ...] = ()

@@ -157,7 +157,28 @@ def headline(report: Report) -> str:
         return "The run fails, although each of its artifacts passes; see the notes."
     if len(artifacts) == 1:
         return finding(artifacts[0], report.data.images)
-    return _all_pass(report)
+    return f"{_all_pass(report)} {between(report)}".rstrip()
+
+
+def between(report: Report) -> str:
+    """What artifacts that quantize alike have in common, in a sentence; empty where there are no two."""
+    pairs = report.pairs
+    parted = [pair for pair in pairs if pair.differing]
+    if not pairs:
+        return ""
+    if not parted:
+        named = {name for pair in pairs for name in (pair.first, pair.second)}
+        whose = "Their" if len(named) == len(report.artifacts) else f"{_listed(sorted(named))}: their"
+        return f"{whose} logits are equal, bit for bit."
+    return " ".join(
+        f"{pair.differing:,} of {pair.logits:,} logits differ between {pair.first} and {pair.second}, by "
+        f"{count(pair.max_steps, 'step')} at most."
+        for pair in parted
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _all_pass(report: Report) -> str:

@@ -17,6 +17,7 @@ from mnist_export.runtime.environment import busy_note
 from mnist_export.runtime.parity.comparison import Parity, Thresholds, compare
 from mnist_export.runtime.parity.diagnosis import diagnose
 from mnist_export.runtime.parity.golden import GoldenRunner
+from mnist_export.runtime.parity.pairs import pairs_of
 from mnist_export.runtime.parity.results import CandidateResult, CheckResult, ReferenceResult
 from mnist_export.runtime.runners.runner import Runner
 from mnist_export.runtime.statistics import wilson_interval
@@ -134,6 +135,7 @@ def check(
         candidates=found,
         images_per_second=speed,
         seconds=seconds,
+        pairs=pairs_of(candidates, answers[1:]),
         timing="" if not timed else APART if isolate else TOGETHER,
         notes=tuple(filter(None, [busy_note() if timed else ""])),
     )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mnist_export.core.kinds import Verdict
 from mnist_export.runtime.parity.comparison import Parity, Thresholds
+from mnist_export.runtime.parity.pairs import Pair
 from mnist_export.runtime.runners.model_file import ModelFile
 from mnist_export.runtime.timing.latency import Latency, Ratio
 
@@ -122,6 +123,7 @@ class CheckResult:
         candidates: in the order given.
         images_per_second: parity runs' throughput by label, of the whole call with preparation.
         seconds: of each stage.
+        pairs: candidates with one output step, compared with each other.
         timing: how latency was measured, ``in one process`` or ``each in its own process``; empty where not.
         notes: what a reader should know of the run, such as that the machine was busy.
     """
@@ -133,5 +135,6 @@ class CheckResult:
     candidates: tuple[CandidateResult, ...]
     images_per_second: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()
     timing: str = ""
     notes: tuple[str, ...] = ()

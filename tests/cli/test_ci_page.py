@@ -50,7 +50,7 @@ def test_each_pytest_example_runs_on_this_projects_interface(code):
         from types import SimpleNamespace as Some
 
         calls.append((files, options))
-        return Some(candidates=[Some(parity=Some(logits=Some(differing=0)))])
+        return Some(pairs=[Some(differing=0)])
 
     scope = {}
     exec(compile(code, "docs/ci.md", "exec"), scope)

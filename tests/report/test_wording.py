@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mnist_export.core.kinds import Verdict
 from mnist_export.report import wording
+from mnist_export.report.context import PairInfo
 from mnist_export.report.schema import Report
 
 
@@ -79,6 +80,20 @@ def test_the_headline_of_a_pass_gives_the_worst_of_the_files(report: Report) -> 
         "All 3 files pass: they give the original's answer on at least 99.95 % of 10,000 images and "
         "lose at most 0.02 pp of top-1."
     )
+
+
+def test_a_pass_says_what_files_that_quantize_alike_have_in_common(report: Report) -> None:
+    names = [artifact.name for artifact in report.artifacts]
+    equal = PairInfo(first=names[0], second=names[1], logits=1000, differing=0, max_steps=0, labels=0)
+    apart = dataclasses.replace(equal, differing=3, max_steps=1)
+
+    two = wording.headline(dataclasses.replace(report, pairs=(equal,)))
+    assert two.endswith(f"{' and '.join(sorted(names[:2]))}: their logits are equal, bit for bit.")
+    whole = dataclasses.replace(report, pairs=(equal, dataclasses.replace(equal, second=names[2])))
+    assert wording.headline(whole).endswith("pp of top-1. Their logits are equal, bit for bit.")
+    differ = f"3 of 1,000 logits differ between {names[0]} and {names[1]}, by 1 step at most."
+    assert wording.headline(dataclasses.replace(report, pairs=(apart,))).endswith(differ)
+    assert Report.from_json(dataclasses.replace(report, pairs=(apart,)).to_json()).pairs == (apart,)
 
 
 def test_the_headline_of_a_failure_names_the_file_and_the_reason(change: Callable[..., Report]) -> None:
