@@ -18,6 +18,7 @@ from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.scratch import temporaries_in_scratch
+from mnist_export.quantize.subsampling import join_subsampling
 from mnist_export.train.scopes import own_names, renamed_layers
 
 _MARK = re.compile(r"mxlayer(\d{5})")
@@ -43,7 +44,7 @@ def lower(model: Any, input_shape: tuple[int, ...]) -> Graph:
     with _marked_layers(model) as names:
         content = convert_function(model, input_shape)
     graph = read_tflite(content, where="the converter's output")
-    return free_batch(_renamed(graph, {number: own_names(name) for number, name in names.items()}))
+    return _readable(graph, {number: own_names(name) for number, name in names.items()})
 
 
 def lower_integers(model: Any, input_shape: tuple[int, ...], *, prefix: str = "") -> Graph:
@@ -71,7 +72,7 @@ def lower_integers(model: Any, input_shape: tuple[int, ...], *, prefix: str = ""
     with _marked_layers(model) as names:
         content = convert_function(model, input_shape, configure)
     plain = {number: own_names(name.removeprefix(prefix)) for number, name in names.items()}
-    graph = free_batch(_renamed(read_tflite(content, where="the converter's output"), plain))
+    graph = _readable(read_tflite(content, where="the converter's output"), plain)
     for op in graph.ops:
         result = graph.tensors[op.outputs[0]]
         if result.dtype == np.float32:
@@ -186,6 +187,10 @@ def _renamed(graph: Graph, names: dict[int, str]) -> Graph:
                 else:
                     assign(index, layer)
     return replace(graph, tensors=tuple(result[i] for i in range(len(graph.tensors)))).pruned()
+
+
+def _readable(graph: Graph, names: dict[int, str]) -> Graph:
+    return join_subsampling(free_batch(_renamed(graph, names)))
 
 
 def free_batch(graph: Graph) -> Graph:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mnist_export.core.errors import UnsupportedError
+from mnist_export.quantize.subsampling import skips_pixels
 from mnist_export.train.scopes import own_names, stand_in
 
 _CONV = ("filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "use_bias")
@@ -123,6 +124,10 @@ def _plain(layer: Any, kind: str, inputs: Any) -> Any:
     if isinstance(inputs, list) and kind not in {"Add", "Concatenate"}:
         inputs = inputs[0]
     try:
+        if kind == "Conv2D" and skips_pixels(settings):
+            strides, settings["strides"] = settings["strides"], 1
+            sampled = stand_in(f"{layer.name}_sampled")
+            inputs = layers.MaxPooling2D(1, strides=strides, padding="valid", name=sampled)(inputs)
         made = getattr(layers, kind)(**settings, name=stand_in(layer.name))
         result = made(inputs)
         weights = layer.get_weights() if hasattr(layer, "get_weights") else []
