@@ -62,5 +62,6 @@ def _only_skips(graph: Graph, pool: Op) -> bool:
     before, after = (graph.tensors[i].quant for i in (pool.inputs[0], pool.outputs[0]))
     if before is None or after is None:
         return before is after
-    same = before.scale.tolist() == after.scale.tolist()
-    return same and before.zero_point.tolist() == after.zero_point.tolist()
+    return before.scale.tolist() == after.scale.tolist() and bool(
+        before.zero_point.tolist() == after.zero_point.tolist()
+    )
