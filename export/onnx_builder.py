@@ -76,13 +76,11 @@ class OnnxBuilder:
 
     def scalars(self, tensor: Tensor, quant: QuantParams) -> list[str]:
         """Initializers for an activation's scale and zero point, in the ONNX file's types."""
-        dtype = onnx_dtype(tensor)
-        offset = 128 if dtype == np.uint8 else 0
-        scale = self.constant(f"{tensor.name}/scale", quant.scale.reshape(()).astype(np.float32))
-        zero = self.constant(
-            f"{tensor.name}/zero_point", (quant.zero_point.reshape(()) + offset).astype(dtype)
-        )
-        return [scale, zero]
+        scale, zero = _scale_and_zero_point(tensor, quant)
+        return [
+            self.constant(f"{tensor.name}/scale", scale),
+            self.constant(f"{tensor.name}/zero_point", zero),
+        ]
 
     def real(self, index: int) -> str:
         """The value of an activation in real units, dequantized for this one consumer if needed.
@@ -99,6 +97,27 @@ class OnnxBuilder:
         return self.node(
             "DequantizeLinear", [code, *self.scalars(tensor, tensor.quant)], f"{tensor.name}/real"
         )
+
+    def real_for_float(self, index: int) -> str:
+        """The value of an activation in real units, for operators that compute in float.
+
+        The one scale is written once an element of some axis. Behind a DequantizeLinear with a single scale,
+        ONNX Runtime (weight_bias_quantization.cc) quantizes float weights of convolutions and dense layers to
+        8 bits, one scale a tensor, on its own account: a layer that was kept in float would not be.
+        """
+        tensor = self.graph.tensors[index]
+        sizes = tensor.shape
+        if len(sizes) == 4 and index not in self.channels_last_values:
+            sizes = tuple(sizes[axis] for axis in NHWC_TO_NCHW)
+        axis = next((axis for axis in range(1, len(sizes)) if sizes[axis] > 1), None)
+        if index not in self.codes or tensor.quant is None or axis is None:
+            return self.real(index)
+        scale, zero = _scale_and_zero_point(tensor, tensor.quant)
+        names = [
+            self.constant(f"{tensor.name}/scales", np.full(sizes[axis], scale)),
+            self.constant(f"{tensor.name}/zero_points", np.full(sizes[axis], zero)),
+        ]
+        return self.node("DequantizeLinear", [self.codes[index], *names], f"{tensor.name}/real", axis=axis)
 
     def store(self, index: int, value: str) -> None:
         """Keep an operator's result: as it is for a float tensor, quantized for an integer one."""
@@ -135,6 +154,15 @@ class OnnxBuilder:
         ]
         attributes = {"axis": axis} if quant.is_per_channel else {}
         return self.node("DequantizeLinear", parts, f"{tensor.name}/real", **attributes)
+
+
+def _scale_and_zero_point(
+    tensor: Tensor, quant: QuantParams
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+    """An activation's parameters as scalars of the ONNX file's types."""
+    dtype = onnx_dtype(tensor)
+    offset = 128 if dtype == np.uint8 else 0
+    return quant.scale.reshape(()).astype(np.float32), (quant.zero_point.reshape(()) + offset).astype(dtype)
 
 
 def onnx_dtype(tensor: Tensor) -> np.dtype[Any]:

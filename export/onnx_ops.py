@@ -300,8 +300,13 @@ def concatenation(builder: OnnxBuilder, op: Op) -> str:
 
 
 def same(builder: OnnxBuilder, op: Op) -> str:
-    """QUANTIZE and DEQUANTIZE: the builder itself changes between codes and real values."""
+    """QUANTIZE: the builder itself changes between codes and real values."""
     return builder.real(op.inputs[0])
+
+
+def dequantize(builder: OnnxBuilder, op: Op) -> str:
+    """DEQUANTIZE before layers that stay in float."""
+    return builder.real_for_float(op.inputs[0])
 
 
 EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
@@ -330,7 +335,7 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "SOFTMAX": softmax,
         "CONCATENATION": concatenation,
         "QUANTIZE": same,
-        "DEQUANTIZE": same,
+        "DEQUANTIZE": dequantize,
     }
 )
 """TFLite operator to the function that spells it and returns its result's name in real units."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import onnx
@@ -244,6 +245,28 @@ def test_a_layer_kept_in_float_stands_between_dequantize_and_quantize(
 
     # float sums round apart now and then; one step each, not more
     assert np.abs(found - litert(model.graph, as_codes(pixels))).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "convolutions", "dense"), [("conv1", 1, 0), ("conv2", 1, 0), ("dense1", 0, 1), ("conv*", 2, 0)]
+)
+def test_onnx_runtime_leaves_a_layer_kept_in_float_in_float(
+    lenet_graph, in_int8, onnxruntime_run, tmp_path, kept, convolutions, dense
+):
+    import onnxruntime
+
+    content = write_onnx(in_int8(lenet_graph, keep_float=(kept,)).graph, io=IoType.UINT8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 28, 28, 1), endpoint=True, dtype=np.uint8)
+    fused, plain = (onnxruntime_run(content, pixels, optimize=o).astype(int) for o in (True, False))
+
+    assert (kinds["Conv"] + kinds["FusedConv"], kinds["QLinearConv"]) == (convolutions, 2 - convolutions)
+    assert (kinds["Gemm"], kinds["QGemm"]) == (dense, 2 - dense)
+    assert np.abs(fused - plain).max() <= 1
 
 
 def test_without_optimizations_the_integers_are_at_most_a_step_apart(lenet_graph, in_int8, onnxruntime_run):
