@@ -104,3 +104,31 @@ def test_a_keras_model_in_memory_is_timed_in_a_process_of_its_own(runner, models
     # a call into TensorFlow costs more than all of the small network's arithmetic
     assert found.times.latencies["reference"].p50 > found.times.latencies["0"].p50
     assert found.ratios["0"].ratio < 1
+
+
+@pytest.mark.parametrize("framework", ["keras", "tf_keras"])
+def test_layers_of_a_model_within_the_model_are_read_in_the_order_of_their_calls(framework, digits):
+    lib = pytest.importorskip(framework)
+    layers = lib.layers
+    block = lib.Sequential(
+        [layers.Input((28, 28, 1)), layers.Conv2D(2, 3, name="inner"), layers.MaxPooling2D(2, name="pool")],
+        name="block",
+    )
+    entry = layers.Input((28, 28, 1))
+    x = layers.Flatten(name="flat")(block(entry))
+    shared = layers.Dense(338, name="shared")
+    x = layers.Dense(10, name="logits")(shared(shared(x)))
+    model = lib.Model(entry, x)
+    images = digits.test.images[:4]
+    with KerasRunner(model, label="nested") as runner:
+        found = activations_of(runner, images, count=4)
+        again = activations_of(runner, images, count=4)
+        answers = runner.run(images)
+
+    assert [a.name for a in found] == ["inner", "pool", "shared", "shared", "logits"]
+    assert [a.name for a in again] == [a.name for a in found]  # nothing was left in the layers
+    assert found[0].values.shape == (4, 26, 26, 2)
+    np.testing.assert_allclose(found[-1].values, answers, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(
+        found[1].values, found[0].values.reshape(4, 13, 2, 13, 2, 2).max(axis=(2, 4))
+    )
