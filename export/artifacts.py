@@ -105,7 +105,7 @@ def write_artifacts(
         formats: what to write.
         folder: the output folder.
         io: type of integer files' inputs and outputs; None takes each format's own.
-        target: the runtime whose form each file gets; None takes `rewriting.default_target`.
+        target: the runtime whose form each file gets; None means its own.
         certify: computes what the manifest says of each .tflite and .onnx file's exactness, from its bytes
             and its name.
 

@@ -8,8 +8,6 @@ from mnist_export.core.kinds import Format
 from mnist_export.quantize.rewrites import Applied, Target, rewrite_for, target_for
 from mnist_export.quantize.scheme import QuantizedModel
 
-EXACT = "exact"
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RewrittenModel:
@@ -38,18 +36,13 @@ class RewrittenModel:
         )
 
 
-def default_target(model: QuantizedModel) -> Target:
-    """Each file for its own runtime; a network that is exact everywhere stays in the plain form."""
-    return Target.PORTABLE if EXACT in model.variant.split("-") else Target.NATIVE
-
-
 def rewritten(model: QuantizedModel, fmt: Format, target: Target | None = None) -> RewrittenModel:
     """Rewrite a network for one format's file.
 
     Args:
         model: the network in its plain form; it is not changed.
         fmt: the file's format.
-        target: what the file is for; None takes `default_target`.
+        target: what the file is for; None means ``native``, each file for its own runtime.
 
     Raises:
         ConversionError: the rewritten network gave other integers.
@@ -57,7 +50,7 @@ def rewritten(model: QuantizedModel, fmt: Format, target: Target | None = None) 
     """
     if fmt == Format.C:  # plain loops have no fast form, and TFLM's kernels are not LiteRT's
         return RewrittenModel(model=model, target=Target.PORTABLE)
-    asked = target or default_target(model)
+    asked = target or Target.NATIVE
     runtime = target_for(asked, fmt)
     choose = None
     if asked == Target.AUTO:

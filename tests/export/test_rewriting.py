@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from mnist_export.core.graph import Padding
 from mnist_export.core.graph.tflite_reader import metadata_of, parse_model, read_tflite
 from mnist_export.core.kinds import Format
 from mnist_export.export.artifacts import Described, write_artifacts
-from mnist_export.export.rewriting import default_target, rewritten
+from mnist_export.export.rewriting import rewritten
 from mnist_export.export.tuning import interleaved, measured
 from mnist_export.quantize.rewrites import Block, Target
 from mnist_export.quantize.rewrites.block_site import candidates
@@ -47,17 +46,16 @@ def test_both_files_of_every_target_hold_the_plain_forms_integers(
 def test_the_default_is_each_formats_own_runtime(lenet_graph, in_int8):
     model = in_int8(lenet_graph)
 
-    assert default_target(model) == Target.NATIVE
     assert rewritten(model, Format.TFLITE).target == Target.LITERT
     assert rewritten(model, Format.ONNX).target == Target.ONNXRUNTIME
     assert rewritten(model, Format.ONNX).model.rewrites == ("block_convolution", "merge_reshapes")
 
 
-def test_an_exact_model_stays_plain_unless_it_is_asked_otherwise(lenet_graph, in_int8):
-    model = replace(in_int8(lenet_graph), variant="exact-qat")
+def test_the_plain_form_is_there_for_who_asks_and_for_c(lenet_graph, in_int8):
+    model = in_int8(lenet_graph)
 
-    assert rewritten(model, Format.TFLITE).model.graph is model.graph
-    assert rewritten(model, Format.TFLITE, Target.NATIVE).model.graph is not model.graph
+    assert rewritten(model, Format.TFLITE, Target.PORTABLE).model.graph is model.graph
+    assert rewritten(model, Format.C, Target.NATIVE).model.graph is model.graph
 
 
 def test_files_and_the_report_say_what_was_done(lenet_graph, in_int8, described, tmp_path):
