@@ -122,7 +122,9 @@ def _trained(
     from mnist_export.quantize.rewrites import round_alike
     from mnist_export.train.recipe import Recipe
 
-    rebuilt = rebuild(loaded.model, tuple(loaded.input_shape))
+    config = CompressionConfig(sparsity=job.extra.sparsity, clusters=job.extra.clusters)
+    shape = tuple(loaded.input_shape)
+    rebuilt = rebuild(loaded.model, shape, for_int8=not config.wanted)
     equality = check_equal(loaded.model, rebuilt, dataset.train.images[:256], job.input_range)
     console.note(equality.sentence())
     how = FineTuning(
@@ -135,7 +137,6 @@ def _trained(
         distillation=job.extra.distillation,
         notify=console.note,
     )
-    config = CompressionConfig(sparsity=job.extra.sparsity, clusters=job.extra.clusters)
     notes: tuple[str, ...] = (equality.sentence(),)
     if not job.thresholds.min_agreement:
         notes += ("training changes answers on purpose: the drop is judged, agreement is only shown",)
@@ -147,13 +148,13 @@ def _trained(
         history |= {f"{name} val_accuracy": tuned.val_accuracy for name, tuned in compressed.tuned.items()}
     images = calibration.images if calibration is not None else None
     if job.extra.qat_epochs is None or images is None:
-        graph, applied = _rewritten(job, lower(model, tuple(loaded.input_shape)))
+        graph, applied = _rewritten(job, lower(model, shape))
         network = _with_rewrites(quantize(graph, job.scheme, images), applied)
         network = replace(network, variant=config.variant, notes=(*notes, *network.notes))
         return Made(network=network, compressed=True, history=history)
     variant = f"{config.variant}-{VARIANT}" if config.wanted else VARIANT
     result = train_quantized(
-        model,
+        rebuild(model, shape) if config.wanted else model,
         replace(how, epochs=job.extra.qat_epochs),
         images,
         scheme=config.scheme(),

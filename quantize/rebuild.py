@@ -59,13 +59,18 @@ class Equality:
         )
 
 
-def rebuild(model: Any, input_shape: tuple[int, ...]) -> Any:
+def rebuild(model: Any, input_shape: tuple[int, ...], *, for_int8: bool = True) -> Any:
     """Build the same network in tf_keras.
+
+    A BatchNormalization behind an activation is spelled otherwise where int8 is going to be simulated, with
+    its factors in the weights before it. Pruning and clustering choose one threshold and one set of values
+    for all channels of a layer, which such factors would spoil: they get the layers as they are.
 
     Args:
         model: a built Sequential or functional model of Keras 3 or tf_keras, with one input and one
             output; nested models are flattened.
         input_shape: without the batch.
+        for_int8: what it is for, see above.
 
     Returns:
         A functional tf_keras model with the same weights; the layers' names are kept, those that TensorFlow
@@ -78,7 +83,7 @@ def rebuild(model: Any, input_shape: tuple[int, ...]) -> Any:
 
     source = _functional(model)
     entry = tf_keras.Input(shape=input_shape, name="image")
-    output = _copy(source, entry, set())
+    output = _copy(source, entry, set(), for_int8=for_int8)
     return tf_keras.Model(entry, output, name=stand_in(getattr(model, "name", "model")))
 
 
@@ -109,7 +114,7 @@ def _nodes(model: Any) -> Iterator[tuple[Any, list[Any], list[Any]]]:
                 yield node.layer, list(node.keras_inputs), list(outputs)
 
 
-def _copy(model: Any, entry: Any, seen: set[str]) -> Any:
+def _copy(model: Any, entry: Any, seen: set[str], *, for_int8: bool) -> Any:
     made = {id(model.inputs[0]): entry}
     nodes = list(_nodes(model))
     reads = Counter(id(tensor) for _, inputs, _ in nodes for tensor in inputs)
@@ -132,11 +137,11 @@ def _copy(model: Any, entry: Any, seen: set[str]) -> Any:
         given = values[0] if len(values) == 1 else values
         nested = getattr(layer, "layers", None) is not None
         if nested:
-            result = _copy(_functional(layer), values[0], seen)
+            result = _copy(_functional(layer), values[0], seen, for_int8=for_int8)
         else:
             # Inside of a nested model, the entry may be read outside of it as well.
             private = reads[id(inputs[0])] == 1 and inputs[0] is not model.inputs[0]
-            result = translate(layer, given, private=private)
+            result = translate(layer, given, private=private, for_int8=for_int8)
         made[id(outputs[0])] = result
     return made[id(model.outputs[0])]
 

@@ -81,13 +81,14 @@ def activation_name(layer: Any) -> str:
     return "linear" if name in {"_linear", "NoneType"} else name
 
 
-def translate(layer: Any, inputs: Any, *, private: bool = False) -> Any:
+def translate(layer: Any, inputs: Any, *, private: bool = False, for_int8: bool = True) -> Any:
     """Apply the tf_keras form of one layer to tensors, with the layer's weights.
 
     Args:
         layer: a Keras 3 or tf_keras layer, or a function on tensors as a functional model holds it.
         inputs: one tf_keras tensor, or a list of them.
         private: nothing else reads the input, so that the layer before may be rescaled.
+        for_int8: int8 is going to be simulated in it; else every BatchNormalization stays one.
 
     Returns:
         The output, a tf_keras tensor.
@@ -101,7 +102,7 @@ def translate(layer: Any, inputs: Any, *, private: bool = False) -> Any:
     kind = FUNCTIONS.get(kind, kind)
     if kind in IDENTITY or kind.startswith("Random"):
         return inputs
-    if kind == "BatchNormalization":
+    if kind == "BatchNormalization" and for_int8:
         return _batch_normalization(layer, inputs, private=private)
     if kind in SPELLED:
         return SPELLED[kind](layer, inputs)

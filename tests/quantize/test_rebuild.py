@@ -174,3 +174,20 @@ def test_a_normalization_behind_a_relu_is_left_with_signs_and_shifts(
     np.testing.assert_array_equal(made.get_layer("norm").get_weights()[0].ravel(), [1.0, -1.0, 1.0])
     found = check_equal(model, made, digits.test.images[:32], unit)
     assert found.max_abs_difference <= found.bound
+
+
+def test_for_pruning_and_clustering_a_normalization_stays_and_weights_are_the_layers_own(
+    digits: Dataset, unit: InputRange
+) -> None:
+    inputs = layers().Input((28, 28, 1), name="image")
+    model = build(head(norm_after_relu(inputs)), inputs)
+    made = rebuild(model, (28, 28, 1), for_int8=False)
+    again = rebuild(made, (28, 28, 1))  # what is trained on after it
+
+    assert type(made.get_layer("norm")).__name__ == "BatchNormalization"
+    np.testing.assert_array_equal(made.get_layer("conv").kernel, model.get_layer("conv").kernel)
+    assert type(again.get_layer("norm")).__name__ == "DepthwiseConv2D"
+    moved = again.get_layer("conv").get_weights()[0] - model.get_layer("conv").get_weights()[0]
+    assert np.abs(moved).max() > 0
+    for rebuilt in (made, again):
+        check_equal(model, rebuilt, digits.test.images[:32], unit)
