@@ -212,7 +212,13 @@ def reduction(pool: str, reduce: str) -> Callable[[OnnxBuilder, Op], str]:
             if keep:
                 return pooled
             shape = builder.constant(f"{target.name}/shape", np.array([0, -1], np.int64))
-            return builder.node("Reshape", [pooled, shape], f"{target.name}/out")
+            if not _has_codes(target):
+                return builder.node("Reshape", [pooled, shape], f"{target.name}/out")
+            # Codes are reshaped: ONNX Runtime fuses the pool with the QuantizeLinear behind it.
+            builder.store(op.outputs[0], pooled)
+            codes = builder.codes[op.outputs[0]]
+            builder.codes[op.outputs[0]] = builder.node("Reshape", [codes, shape], f"{target.name}/flat")
+            return ""
         if len(source.shape) == 4:
             wanted = sorted(_NHWC_TO_NCHW_AXIS[a] for a in wanted)
         return builder.node(reduce, [value], f"{target.name}/out", axes=wanted, keepdims=keep)

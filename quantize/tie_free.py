@@ -1,9 +1,12 @@
-"""Scales under which the sum of two tensors has no ties, so that every runtime rounds it alike.
+"""Scales under which sums and means of tensors have no ties, so that every runtime rounds them alike.
 
 A sum of codes is ``ra * a + rb * b`` steps of the output, ``r`` being an operand's scale over the output's.
 LiteRT computes it in fixed point and ONNX Runtime in float32; they part where the result is within their
 errors of the middle between two integers. With ``ra = p / N`` and ``rb = q / N`` for an odd N the result is a
 whole multiple of 1/N, and so at least 1/2N away from every such middle: more than any of these errors.
+
+A mean over height and width is ``r * sum`` with ``r`` the scales' quotient over the number of pixels;
+runtimes multiply in float32, so that N may be larger.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from mnist_export.quantize.operators import RULES
 
 SUMS: Final = frozenset({"ADD", "SUB"})
 _DENOMINATORS: Final = (499, 249, 101, 41)
+_MEAN_DENOMINATOR: Final = 4999  # keeps 1e-4 from ties; 255 steps in float32 are 3e-5 off at most
 _CODES: Final = 255
 _NEAR: Final = 1e-6  # of a whole number: float32's rounding of a scale
 
@@ -27,7 +31,7 @@ _NEAR: Final = 1e-6  # of a whole number: float32's rounding of a scale
 def tie_free(
     graph: Graph, params: Mapping[int, QuantParams], group: Mapping[int, int]
 ) -> dict[int, QuantParams]:
-    """Widen scales a little wherever two tensors are added or subtracted.
+    """Widen scales a little wherever two tensors are added or subtracted, or a mean is taken.
 
     Operands' scales grow to the next multiple of the output's over N, from the last sum to the first: by 1/p
     of themselves at most. Zero points stay, so that every range holds what it held. Where an operand serves
@@ -46,7 +50,36 @@ def tie_free(
     for op in reversed(graph.ops):
         if op.kind in SUMS and len(op.inputs) == 2 and op.outputs[0] in chosen:
             _settle(graph, op, chosen, group, locked)
+    for op in graph.ops:
+        if op.kind == "MEAN" and op.outputs[0] in chosen and (pixels := pixels_of_mean(graph, op)):
+            _settle_mean(op, pixels, chosen, group, locked)
     return chosen
+
+
+def pixels_of_mean(graph: Graph, op: Op) -> int:
+    """How many values a MEAN over height and width takes; 0 where it is another mean."""
+    shape, axes = graph.tensors[op.inputs[0]].shape, graph.tensors[op.inputs[1]].data
+    if len(shape) != 4 or axes is None or sorted(int(axis) % 4 for axis in axes.ravel()) != [1, 2]:
+        return 0
+    return shape[1] * shape[2]
+
+
+def _settle_mean(
+    op: Op, pixels: int, chosen: dict[int, QuantParams], group: Mapping[int, int], locked: set[int]
+) -> None:
+    source, target = op.inputs[0], op.outputs[0]
+    root = group.get(target, target)
+    if source not in chosen or root in locked or root == group.get(source, source):
+        return
+    scale = float(chosen[source].scale[0])
+    steps = np.floor(scale / (float(chosen[target].scale[0]) * pixels) * _MEAN_DENOMINATOR)
+    if steps < 1:
+        return
+    made = np.array([scale * _MEAN_DENOMINATOR / (pixels * steps)], np.float32)
+    for index in list(chosen):
+        if group.get(index, index) == root:
+            chosen[index] = replace(chosen[index], scale=made)
+    locked.add(root)
 
 
 def error_bound(ratios: tuple[float, float]) -> float:

@@ -45,19 +45,20 @@ def obstacle(graph: Graph, op: Op) -> str:
     return ""
 
 
-def average_as_depthwise(graph: Graph) -> Graph:
+def average_as_depthwise(graph: Graph, kinds: frozenset[str] = AVERAGES) -> Graph:
     """Turn AVERAGE_POOL_2D, and MEAN over height and width, into DEPTHWISE_CONV_2D.
 
     Args:
         graph: of float32, or of int8 that other tools quantized.
+        kinds: those of `AVERAGES` that are turned.
 
     Returns:
         The graph with the same function (in int8 but for the rounding of means); the same object where there
         is no such average.
     """
-    if not any(_can_change(graph, op) for op in graph.ops):
+    if not any(_can_change(graph, op, kinds) for op in graph.ops):
         return graph
-    changed = {op: _ending(graph, op) for op in graph.ops if _can_change(graph, op)}
+    changed = {op: _ending(graph, op) for op in graph.ops if _can_change(graph, op, kinds)}
     gone = {last for op, last in changed.items() if last is not op}
     editor = GraphEditor(graph)
     for op in graph.ops:
@@ -80,10 +81,10 @@ def _ending(graph: Graph, op: Op) -> Op:
     return after if graph.tensors[after.outputs[0]].dtype == np.int8 else op
 
 
-def _can_change(graph: Graph, op: Op) -> bool:
-    kinds = {graph.tensors[i].dtype for i in (op.inputs[0], *op.outputs)}
-    known = kinds in ({np.dtype(np.float32)}, {np.dtype(np.int8)})
-    return op.kind in AVERAGES and known and not obstacle(graph, op)
+def _can_change(graph: Graph, op: Op, kinds: frozenset[str]) -> bool:
+    types = {graph.tensors[i].dtype for i in (op.inputs[0], *op.outputs)}
+    known = types in ({np.dtype(np.float32)}, {np.dtype(np.int8)})
+    return op.kind in kinds and known and not obstacle(graph, op)
 
 
 def _change(editor: GraphEditor, op: Op, result: int) -> None:
@@ -137,10 +138,16 @@ def _constants(source: Tensor, shape: tuple[int, ...], share: float) -> tuple[_C
     )
 
 
+def _of(graph: Graph) -> frozenset[str]:
+    """A float graph's means over the whole map are left: their scales can be chosen, see `tie_free`."""
+    is_float = all(graph.tensors[index].dtype == np.float32 for index in graph.inputs)
+    return AVERAGES - {"MEAN"} if is_float else AVERAGES
+
+
 REWRITE = Rewrite(
     name="average_as_depthwise",
     stage=Stage.FLOAT,
     summary="average pools become depthwise convolutions, which every runtime rounds alike in int8",
-    apply=lambda graph, choose: average_as_depthwise(graph),
+    apply=lambda graph, choose: average_as_depthwise(graph, _of(graph)),
     only_int8=True,
 )

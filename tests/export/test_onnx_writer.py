@@ -119,7 +119,7 @@ LAYERS = {
 # LiteRT computes these in fixed point or divides integers, ONNX Runtime in float: a step apart now and then,
 # which the dense layer behind may spread. Everything else is equal to the last bit.
 ROUNDED = {
-    "average pool", "average pool same", "mean over map", "mean over channels", "mul constant", "mul of two",
+    "average pool", "average pool same", "mean over channels", "mul constant", "mul of two",
     "affine",
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -175,3 +176,50 @@ def test_an_operand_of_two_sums_fits_both_where_the_earlier_ones_scale_is_free(n
     sums = [ratios_of(graph, op) for op in graph.ops if op.kind == "ADD"]
 
     assert [distance_from_ties(*found) > error_bound(found[0]) for found in sums] == [True, True]
+
+
+def mean_network(scale, point, side):
+    """A map of pixels to its mean."""
+    pixels = QuantParams.per_tensor(1 / 255, -128)
+    entry = Tensor(name="image", shape=(-1, side, side, 1), dtype=np.dtype(np.int8), quant=pixels)
+    axes = Tensor(name="axes", shape=(2,), dtype=np.dtype(np.int32), data=np.array([1, 2], np.int32))
+    out = Tensor(
+        name="logits", shape=(-1, 1), dtype=np.dtype(np.int8), quant=QuantParams.per_tensor(scale, point)
+    )
+    op = Op(
+        kind="MEAN",
+        inputs=(0, 1),
+        outputs=(2,),
+        options_type="ReducerOptions",
+        options=MappingProxyType({"keepDims": False}),
+    )
+    return Graph(tensors=(entry, axes, out), ops=(op,), inputs=(0,), outputs=(2,))
+
+
+def every_sum(side):
+    """Maps whose sums are all that there are."""
+    pixels = side * side
+    sums = np.arange(255 * pixels + 1)
+    maps = np.clip(sums[:, None] - 255 * np.arange(pixels), 0, 255) - 128
+    return maps.astype(np.int8).reshape(-1, side, side, 1)
+
+
+@pytest.mark.parametrize(("side", "share"), [(2, 0.9), (3, 0.37), (4, 0.61), (7, 0.23), (7, 0.5)])
+def test_every_sum_of_a_map_has_one_mean(litert, side, share):
+    import onnxruntime
+
+    asked = QuantParams.per_tensor(share / 255, -128)
+    plain = mean_network(share / 255, -128, side)
+    real = np.dtype(np.float32)
+    tensors = tuple(t if t.is_constant else replace(t, dtype=real) for t in plain.tensors)
+    as_float = replace(plain, tensors=tensors)
+    params = {0: plain.tensors[0].quant, 2: asked}
+    scale = float(tie_free(as_float, params, {0: 0, 2: 2})[2].scale[0])
+    graph, codes = mean_network(scale, -128, side), every_sum(side)
+    session = onnxruntime.InferenceSession(
+        write_onnx(graph, io=IoType.INT8), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, {session.get_inputs()[0].name: codes})[0]
+
+    assert 1 <= scale / asked.scale[0] < 1.02
+    np.testing.assert_array_equal(found, litert(graph, codes))  # the built-in kernels round such means twice
