@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_export.core.kinds import Precision, Verdict
 from mnist_export.report.context import DataInfo, Finding, ModelInfo
 from mnist_export.report.measured import artifact_of, environment_of, pairs_of, reference_of, thresholds_of
 from mnist_export.report.parts import Audit
@@ -115,6 +116,9 @@ def _with_audit(artifact: ArtifactResult, item: WrittenArtifact) -> ArtifactResu
 
 
 def _next_command(original: str, job: ExportJob, report: Report) -> str:
+    """Check the files on the device; where int8 lost too much, search for what keeps the accuracy."""
+    if report.verdict is Verdict.FAIL and job.command and _can_search(job):
+        return f"{job.command} --auto"
     # Plain C is compiled to be checked, which needs a word of trust of its own.
     paths = [artifact.path for artifact in report.artifacts if artifact.format != "c"]
     words = ["mnist-parity", "check", original, *(paths or [a.path for a in report.artifacts] + ["--trust"])]
@@ -123,6 +127,12 @@ def _next_command(original: str, job: ExportJob, report: Report) -> str:
     if (job.input_range.lo, job.input_range.hi) != (0.0, 1.0):
         words += ["--input-range", f"{job.input_range.lo:g},{job.input_range.hi:g}"]
     return shlex.join(words)
+
+
+def _can_search(job: ExportJob) -> bool:
+    extra = job.extra
+    asked = extra.auto or extra.trains or extra.exact or job.until is not None
+    return not asked and job.scheme.precision in {Precision.INT8, Precision.INT16X8}
 
 
 def write_report(

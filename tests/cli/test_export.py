@@ -122,6 +122,7 @@ def test_a_verdict_that_fails_exits_1_and_still_writes_everything(tmp_path, monk
     assert report["verdict"] == report["artifacts"][0]["verdict"] == "fail"
     assert report["artifacts"][0]["drop_pp"] > 10
     assert (tmp_path / f"{STEM}.tflite").exists()
+    assert report["next_command"] == f"{report['command']} --auto"
 
 
 @pytest.mark.parametrize("precision", ["float16", "dynamic"])
