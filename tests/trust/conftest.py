@@ -187,7 +187,7 @@ def net(keras, digits):
     model = keras.Sequential(
         [
             layers.Input((28, 28, 1)),
-            layers.AveragePooling2D(2, name="pool"),
+            layers.MaxPooling2D(2, name="pool"),
             layers.Flatten(name="flat"),
             layers.Dense(32, activation="relu", name="hidden"),
             layers.Dense(10, name="last"),
