@@ -20,10 +20,12 @@ import numpy as np
 from mnist_export.core.affine import QuantParams, asymmetric
 from mnist_export.core.graph import Graph, Op
 from mnist_export.quantize.operators import RULES
+from mnist_export.quantize.rewrites.average_as_depthwise import obstacle
 
 SUMS: Final = frozenset({"ADD", "SUB"})
 _DENOMINATORS: Final = (499, 249, 101, 41)
 _MEAN_DENOMINATOR: Final = 4999  # keeps 1e-4 from ties; 255 steps in float32 are 3e-5 off at most
+_MEAN_STEPS: Final = 25  # a scale grows by 1/25 at most; maps of more than 14x14 pixels may stay as they are
 _CODES: Final = 255
 _NEAR: Final = 1e-6  # of a whole number: float32's rounding of a scale
 
@@ -58,10 +60,10 @@ def tie_free(
 
 def pixels_of_mean(graph: Graph, op: Op) -> int:
     """How many values a MEAN over height and width takes; 0 where it is another mean."""
-    shape, axes = graph.tensors[op.inputs[0]].shape, graph.tensors[op.inputs[1]].data
-    if len(shape) != 4 or axes is None or sorted(int(axis) % 4 for axis in axes.ravel()) != [1, 2]:
+    if obstacle(graph, op):
         return 0
-    return shape[1] * shape[2]
+    _, height, width, _ = graph.tensors[op.inputs[0]].shape
+    return height * width
 
 
 def _settle_mean(
@@ -73,7 +75,7 @@ def _settle_mean(
         return
     scale = float(chosen[source].scale[0])
     steps = np.floor(scale / (float(chosen[target].scale[0]) * pixels) * _MEAN_DENOMINATOR)
-    if steps < 1:
+    if steps < _MEAN_STEPS:
         return
     made = np.array([scale * _MEAN_DENOMINATOR / (pixels * steps)], np.float32)
     for index in list(chosen):

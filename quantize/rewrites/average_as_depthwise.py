@@ -138,7 +138,7 @@ def _constants(source: Tensor, shape: tuple[int, ...], share: float) -> tuple[_C
     )
 
 
-def _of(graph: Graph) -> frozenset[str]:
+def _kinds_of(graph: Graph) -> frozenset[str]:
     """A float graph's means over the whole map are left: their scales can be chosen, see `tie_free`."""
     is_float = all(graph.tensors[index].dtype == np.float32 for index in graph.inputs)
     return AVERAGES - {"MEAN"} if is_float else AVERAGES
@@ -148,6 +148,6 @@ REWRITE = Rewrite(
     name="average_as_depthwise",
     stage=Stage.FLOAT,
     summary="average pools become depthwise convolutions, which every runtime rounds alike in int8",
-    apply=lambda graph, choose: average_as_depthwise(graph, _of(graph)),
+    apply=lambda graph, choose: average_as_depthwise(graph, _kinds_of(graph)),
     only_int8=True,
 )

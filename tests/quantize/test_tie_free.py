@@ -223,3 +223,16 @@ def test_every_sum_of_a_map_has_one_mean(litert, side, share):
 
     assert 1 <= scale / asked.scale[0] < 1.02
     np.testing.assert_array_equal(found, litert(graph, codes))  # the built-in kernels round such means twice
+
+
+def test_a_mean_over_a_large_map_keeps_its_range():
+    tensors = (
+        Tensor(name="image", shape=(-1, 56, 56, 1), dtype=np.dtype(np.float32)),
+        Tensor(name="axes", shape=(2,), dtype=np.dtype(np.int32), data=np.array([1, 2], np.int32)),
+        Tensor(name="logits", shape=(-1, 1), dtype=np.dtype(np.float32)),
+    )
+    op = Op(kind="MEAN", inputs=(0, 1), outputs=(2,), options=MappingProxyType({"keepDims": False}))
+    graph = Graph(tensors=tensors, ops=(op,), inputs=(0,), outputs=(2,))
+    params = {0: QuantParams.per_tensor(1 / 255, -128), 2: QuantParams.per_tensor(0.9 / 255, -128)}
+
+    assert tie_free(graph, params, {0: 0, 2: 2})[2].scale[0] == params[2].scale[0]
