@@ -22,6 +22,9 @@ from mnist_export.quantize.subsampling import join_subsampling
 from mnist_export.train.scopes import own_names, renamed_layers
 
 _MARK = re.compile(r"mxlayer(\d{5})")
+BATCH = 7
+"""Images in the converted function, later any number: from one, the converter folds the batch away at maps
+of 1x1; a prime that is no layer's usual size is told apart from the sizes around it."""
 INPUT_NAME = "image"
 OUTPUT_NAME = "logits"
 
@@ -88,7 +91,7 @@ def convert_function(
     input_shape: tuple[int, ...],
     configure: Callable[[Any], None] | None = None,
 ) -> bytes:
-    """Run the TFLite converter over a concrete function of batch 1.
+    """Run the TFLite converter over a concrete function of a batch of `BATCH`.
 
     Args:
         model: see `lower`.
@@ -101,7 +104,7 @@ def convert_function(
     from mnist_export.train.engine import tensorflow
 
     tf = tensorflow()
-    signature = [tf.TensorSpec((1, *input_shape), tf.float32, name=INPUT_NAME)]
+    signature = [tf.TensorSpec((BATCH, *input_shape), tf.float32, name=INPUT_NAME)]
 
     def logits(image: Any) -> Any:
         return {OUTPUT_NAME: model(image, training=False)}
@@ -194,12 +197,23 @@ def _readable(graph: Graph, names: dict[int, str]) -> Graph:
 
 
 def free_batch(graph: Graph) -> Graph:
-    """Replace the batch of 1 by -1 in activations and in the constants that RESHAPE reads."""
+    """Replace the batch by -1 in activations and in the constants that RESHAPE reads.
+
+    Args:
+        graph: of batch `BATCH`, as `convert_function` gives it.
+
+    Raises:
+        ConversionError: a layer mixes the images of a batch; it is named.
+    """
     changes: dict[int, Tensor] = {}
     for index in graph.activations():
         tensor = graph.tensors[index]
-        if tensor.shape[:1] == (1,):
-            changes[index] = replace(tensor, shape=(-1, *tensor.shape[1:]))
+        if not tensor.shape or tensor.shape[0] != BATCH:
+            raise ConversionError(
+                f"TFLite conversion: layer '{tensor.name}': expected a result of one row an image, found the "
+                f"shape {tensor.shape} for {BATCH} images. Replace the layer by one that keeps images apart."
+            )
+        changes[index] = replace(tensor, shape=(-1, *tensor.shape[1:]))
     for op in graph.ops:
         if op.kind == "RESHAPE":
             changes |= _free_reshape(graph, op)
@@ -210,7 +224,7 @@ def _free_reshape(graph: Graph, op: Op) -> dict[int, Tensor]:
     if len(op.inputs) < 2 or op.inputs[1] < 0:
         return {}
     shape = graph.tensors[op.inputs[1]]
-    if shape.data is None or not shape.data.size or shape.data.flat[0] != 1 or -1 in shape.data:
+    if shape.data is None or not shape.data.size or shape.data.flat[0] != BATCH or -1 in shape.data:
         return {}
     freed = shape.data.copy()
     freed.flat[0] = -1

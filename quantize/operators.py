@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy.typing as npt
+
 from mnist_export.core.affine import QuantParams
+from mnist_export.core.graph import Graph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +63,28 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 """Operators that run on integers; any other stays in float and the audit says so."""
+
+
+def same_scale_groups(graph: Graph, dtype: npt.DTypeLike) -> dict[int, int]:
+    """Which activations must share scale and zero point.
+
+    Args:
+        graph: of floats or of integers.
+        dtype: of the activations that count.
+
+    Returns:
+        Each such activation's index to that of its group's representative.
+    """
+    parent = {i: i for i in graph.activations() if graph.tensors[i].dtype == dtype}
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for op in graph.ops:
+        if op.kind in RULES and RULES[op.kind].same_scale:
+            linked = [i for i in (*op.inputs, *op.outputs) if i in parent]
+            for other in linked[1:]:
+                parent[root(other)] = root(linked[0])
+    return {i: root(i) for i in parent}

@@ -19,7 +19,7 @@ from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.kinds import Precision
 from mnist_export.quantize.calibration import Range
-from mnist_export.quantize.operators import RULES
+from mnist_export.quantize.operators import RULES, same_scale_groups
 from mnist_export.quantize.scheme import SchemeConfig
 from mnist_export.quantize.tie_free import tie_free
 
@@ -117,7 +117,7 @@ def activation_params(
         ranges: real range of each activation.
         config: symmetric or not, and the input's range.
     """
-    group = _same_scale_groups(graph)
+    group = same_scale_groups(graph, np.float32)
     members: dict[int, list[int]] = {}
     for index, root in group.items():
         members.setdefault(root, []).append(index)
@@ -156,22 +156,6 @@ def _symmetric(lo: float, hi: float, dtype: np.dtype[Any]) -> QuantParams:
 def _is_same_scale_output(graph: Graph, index: int) -> bool:
     producer = graph.producer(index)
     return producer is not None and RULES.get(producer.kind, RULES["ADD"]).same_scale
-
-
-def _same_scale_groups(graph: Graph) -> dict[int, int]:
-    parent = {i: i for i in graph.activations() if graph.tensors[i].dtype == np.float32}
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            i = parent[i]
-        return i
-
-    for op in graph.ops:
-        if op.kind in RULES and RULES[op.kind].same_scale:
-            linked = [i for i in (*op.inputs, *op.outputs) if i in parent]
-            for other in linked[1:]:
-                parent[root(other)] = root(linked[0])
-    return {i: root(i) for i in parent}
 
 
 def _fixed_params(graph: Graph, indices: list[int], config: SchemeConfig) -> QuantParams | None:

@@ -40,7 +40,7 @@ def tie_free(
     two sums whose scales do not fit, the earlier one stays as it is.
 
     Args:
-        graph: a float graph.
+        graph: of floats, or of int8 that another tool quantized.
         params: of its activations, by tensor index.
         group: tensor index to the representative of those that must share one scale.
 
@@ -137,7 +137,8 @@ def _settle(
     made = {op.outputs[0]: out}
     for index, scale in scales.items():
         ratio = scale / out * parts
-        made[index] = scale if roots[index] in locked else np.ceil(ratio - _NEAR) / parts * out
+        steps = np.rint(ratio) if _is_whole(ratio) else np.ceil(ratio)
+        made[index] = scale if roots[index] in locked else steps / parts * out
     changes = {roots[i]: np.float32(scale) for i, scale in made.items()}
     first, second = (float(changes[roots[i]]) / float(changes[roots[op.outputs[0]]]) for i in op.inputs)
     points = [int(operands[i].zero_point[0]) for i in op.inputs]  # type: ignore[union-attr]
@@ -155,7 +156,9 @@ def _settle(
 
 
 def _of_constant(graph: Graph, index: int) -> QuantParams | None:
-    data = graph.tensors[index].data
+    data, quant = graph.tensors[index].data, graph.tensors[index].quant
+    if data is not None and quant is not None and not quant.is_per_channel:
+        return quant
     if data is None or data.dtype != np.float32:
         return None
     return asymmetric(float(data.min()), float(data.max()), np.int8)

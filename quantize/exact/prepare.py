@@ -15,12 +15,8 @@ from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_affine, step
 from mnist_export.quantize.exact.arithmetic import KERNELS
 from mnist_export.quantize.exact.editor import AFFINE, WEIGHTED, Editor, activation_of, refusal
-from mnist_export.quantize.rewrites.average_as_depthwise import (
-    AVERAGES,
-    WEIGHTS,
-    average_as_depthwise,
-    obstacle,
-)
+from mnist_export.quantize.rewrites.average_as_depthwise import AVERAGES, average_as_depthwise, obstacle
+from mnist_export.quantize.rewrites.depthwise import WEIGHTS
 
 INPUT_STEP = 2.0**-8
 

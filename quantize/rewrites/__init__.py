@@ -43,6 +43,7 @@ REWRITES: LazyRegistry[Rewrite] = LazyRegistry(
         "shift_into_next": f"{_HERE}.shift_into_next:REWRITE",
         "affine_after_activation": f"{_HERE}.affine_after_activation:REWRITE",
         "average_as_depthwise": f"{_HERE}.average_as_depthwise:REWRITE",
+        "requantize_as_depthwise": f"{_HERE}.requantize_as_depthwise:REWRITE",
         "crop_unread": f"{_HERE}.crop_unread:REWRITE",
         "block_convolution": f"{_HERE}.block_convolution:REWRITE",
         "merge_reshapes": f"{_HERE}.merge_reshapes:REWRITE",
@@ -51,6 +52,7 @@ REWRITES: LazyRegistry[Rewrite] = LazyRegistry(
 )
 """Name to implementation, in the order in which they run."""
 
+_ALIKE = ("average_as_depthwise", "requantize_as_depthwise")
 _AFTER_CLIPS = "merge_reshapes"
 
 
@@ -76,23 +78,29 @@ def prepare(graph: Graph, precision: Precision = Precision.INT8) -> tuple[Graph,
 
 
 def round_alike(model: QuantizedModel) -> QuantizedModel:
-    """Give a network that another tool quantized the average pools that every runtime rounds alike.
+    """Give a network that another tool quantized the operators and scales that every runtime rounds alike.
 
     Args:
         model: integers, such as TensorFlow's converter makes after quantization-aware training.
 
     Returns:
-        The same network with its means rounded to even; the very same where it has none.
+        The same network: average pools and changes of scale are depthwise convolutions, which round to even,
+        and sums of tensors have scales without ties. The very same where it has none of them.
     """
-    rewrite = REWRITES.get("average_as_depthwise")
-    graph, applied = run(rewrite, model.graph, never)
-    if applied is None:
+    from mnist_export.quantize.rescaled import with_tie_free_sums
+
+    graph, applied = model.graph, []
+    for name in _ALIKE:
+        graph, found = run(REWRITES.get(name), graph, never)
+        applied += [found] if found is not None else []
+    graph = with_tie_free_sums(graph)
+    if graph is model.graph:
         return model
     return replace(
         model,
         graph=graph,
-        notes=(*model.notes, applied.sentence()),
-        rewrites=(*model.rewrites, applied.name),
+        notes=(*model.notes, *(found.sentence() for found in applied)),
+        rewrites=(*model.rewrites, *(found.name for found in applied)),
     )
 
 

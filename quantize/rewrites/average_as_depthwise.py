@@ -8,21 +8,16 @@ keep its input's scale.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from mnist_export.core.affine import QuantParams
-from mnist_export.core.graph import Graph, Op, Padding, Tensor
+from mnist_export.core.graph import Graph, Op
 from mnist_export.quantize.exact.geometry import window_of
 from mnist_export.quantize.rewrites.chains import only_reader
+from mnist_export.quantize.rewrites.depthwise import add_average
 from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 AVERAGES = frozenset({"AVERAGE_POOL_2D", "MEAN"})
-WEIGHTS = "/average"
-"""How the names of the made weights end."""
 
 
 def obstacle(graph: Graph, op: Op) -> str:
@@ -88,53 +83,18 @@ def _can_change(graph: Graph, op: Op, kinds: frozenset[str]) -> bool:
 
 
 def _change(editor: GraphEditor, op: Op, result: int) -> None:
-    source, target = editor.tensor(op.inputs[0]), editor.tensor(result)
-    channels = source.shape[3]
-    kernel, strides = source.shape[1:3], (1, 1)
-    if op.kind == "AVERAGE_POOL_2D":
-        kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
-        strides = (int(op.options["strideH"]), int(op.options["strideW"]))
-    share = 1 / (kernel[0] * kernel[1])
-    weights, zeros = _constants(source, (1, *kernel, channels), share)
-    output = result
-    if len(target.shape) != 4:
-        output = editor.activation_like(output, f"{target.name}/pooled", (-1, 1, 1, channels))
-    editor.add(
-        "DEPTHWISE_CONV_2D",
-        (
-            op.inputs[0],
-            editor.constant(f"{target.name}{WEIGHTS}", *weights),
-            editor.constant(f"{target.name}/zero", *zeros),
-        ),
-        (output,),
-        "DepthwiseConv2DOptions",
-        {
-            "padding": int(op.options.get("padding", Padding.VALID)),
-            "strideH": strides[0],
-            "strideW": strides[1],
-            "depthMultiplier": 1,
-            "dilationHFactor": 1,
-            "dilationWFactor": 1,
-            "fusedActivationFunction": int(op.options.get("fusedActivationFunction", 0)),
-        },
-    )
-    if output != result:
-        editor.reshape(output, result)
-
-
-_Constant = tuple[npt.NDArray[Any], QuantParams | None]
-
-
-def _constants(source: Tensor, shape: tuple[int, ...], share: float) -> tuple[_Constant, _Constant]:
-    """Weights of one value and a bias of zeros: float32, or integers where the graph is of integers."""
-    channels = shape[-1]
-    if source.quant is None:
-        return (np.full(shape, share, np.float32), None), (np.zeros(channels, np.float32), None)
-    scale = np.full(channels, share / 127, np.float32)
-    of_sums = QuantParams.per_channel(scale * source.quant.scale[0], 0)
-    return (np.full(shape, 127, np.int8), QuantParams.per_channel(scale, 3)), (
-        np.zeros(channels, np.int32),
-        of_sums,
+    if op.kind == "MEAN":
+        height, width = editor.tensor(op.inputs[0]).shape[1:3]
+        add_average(editor, op.inputs[0], result, kernel=(height, width))
+        return
+    add_average(
+        editor,
+        op.inputs[0],
+        result,
+        kernel=(int(op.options["filterHeight"]), int(op.options["filterWidth"])),
+        strides=(int(op.options["strideH"]), int(op.options["strideW"])),
+        padding=int(op.options["padding"]),
+        activation=int(op.options.get("fusedActivationFunction", 0)),
     )
 
 

@@ -26,13 +26,15 @@ Images = npt.NDArray[np.uint8]
 
 def converted(model: Any, images: Images) -> Graph:
     """What TensorFlow's own converter makes of the model with the same calibration images."""
-    from mnist_export.quantize.lowering import convert_function
+    from mnist_export.quantize.lowering import BATCH, convert_function
 
     def configure(converter: Any) -> None:
         import tensorflow as tf
 
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([image[None] / np.float32(255)] for image in images)
+        converter.representative_dataset = lambda: (
+            [np.repeat(image[None] / np.float32(255), BATCH, axis=0)] for image in images
+        )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
