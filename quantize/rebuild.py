@@ -7,8 +7,8 @@ the original as it was.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import ConversionError, UnsupportedError
 from mnist_export.core.pixels import InputRange
+from mnist_export.quantize.functions import is_function, translate_function
 from mnist_export.quantize.translate import translate
+from mnist_export.train.nodes import calls, graph_of
 from mnist_export.train.scopes import stand_in
 
 _STEPS_ALLOWED = 256
@@ -88,9 +90,8 @@ def rebuild(model: Any, input_shape: tuple[int, ...], *, for_int8: bool = True) 
 
 
 def _functional(model: Any) -> Any:
-    inner = getattr(model, "_functional", None)  # a built Keras 3 Sequential
-    found = inner if inner is not None else model
-    if getattr(found, "_nodes_by_depth", None) is None:
+    found = graph_of(model)
+    if found is None:
         raise UnsupportedError(
             f"quantization-aware training: '{getattr(model, 'name', 'the model')}' is a subclassed model, "
             "whose layers cannot be listed. Save it as a functional or Sequential model, or use --int8 alone."
@@ -103,23 +104,13 @@ def _functional(model: Any) -> Any:
     return found
 
 
-def _nodes(model: Any) -> Iterator[tuple[Any, list[Any], list[Any]]]:
-    """(layer, input tensors, output tensors) of a functional model's calls, in order of execution."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if hasattr(node, "operation"):  # Keras 3
-                yield node.operation, list(node.input_tensors), list(node.output_tensors)
-            else:
-                outputs = node.outputs if isinstance(node.outputs, (list, tuple)) else [node.outputs]
-                yield node.layer, list(node.keras_inputs), list(outputs)
-
-
 def _copy(model: Any, entry: Any, seen: set[str], *, for_int8: bool) -> Any:
     made = {id(model.inputs[0]): entry}
-    nodes = list(_nodes(model))
-    reads = Counter(id(tensor) for _, inputs, _ in nodes for tensor in inputs)
+    found = list(calls(model))
+    reads = Counter(id(tensor) for call in found for tensor in call.inputs)
     reads[id(model.outputs[0])] += 1
-    for layer, inputs, outputs in nodes:
+    for call in found:
+        layer, inputs = call.layer, call.inputs
         if type(layer).__name__ == "InputLayer":
             continue
         values = [made[id(tensor)] for tensor in inputs if id(tensor) in made]
@@ -128,21 +119,27 @@ def _copy(model: Any, entry: Any, seen: set[str], *, for_int8: bool) -> Any:
                 f"quantization-aware training: layer '{layer.name}' reads a constant; tfmot cannot train it. "
                 "Replace it, or use --int8 alone."
             )
-        if layer.name in seen:
+        name = layer.name
+        if is_function(layer):  # without weights: it may be called twice, and names recur in nested models
+            others = (f"{layer.name}.{number}" for number in count(2))
+            name = name if name not in seen else next(other for other in others if other not in seen)
+        elif name in seen:
             raise UnsupportedError(
                 f"quantization-aware training: layer '{layer.name}' is used twice; tfmot cannot share a "
                 "layer. Give each place a layer of its own, or use --int8 alone."
             )
-        seen.add(layer.name)
+        seen.add(name)
         given = values[0] if len(values) == 1 else values
         nested = getattr(layer, "layers", None) is not None
         if nested:
             result = _copy(_functional(layer), values[0], seen, for_int8=for_int8)
+        elif is_function(layer):
+            result = translate_function(call, made, name)
         else:
             # Inside of a nested model, the entry may be read outside of it as well.
             private = reads[id(inputs[0])] == 1 and inputs[0] is not model.inputs[0]
             result = translate(layer, given, private=private, for_int8=for_int8)
-        made[id(outputs[0])] = result
+        made[id(call.outputs[0])] = result
     return made[id(model.outputs[0])]
 
 

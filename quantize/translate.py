@@ -57,14 +57,6 @@ IDENTITY = frozenset(
 )
 """Layers that do nothing once training is over; they are left out."""
 
-FUNCTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "Add": "Add", "tf.__operators__.add": "Add", "tf.math.add": "Add", "__operators__.add": "Add",
-        "math.add": "Add", "Relu": "ReLU", "tf.nn.relu": "ReLU", "nn.relu": "ReLU",
-    }
-)  # fmt: skip
-"""Functions on tensors to the layer that computes the same."""
-
 
 def refuse(layer: Any, why: str) -> UnsupportedError:
     """An error that names the layer, what is wrong with it and the ways out."""
@@ -85,7 +77,7 @@ def translate(layer: Any, inputs: Any, *, private: bool = False, for_int8: bool 
     """Apply the tf_keras form of one layer to tensors, with the layer's weights.
 
     Args:
-        layer: a Keras 3 or tf_keras layer, or a function on tensors as a functional model holds it.
+        layer: a Keras 3 or tf_keras layer; functions on tensors: `functions.translate_function`.
         inputs: one tf_keras tensor, or a list of them.
         private: nothing else reads the input, so that the layer before may be rescaled.
         for_int8: int8 is going to be simulated in it; else every BatchNormalization stays one.
@@ -97,9 +89,6 @@ def translate(layer: Any, inputs: Any, *, private: bool = False, for_int8: bool 
         UnsupportedError: there is no such form; the message names the layer.
     """
     kind = type(layer).__name__
-    if kind in {"TFOpLambda", "SlicingOpLambda"}:
-        kind = str(layer.get_config().get("function", kind))
-    kind = FUNCTIONS.get(kind, kind)
     if kind in IDENTITY or kind.startswith("Random"):
         return inputs
     if kind == "BatchNormalization" and for_int8:
@@ -139,14 +128,14 @@ def _plain(layer: Any, kind: str, inputs: Any) -> Any:
     return result
 
 
-def _depthwise(layer: Any, inputs: Any, scale: Any, shift: Any) -> Any:
-    """``x * scale + shift`` by channel, as a 1x1 depthwise convolution."""
+def scaled(layer: Any, inputs: Any, scale: Any, shift: Any, name: str | None = None) -> Any:
+    """``x * scale + shift`` by channel, as a 1x1 depthwise convolution of the layer's or another name."""
     from tf_keras import layers
 
     channels = int(inputs.shape[-1])
     if len(inputs.shape) != 4:
         raise refuse(layer, f"scales values of rank {len(inputs.shape)}; only images of channels can be")
-    made = layers.DepthwiseConv2D(1, use_bias=True, name=stand_in(layer.name))
+    made = layers.DepthwiseConv2D(1, use_bias=True, name=stand_in(name or layer.name))
     result = made(inputs)
     kernel = np.broadcast_to(np.asarray(scale, np.float32), (channels,)).reshape(1, 1, channels, 1)
     made.set_weights([kernel, np.broadcast_to(np.asarray(shift, np.float32), (channels,))])
@@ -170,7 +159,7 @@ def _batch_normalization(layer: Any, inputs: Any, *, private: bool) -> Any:
         # tfmot gives a depthwise kernel one scale for all channels: signs lose nothing by that, the
         # factors themselves, which may differ a thousandfold, would.
         scale = np.where(scale < 0, -1.0, 1.0)
-    return _depthwise(layer, inputs, scale, shift)
+    return scaled(layer, inputs, scale, shift)
 
 
 def _rescaled(producer: Any, factor: Any) -> bool:
@@ -191,7 +180,7 @@ def _folds(inputs: Any) -> bool:
 
 def _rescaling(layer: Any, inputs: Any) -> Any:
     known = layer.get_config()
-    return _depthwise(layer, inputs, known["scale"], known["offset"])
+    return scaled(layer, inputs, known["scale"], known["offset"])
 
 
 def _separable(layer: Any, inputs: Any) -> Any:

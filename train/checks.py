@@ -7,21 +7,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from mnist_export.core.errors import InputError
+from mnist_export.train.nodes import last_part
 
 FIRST_BATCHES = 200
 _STUCK = 0.97
+# Layers, Keras 3's operations and TensorFlow's functions that are an activation by themselves.
+_ACTIVATIONS = {
+    "softmax": "softmax", "sigmoid": "sigmoid", "relu": "relu", "relu6": "relu", "tanh": "tanh",
+    "logsoftmax": "log_softmax", "silu": "silu", "gelu": "gelu", "hardsigmoid": "hard_sigmoid",
+}  # fmt: skip
 
 
 def last_activation(model: Any) -> str:
     """Name the function that makes a Keras model's output: ``"linear"``, ``"softmax"``, ``"sigmoid"``..."""
-    layer = model.layers[-1]
-    while hasattr(layer, "layers") and layer.layers:
-        layer = layer.layers[-1]
+    layer = last_part(model)
     kind = type(layer).__name__
-    if kind == "Softmax":
-        return "softmax"
-    if kind == "ReLU":
-        return "relu"
+    if kind == "TFOpLambda":
+        kind = str(layer.get_config().get("function", "")).rpartition(".")[2]
+    if kind.lower() in _ACTIVATIONS:
+        return _ACTIVATIONS[kind.lower()]
     activation = getattr(layer, "activation", None)
     if activation is None:
         return "linear"

@@ -9,6 +9,7 @@ from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.registry import unknown_name
 from mnist_export.data.limits import shown
 from mnist_export.train.checks import last_activation
+from mnist_export.train.nodes import is_operation, parts
 
 Framework = Literal["keras", "tf_keras"]
 
@@ -64,14 +65,14 @@ def to_logits(model: Any, framework: Framework) -> Ending:
             f"model '{shown(model.name)}': expected one output a class, found a single sigmoid. "
             "Only classifiers of two classes or more with an output each are exported."
         )
-    last = model.layers[-1]
+    last = parts(model)[-1]
     if getattr(last, "layers", None):
         raise UnsupportedError(
             f"model '{shown(model.name)}': expected its {activation} in its own last layer, found it inside "
             f"of the nested model '{shown(last.name)}'. Save the inner layers as one flat model."
         )
     name = shown(last.name)
-    if type(last).__name__ in {"Softmax", "Activation"}:
+    if type(last).__name__ in {"Softmax", "Activation", "TFOpLambda"} or is_operation(last):
         cut = _package(framework).Model(model.inputs, last.input, name=model.name)
         return Ending(model=cut, notes=(f"final {activation} layer '{name}' cut off",))
     last.activation = _package(framework).activations.linear
@@ -81,7 +82,7 @@ def to_logits(model: Any, framework: Framework) -> Ending:
 
 
 def cut_at(model: Any, layer_name: str, framework: Framework) -> Ending:
-    """Take the sub-model from the input to a named layer's output, flattened to (n, width).
+    """Take the sub-model from the input to a named layer's or operation's output, flattened to (n, width).
 
     Args:
         model: a built functional or sequential model.
@@ -91,7 +92,7 @@ def cut_at(model: Any, layer_name: str, framework: Framework) -> Ending:
     Raises:
         InputError: no such layer; the message lists the names and the nearest.
     """
-    layers = {layer.name: layer for layer in model.layers if type(layer).__name__ != "InputLayer"}
+    layers = {layer.name: layer for layer in parts(model) if type(layer).__name__ != "InputLayer"}
     if layer_name not in layers:
         raise unknown_name(f"layer of '{shown(model.name)}'", shown(layer_name), [shown(n) for n in layers])
     output = layers[layer_name].output

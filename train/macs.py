@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
-
-def leaf_layers(model: Any) -> Iterator[Any]:
-    """Yield a model's layers in order, those of nested models in their place."""
-    for layer in model.layers:
-        if getattr(layer, "layers", None):
-            yield from leaf_layers(layer)
-        else:
-            yield layer
+from mnist_export.train.nodes import leaves
 
 
 def output_shape(layer: Any) -> tuple[int | None, ...]:
@@ -35,7 +27,8 @@ def layer_macs(layer: Any) -> int:
     nothing, as is the custom.
     """
     kind = type(layer).__name__
-    shapes = {weight.name.split("/")[-1].split(":")[0]: tuple(weight.shape) for weight in layer.weights}
+    weights = getattr(layer, "weights", ())  # an operation has none
+    shapes = {weight.name.split("/")[-1].split(":")[0]: tuple(weight.shape) for weight in weights}
     out = output_shape(layer)
     pixels = math.prod(size or 1 for size in out[1:-1])
     if kind == "SeparableConv2D":
@@ -56,4 +49,4 @@ def layer_macs(layer: Any) -> int:
 
 def count_macs(model: Any) -> int:
     """Sum of `layer_macs` over all layers of a built model."""
-    return sum(layer_macs(layer) for layer in leaf_layers(model))
+    return sum(layer_macs(layer) for layer in leaves(model))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_export.data.limits import shown
-from mnist_export.train.macs import layer_macs, leaf_layers, output_shape
+from mnist_export.train.macs import layer_macs, output_shape
+from mnist_export.train.nodes import leaves
 from mnist_export.train.tables import align
 
 
@@ -31,9 +32,9 @@ class LayerRow:
 
 
 def layer_rows(model: Any) -> list[LayerRow]:
-    """Describe a built model's layers, in order, those of nested models in their place."""
+    """Describe a built model's layers and operations, in order, those of nested models in their place."""
     rows = []
-    for layer in leaf_layers(model):
+    for layer in leaves(model):
         kind = type(layer).__name__
         activation = getattr(layer, "activation", None)
         name = getattr(activation, "__name__", "")
@@ -44,7 +45,7 @@ def layer_rows(model: Any) -> list[LayerRow]:
                 name=shown(layer.name),
                 kind=kind,
                 shape=output_shape(layer)[1:],
-                parameters=sum(math.prod(weight.shape) for weight in layer.weights),
+                parameters=sum(math.prod(weight.shape) for weight in getattr(layer, "weights", ())),
                 macs=layer_macs(layer),
             )
         )

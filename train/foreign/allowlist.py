@@ -10,7 +10,7 @@ LAYERS = frozenset(
         # with weights
         "Dense", "Conv1D", "Conv2D", "Convolution2D", "DepthwiseConv2D", "SeparableConv2D",
         "SeparableConvolution2D", "Conv2DTranspose", "Convolution2DTranspose", "BatchNormalization",
-        "LayerNormalization", "Normalization",
+        "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization", "Normalization",
         # shape
         "Flatten", "Reshape", "Permute", "ZeroPadding2D", "Cropping2D", "UpSampling2D", "Resizing",
         "CenterCrop", "RepeatVector",
@@ -79,14 +79,56 @@ MODULES = frozenset(
     }
 )  # fmt: skip
 
-# TFOpLambda calls the named TensorFlow function on loading: these only compute on tensors.
-TF_OPERATORS = frozenset(
-    {
+# Keras 2 calls the named TensorFlow function on loading: these only compute on tensors.
+TF_FUNCTIONS = {
+    "SlicingOpLambda": frozenset({"__operators__.getitem"}),
+    "TFOpLambda": frozenset({
         "__operators__.add", "math.add", "math.add_n", "math.subtract", "math.multiply", "math.divide",
         "math.truediv", "math.maximum", "math.minimum", "math.reduce_mean", "nn.relu", "nn.relu6",
         "nn.softmax", "nn.avg_pool2d", "nn.max_pool2d", "concat", "reshape", "identity", "cast", "pad",
         "expand_dims", "squeeze", "clip_by_value", "math.sigmoid", "math.tanh",
+    }),
+}  # fmt: skip
+
+# Keras 3's operations, by the module that defines them: the pair counts. They compute on tensors, make no
+# more of them than they get (times what broadcasting gives, which is bounded when the model is built), draw
+# no random numbers and call no function of the file's.
+OPERATIONS = {
+    "keras.src.ops.numpy": frozenset({
+        # elementwise
+        "Add", "Subtract", "Multiply", "Divide", "TrueDivide", "DivideNoNan", "Power", "Maximum", "Minimum",
+        "Clip", "Negative", "Absolute", "Reciprocal", "Square", "Sqrt", "Exp", "Expm1", "Log", "Log1p",
+        "Tanh", "Sin", "Cos",
+        # over axes
+        "Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Std",
+        # shape
+        "Reshape", "Transpose", "Squeeze", "ExpandDims", "Swapaxes", "Moveaxis", "Concatenate", "Stack",
+        "GetItem", "Flip", "Copy",
+    }),
+    "keras.src.ops.nn": frozenset({
+        "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "HardSilu", "Sigmoid",
+        "HardSigmoid", "LogSigmoid", "HardTanh", "Softplus", "Softsign", "Softmax", "LogSoftmax", "MaxPool",
+        "AveragePool",
+    }),
+    "keras.src.ops.math": frozenset({"Rsqrt", "Erf"}),
+}  # fmt: skip
+
+# What an operation may be called with besides plain numbers, and what each of them holds.
+ARGUMENTS = {
+    "__keras_tensor__": frozenset({"shape", "dtype", "keras_history"}),
+    "__slice__": frozenset({"start", "stop", "step"}),
+    "__ellipsis__": frozenset(),
+    "__numpy__": frozenset({"value", "dtype"}),
+    "__tensor__": frozenset({"value", "dtype"}),
+}
+
+# Layers that models of keras.applications define for themselves.
+APPLICATION_LAYERS = frozenset(
+    {
+        ("keras.src.applications.convnext", "LayerScale"),
+        ("keras.src.applications.convnext", "StochasticDepth"),
+        ("keras.src.applications.inception_resnet_v2", "CustomScaleLayer"),
     }
-)  # fmt: skip
+)
 
 DTYPES = frozenset({"float32"})

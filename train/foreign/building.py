@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from mnist_export.data.limits import bad_file as refuse
 from mnist_export.train.engine import keras as keras_3
 from mnist_export.train.engine import tensorflow, tf_keras
 from mnist_export.train.foreign.limits import MAX_ACTIVATION_ELEMENTS, MAX_PARAMETERS, quoted
-from mnist_export.train.macs import leaf_layers, output_shape
+from mnist_export.train.nodes import all_calls, graph_of, is_operation
 
 # What the two Keras raise for configurations and weights that they do not understand.
 _KERAS_ERRORS = (
@@ -67,7 +68,7 @@ def build(ingredients: Ingredients) -> Built:
         InputError: neither can build it, its sizes do not fit its weights, or weights are not finite.
     """
     kinds = json.dumps(ingredients.config)
-    first = "" if "TFOpLambda" in kinds else _attempt(_with_keras, ingredients)
+    first = "" if "OpLambda" in kinds else _attempt(_with_keras, ingredients)
     if isinstance(first, Built):
         return first
     second = _attempt(_with_tf_keras, ingredients)
@@ -87,9 +88,15 @@ def _attempt(builder: Callable[[Ingredients], Built], ingredients: Ingredients) 
         return builder(ingredients)
     except MnistExportError:
         raise
-    except _KERAS_ERRORS as error:
+    except (*_KERAS_ERRORS, *_tensorflow_errors()) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return quoted(lines[0] if lines else type(error).__name__)
+
+
+def _tensorflow_errors() -> tuple[type[Exception], ...]:
+    # Of another family than Python's own; TensorFlow is not imported for them.
+    tf = sys.modules.get("tensorflow")
+    return (tf.errors.OpError,) if tf is not None else ()
 
 
 def _with_keras(ingredients: Ingredients) -> Built:
@@ -144,7 +151,7 @@ def _load(load_model: Callable[..., Any], ingredients: Ingredients) -> Any:
 
 def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
     """Compare what the configuration claims with what the file holds, before memory is taken."""
-    if not plan.built or not plan.weights:
+    if not plan.built or not plan.weights or graph_of(plan) is None:
         raise refuse(
             ingredients.where,
             "a model with weights and a known input shape",
@@ -166,15 +173,25 @@ def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
             f"{ingredients.stored_elements:,} numbers",
             "Weights are missing; save the whole model again.",
         )
-    for layer in leaf_layers(plan):
-        elements = math.prod(size or 1 for size in output_shape(layer))
-        if elements > MAX_ACTIVATION_ELEMENTS:
-            raise refuse(
-                ingredients.where,
-                f"layers of at most {MAX_ACTIVATION_ELEMENTS:,} outputs",
-                f"{elements:,} at {quoted(layer.name)}",
-                "Such a model is far beyond an edge device.",
-            )
+    for call in all_calls(plan):
+        name = quoted(call.layer.name)
+        for tensor in call.outputs:
+            shape = tuple(tensor.shape)
+            elements = math.prod(int(size) if size else 1 for size in shape)
+            if elements > MAX_ACTIVATION_ELEMENTS:
+                raise refuse(
+                    ingredients.where,
+                    f"layers of at most {MAX_ACTIVATION_ELEMENTS:,} outputs",
+                    f"{elements:,} at {name}",
+                    "Such a model is far beyond an edge device.",
+                )
+            if is_operation(call.layer) and (not shape or shape[0] is not None or None in shape[1:]):
+                raise refuse(
+                    ingredients.where,
+                    "operations that keep the images of a batch apart, as their first axis",
+                    f"an output of shape {shape} at {name}",
+                    "Give the operation other axes and save again.",
+                )
 
 
 def check_weights(model: Any, where: Path) -> None:

@@ -18,6 +18,11 @@ from mnist_export.train.foreign.limits import (
     MAX_NUMBER,
     quoted,
 )
+from mnist_export.train.foreign.operations import (
+    check_constants,
+    check_operation,
+    from_operation_module,
+)
 
 _ADVICE = "Only models of plain Keras layers are read here."
 # Keys whose numbers size nothing: seeds, axes and the like.
@@ -69,19 +74,24 @@ class _Judge:
                 _ADVICE,
             )
         if isinstance(value, dict):
-            if "class_name" in value:
-                self.object(value)
+            judged = self.object(value) if "class_name" in value else frozenset()
             for name, item in value.items():
-                self.value(item, str(name), depth + 1)
+                if name not in judged:
+                    self.value(item, str(name), depth + 1)
         elif isinstance(value, list):
             for item in value:
                 self.value(item, key, depth + 1)
-        elif isinstance(value, str):
+        else:
+            self.leaf(value, key)
+
+    def leaf(self, value: Any, key: str) -> None:
+        if isinstance(value, str):
             self.string(value, key)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             self.number(value, key)
 
-    def object(self, value: dict[str, Any]) -> None:
+    def object(self, value: dict[str, Any]) -> frozenset[str]:
+        """Judge what it is; gives the keys whose values need no more judging."""
         kind, module = value["class_name"], value.get("module")
         config = value.get("config")
         name = config.get("name") if isinstance(config, dict) else None
@@ -95,16 +105,22 @@ class _Judge:
                 f"{called} of class {kind}: {allowlist.DANGEROUS[kind]}",
                 "Replace it with Keras layers (Rescaling, Activation...) and save again.",
             )
-        if kind == "TFOpLambda":
-            self.tf_operator(config, called)
-        elif kind == "function" or kind not in allowlist.OBJECTS:
+        if not isinstance(module, (str, type(None))):
+            raise refuse(self.where, "names of modules", f"{called} from module {quoted(module)}", _ADVICE)
+        operation = from_operation_module(module)
+        application = (module, kind) in allowlist.APPLICATION_LAYERS
+        if operation:
+            check_operation(value, called, self.where, self.leaf)
+        elif kind in allowlist.TF_FUNCTIONS:
+            self.tf_function(value, called)
+        elif not application and (kind == "function" or kind not in allowlist.OBJECTS):
             raise refuse(
                 self.where,
                 "Keras's own layers for image classification",
                 f"{called} of class {quoted(kind)}" + (f" from module {quoted(module)}" if module else ""),
                 _ADVICE,
             )
-        if module is not None and module not in allowlist.MODULES:
+        if not (operation or application or module is None or module in allowlist.MODULES):
             raise refuse(
                 self.where, "classes of Keras itself", f"{called} from module {quoted(module)}", _ADVICE
             )
@@ -116,13 +132,15 @@ class _Judge:
                 f"{called} registered as {quoted(registered)}",
                 _ADVICE,
             )
-        if kind in allowlist.LAYERS | allowlist.MODELS and name is not None:
+        known = operation or application or kind in allowlist.LAYERS
+        if (known or kind in allowlist.MODELS) and name is not None:
             self.name(name)
-        if kind in allowlist.LAYERS or kind == "TFOpLambda":
+        if known or kind in allowlist.TF_FUNCTIONS:
             self.layers += 1
             self.kinds.add(kind)
             if self.layers > MAX_LAYERS:
                 raise refuse(self.where, f"at most {MAX_LAYERS:,} layers", "more", _ADVICE)
+        return frozenset({"inbound_nodes"}) if operation else frozenset()
 
     def name(self, name: Any) -> None:
         named = isinstance(name, str) and name.strip()
@@ -134,15 +152,17 @@ class _Judge:
                 "Rename the layer and save again.",
             )
 
-    def tf_operator(self, config: Any, called: str) -> None:
+    def tf_function(self, value: dict[str, Any], called: str) -> None:
+        config = value.get("config")
         function = config.get("function") if isinstance(config, dict) else None
-        if function not in allowlist.TF_OPERATORS:
+        if not isinstance(function, str) or function not in allowlist.TF_FUNCTIONS[value["class_name"]]:
             raise refuse(
                 self.where,
                 "plain arithmetic between layers",
                 f"{called} that calls the TensorFlow function {quoted(function)}",
                 "Replace it with a Keras layer (Add, Multiply, Activation...) and save again.",
             )
+        check_constants(_numbers(value.get("inbound_nodes")), called, self.where)
 
     def string(self, value: str, key: str) -> None:
         if len(value) > MAX_NAME_CHARACTERS:
@@ -184,6 +204,14 @@ class _Judge:
                 f"{key[:40]}={value:g}",
                 "Such a model is far beyond an edge device.",
             )
+
+
+def _numbers(value: Any) -> int:
+    if isinstance(value, dict):
+        return sum(_numbers(item) for item in value.values())
+    if isinstance(value, list):
+        return sum(_numbers(item) for item in value)
+    return int(isinstance(value, (int, float)))
 
 
 def check_configuration(config: dict[str, Any], where: str | Path) -> frozenset[str]:
