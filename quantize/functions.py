@@ -19,14 +19,14 @@ from mnist_export.quantize.translate import refuse, scaled
 from mnist_export.train.nodes import Call, is_operation
 from mnist_export.train.scopes import own_names, stand_in
 
-_WRAPPED = frozenset({"TFOpLambda", "SlicingOpLambda"})
 _NAMES: Mapping[str, str] = MappingProxyType(
     {
         "__operators__.add": "Add", "math.add": "Add", "math.subtract": "Subtract",
         "math.multiply": "Multiply", "math.truediv": "Divide", "math.divide": "Divide",
         "TrueDivide": "Divide", "nn.relu": "Relu", "nn.relu6": "Relu6", "nn.softmax": "Softmax",
         "math.sigmoid": "Sigmoid", "math.tanh": "Tanh", "concat": "Concatenate", "reshape": "Reshape",
-        "squeeze": "Reshape", "expand_dims": "Reshape", "Squeeze": "Reshape", "ExpandDims": "Reshape",
+        "squeeze": "Reshape", "compat.v1.squeeze": "Reshape", "Squeeze": "Reshape", "expand_dims": "Reshape",
+        "ExpandDims": "Reshape",
     }
 )  # fmt: skip
 """TensorFlow's names, and kinds that another one covers, to the key in `_FORMS`."""
@@ -50,11 +50,6 @@ class _Function:
         return scaled(self.layer, tensor, scale, shift, self.name)
 
 
-def is_function(layer: Any) -> bool:
-    """Whether this is a function on tensors rather than a layer."""
-    return is_operation(layer) or type(layer).__name__ in _WRAPPED
-
-
 def translate_function(call: Call, made: Mapping[int, Any], name: str) -> Any:
     """Apply the tf_keras form of a function on tensors.
 
@@ -72,7 +67,7 @@ def translate_function(call: Call, made: Mapping[int, Any], name: str) -> Any:
     layer = call.layer
     settings = layer.get_config() if hasattr(layer, "get_config") else {}
     kind = type(layer).__name__
-    if kind in _WRAPPED:
+    if not is_operation(layer):
         kind = str(settings.get("function", kind)).removeprefix("tf.")
     given = (*call.arguments, *(v for key, v in call.keywords.items() if key != "name" and v is not None))
     function = _Function(

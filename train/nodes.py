@@ -39,6 +39,11 @@ def is_operation(layer: Any) -> bool:
     return (type(layer).__module__ + ".").startswith(f"{OPERATION_MODULES}.")
 
 
+def is_function(layer: Any) -> bool:
+    """Whether this is a function on tensors, of Keras 3 or of Keras 2."""
+    return is_operation(layer) or type(layer).__name__ in {"TFOpLambda", "SlicingOpLambda"}
+
+
 def parts(model: Any) -> list[Any]:
     """A model's layers, and its operations in their place; nested models as one part each."""
     held = getattr(model, "operations", None)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from mnist_export.train.engine import tensorflow
+from mnist_export.train.nodes import is_operation, leaves
 
 # Narrower than TensorFlow's own rule, which differs between the outermost scope and those within.
 _SAFE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.-]*")
@@ -50,6 +53,36 @@ def renamed_layers(layers: list[Any], names: list[str]) -> Iterator[None]:
     finally:
         for layer, attribute, name in held:
             setattr(layer, attribute, name)
+
+
+@contextlib.contextmanager
+def scoped_operations(model: Any) -> Iterator[list[Any]]:
+    """Let a Keras 3 model's operations open scopes of their names when they are called, as layers do.
+
+    Args:
+        model: of Keras 3; any other, and any callable, has none.
+
+    Yields:
+        The operations, those of nested models too.
+    """
+    found = [part for part in leaves(model) if is_operation(part)] if hasattr(model, "layers") else []
+    for operation in found:
+        operation.call = _in_scope(operation)
+    try:
+        yield found
+    finally:
+        for operation in found:
+            del operation.call
+
+
+def _in_scope(operation: Any) -> Callable[..., Any]:
+    call = operation.call
+
+    def scoped(*args: Any, **kwargs: Any) -> Any:
+        with tensorflow().name_scope(operation.name):
+            return call(*args, **kwargs)
+
+    return scoped
 
 
 def traceable(model: Any) -> Any:

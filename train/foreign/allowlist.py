@@ -84,9 +84,11 @@ TF_FUNCTIONS = {
     "SlicingOpLambda": frozenset({"__operators__.getitem"}),
     "TFOpLambda": frozenset({
         "__operators__.add", "math.add", "math.add_n", "math.subtract", "math.multiply", "math.divide",
-        "math.truediv", "math.maximum", "math.minimum", "math.reduce_mean", "nn.relu", "nn.relu6",
+        "math.truediv", "math.maximum", "math.minimum", "math.reduce_mean", "math.reduce_sum",
+        "math.reduce_max", "math.negative", "math.abs", "math.square", "math.sqrt", "math.exp", "math.pow",
+        "math.sigmoid", "math.tanh", "nn.relu", "nn.relu6", "nn.leaky_relu", "nn.silu", "nn.gelu",
         "nn.softmax", "nn.avg_pool2d", "nn.max_pool2d", "concat", "reshape", "identity", "cast", "pad",
-        "expand_dims", "squeeze", "clip_by_value", "math.sigmoid", "math.tanh",
+        "expand_dims", "squeeze", "compat.v1.squeeze", "compat.v1.transpose", "clip_by_value",
     }),
 }  # fmt: skip
 

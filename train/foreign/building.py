@@ -18,7 +18,7 @@ from mnist_export.data.limits import bad_file as refuse
 from mnist_export.train.engine import keras as keras_3
 from mnist_export.train.engine import tensorflow, tf_keras
 from mnist_export.train.foreign.limits import MAX_ACTIVATION_ELEMENTS, MAX_PARAMETERS, quoted
-from mnist_export.train.nodes import all_calls, graph_of, is_operation
+from mnist_export.train.nodes import all_calls, graph_of, is_function
 
 # What the two Keras raise for configurations and weights that they do not understand.
 _KERAS_ERRORS = (
@@ -88,15 +88,15 @@ def _attempt(builder: Callable[[Ingredients], Built], ingredients: Ingredients) 
         return builder(ingredients)
     except MnistExportError:
         raise
-    except (*_KERAS_ERRORS, *_tensorflow_errors()) as error:
+    except _errors() as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return quoted(lines[0] if lines else type(error).__name__)
 
 
-def _tensorflow_errors() -> tuple[type[Exception], ...]:
-    # Of another family than Python's own; TensorFlow is not imported for them.
+def _errors() -> tuple[type[Exception], ...]:
+    # TensorFlow's own are of another family; it is not imported for them.
     tf = sys.modules.get("tensorflow")
-    return (tf.errors.OpError,) if tf is not None else ()
+    return (*_KERAS_ERRORS, tf.errors.OpError) if tf is not None else _KERAS_ERRORS
 
 
 def _with_keras(ingredients: Ingredients) -> Built:
@@ -185,7 +185,7 @@ def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
                     f"{elements:,} at {name}",
                     "Such a model is far beyond an edge device.",
                 )
-            if is_operation(call.layer) and (not shape or shape[0] is not None or None in shape[1:]):
+            if is_function(call.layer) and (not shape or shape[0] is not None or None in shape[1:]):
                 raise refuse(
                     ingredients.where,
                     "operations that keep the images of a batch apart, as their first axis",

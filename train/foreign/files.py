@@ -16,6 +16,7 @@ from mnist_export.train.foreign.building import Built, Ingredients, build
 from mnist_export.train.foreign.configuration import check_configuration, parse_configuration
 from mnist_export.train.foreign.hdf5_trial import try_hdf5
 from mnist_export.train.foreign.limits import MAX_FILE_BYTES, quoted
+from mnist_export.train.foreign.restoring import restore_modules, with_configuration
 
 _ZIP = b"PK\x03\x04"
 
@@ -105,7 +106,10 @@ def _open_hdf5(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
     if "model_weights" not in stored.groups:
         raise refuse(path, "the group model_weights", "none", "Save the whole model again.")
     config = parse_configuration(stored.attributes["model_config"], path)
+    restored = stored.attributes.get("keras_version", "").startswith("3.") and restore_modules(config)
     check_configuration(config, path)
+    if restored:
+        content = with_configuration(content, config)
     built = build(
         Ingredients(
             where=path,
