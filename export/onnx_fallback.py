@@ -41,6 +41,13 @@ def convert_float(graph: Graph, *, metadata: Mapping[str, str], name: str) -> by
                 f"ONNX export failed for '{name}': tf2onnx says {type(error).__name__}: {error}. Export "
                 "it to TFLite alone (--format tflite)."
             ) from error
+    # Where it does not know an operator, it logs so and leaves it in the graph under TFLite's name.
+    unknown = sorted({node.op_type for node in model.graph.node if node.op_type.startswith("TFL_")})
+    if unknown:
+        raise ConversionError(
+            f"ONNX export failed for '{name}': expected operators of ONNX, found that tf2onnx has none for "
+            f"{', '.join(unknown)}. Export it to TFLite alone (--format tflite)."
+        )
     model.graph.name = name
     canonical_names(model)
     for key, text in sorted(metadata.items()):

@@ -31,15 +31,15 @@ def layer_macs(layer: Any) -> int:
     shapes = {weight.name.split("/")[-1].split(":")[0]: tuple(weight.shape) for weight in weights}
     out = output_shape(layer)
     pixels = math.prod(size or 1 for size in out[1:-1])
-    if kind == "SeparableConv2D":
+    if kind in {"SeparableConv1D", "SeparableConv2D"}:
         total = math.prod(shapes["depthwise_kernel"]) + math.prod(shapes["pointwise_kernel"])
         return int(pixels * total)
     if kind in {"Conv2D", "Conv1D", "Convolution2D"}:
         return int(pixels * math.prod(shapes["kernel"]))
-    if kind == "DepthwiseConv2D":
+    if kind in {"DepthwiseConv1D", "DepthwiseConv2D"}:
         kernel = shapes.get("depthwise_kernel") or shapes["kernel"]
         return int(pixels * math.prod(kernel))
-    if kind == "Conv2DTranspose":
+    if kind in {"Conv1DTranspose", "Conv2DTranspose"}:
         before = layer.input.shape
         return int(math.prod(int(size or 1) for size in before[1:-1]) * math.prod(shapes["kernel"]))
     if kind == "Dense":

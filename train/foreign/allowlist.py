@@ -8,14 +8,16 @@ LAYERS = frozenset(
     {
         "InputLayer",
         # with weights
-        "Dense", "Conv1D", "Conv2D", "Convolution2D", "DepthwiseConv2D", "SeparableConv2D",
-        "SeparableConvolution2D", "Conv2DTranspose", "Convolution2DTranspose", "BatchNormalization",
+        "Dense", "Conv1D", "Conv2D", "Convolution2D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D",
+        "SeparableConv2D", "SeparableConvolution2D", "Conv1DTranspose", "Conv2DTranspose",
+        "Convolution2DTranspose", "BatchNormalization",
         "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization", "Normalization",
         # shape
-        "Flatten", "Reshape", "Permute", "ZeroPadding2D", "Cropping2D", "UpSampling2D", "Resizing",
-        "CenterCrop", "RepeatVector",
+        "Flatten", "Reshape", "Permute", "ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D",
+        "UpSampling2D", "Resizing", "CenterCrop", "RepeatVector",
         # pooling
-        "MaxPooling1D", "MaxPooling2D", "MaxPool2D", "AveragePooling2D", "AvgPool2D",
+        "MaxPooling1D", "MaxPooling2D", "MaxPool2D", "AveragePooling1D", "AveragePooling2D", "AvgPool2D",
+        "GlobalAveragePooling1D", "GlobalMaxPooling1D",
         "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPooling2D", "GlobalMaxPool2D",
         # pointwise
         "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "Softmax", "Rescaling",
@@ -23,7 +25,7 @@ LAYERS = frozenset(
         # merging
         "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate",
         # nothing at inference
-        "Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise",
+        "Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise",
         "ActivityRegularization", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom",
         "RandomContrast", "RandomBrightness", "RandomCrop",
     }
@@ -100,19 +102,19 @@ OPERATIONS = {
         # elementwise
         "Add", "Subtract", "Multiply", "Divide", "TrueDivide", "DivideNoNan", "Power", "Maximum", "Minimum",
         "Clip", "Negative", "Absolute", "Reciprocal", "Square", "Sqrt", "Exp", "Expm1", "Log", "Log1p",
-        "Tanh", "Sin", "Cos",
+        "Tanh",
         # over axes
         "Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Std",
         # shape
         "Reshape", "Transpose", "Squeeze", "ExpandDims", "Swapaxes", "Moveaxis", "Concatenate", "Stack",
-        "GetItem", "Flip", "Copy",
+        "GetItem", "Copy",
     }),
     "keras.src.ops.nn": frozenset({
         "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "HardSilu", "Sigmoid",
         "HardSigmoid", "LogSigmoid", "HardTanh", "Softplus", "Softsign", "Softmax", "LogSoftmax", "MaxPool",
         "AveragePool",
     }),
-    "keras.src.ops.math": frozenset({"Rsqrt", "Erf"}),
+    "keras.src.ops.math": frozenset({"Rsqrt"}),
 }  # fmt: skip
 
 # What an operation may be called with besides plain numbers, and what each of them holds.
