@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from mnist_export.data.request import Request
 from mnist_export.quantize import quantize
 from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.scheme import QuantizedModel, SchemeConfig
+from mnist_export.runtime.timing import latency
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +35,19 @@ def real_mnist() -> Dataset:
     if dataset is None:
         pytest.skip("MNIST is not on this machine: set MNIST_EXPORT_DATA to its folder")
     return dataset
+
+
+@pytest.fixture
+def short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a command says nothing of how long latency is measured, it is measured for a moment."""
+    short = partial(latency.Effort, min_time_s=0.02, min_runs=10, min_rounds=5, max_warmup_s=0.1)
+    monkeypatch.setattr(latency, "Effort", short)
+
+
+@pytest.fixture
+def brief(short_timing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports measure latency for a moment and draw no figures, for tests of what else they do."""
+    monkeypatch.setattr("mnist_export.train.figures.report_figures", lambda *_: {})
 
 
 class NetBuilder:

@@ -61,7 +61,7 @@ def test_the_files_are_certified_again_by_the_command(exported):
     assert parity(["certify", str(exported / f"{STEM}.tflite"), str(exported / f"{STEM}.onnx"), "-q"]) == 0
 
 
-def test_files_in_their_plain_form_have_other_layers_and_the_same_certificate(exported, tmp_path):
+def test_files_in_their_plain_form_have_other_layers_and_the_same_certificate(exported, brief, tmp_path):
     words = ["--exact", "--target", "portable", "--format", "tflite,onnx", "--data", "digits", "-q"]
     assert main([*words, "-o", str(tmp_path)]) == 0
     for extension in (".tflite", ".onnx"):

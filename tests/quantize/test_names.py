@@ -56,7 +56,7 @@ def odd(odd_file: Path) -> Any:
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_whole_run_takes_the_names_and_gives_them_back(
-    suffix: str, odd_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    suffix: str, odd_file: Path, short_timing: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import keras
 

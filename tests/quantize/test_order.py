@@ -81,7 +81,7 @@ def all_logits(files: dict[str, Path], images: npt.NDArray[np.float32]) -> dict[
     }
 
 
-def test_files_load_the_same_before_and_after_training(
+def test_files_load_the_same_before_and_after_training_and_so_does_training(
     files: dict[str, Path],
     small: Dataset,
     tiny_model: Any,
@@ -92,7 +92,7 @@ def test_files_load_the_same_before_and_after_training(
     before = all_logits(files, images)
     assert before["dropout.h5"][0] == before["operators.h5"][0] == "tf_keras"
     how = FineTuning(dataset=small, epochs=1, notify=quiet)
-    train_quantized(rebuild(tiny_model, (28, 28, 1)), how, calibration)
+    first = train_quantized(rebuild(tiny_model, (28, 28, 1)), how, calibration)
     middle = all_logits(files, images)
     # A loaded Keras 2 model itself is trained too, and the rest after it.
     own = load_model(str(files["operators.h5"]), notify=quiet).model
@@ -103,14 +103,7 @@ def test_files_load_the_same_before_and_after_training(
         for other in (middle[name], after[name]):
             assert other[:2] == (framework, parameters)
             np.testing.assert_array_equal(other[2], logits)
-
-
-def test_training_gives_the_same_weights_whatever_was_loaded_before(
-    files: dict[str, Path], small: Dataset, tiny_model: Any, calibration: npt.NDArray[np.uint8]
-) -> None:
-    how = FineTuning(dataset=small, epochs=1, notify=quiet)
-    first = train_quantized(rebuild(tiny_model, (28, 28, 1)), how, calibration)
-    load_model(str(files["dropout.h5"]), notify=quiet)
+    # Whatever was loaded and trained in between, the same training gives the same weights.
     second = train_quantized(rebuild(tiny_model, (28, 28, 1)), how, calibration)
     for one, two in zip(first.model.graph.tensors, second.model.graph.tensors, strict=True):
         assert one.name == two.name

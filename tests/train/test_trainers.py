@@ -36,7 +36,7 @@ def _run(trainer: str, job: Job) -> Outcome:
     return outcome
 
 
-@pytest.fixture()
+@pytest.fixture(scope="module")
 def job(stripes: Dataset, keras: Any) -> Job:
     """A network with dropout and batch normalization, whose random and moving state must be kept too."""
     layers = keras.layers
@@ -57,13 +57,19 @@ def job(stripes: Dataset, keras: Any) -> Job:
     return Job(name="tiny", build=build, dataset=stripes, recipe=RECIPE, notify=lambda _: None)
 
 
+@pytest.fixture(scope="module")
+def whole(job: Job) -> dict[str, Outcome]:
+    """What each trainer makes of the job, undisturbed."""
+    return {trainer: _run(trainer, job) for trainer in ("fit", "loop")}
+
+
 def _same(first: Outcome, second: Outcome) -> bool:
     pairs = zip(first.model.get_weights(), second.model.get_weights(), strict=True)
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_both_trainers_give_the_same_result_for_the_same_seed(job: Job) -> None:
-    fit, loop = _run("fit", job), _run("loop", job)
+def test_both_trainers_give_the_same_result_for_the_same_seed(whole: dict[str, Outcome]) -> None:
+    fit, loop = whole["fit"], whole["loop"]
     # The same operators in the same order; XLA and fusing may differ in the last bits, so not bit for bit.
     np.testing.assert_allclose(fit.history.val_loss, loop.history.val_loss, rtol=1e-4)
     np.testing.assert_allclose(fit.history.loss, loop.history.loss, rtol=1e-4)
@@ -72,16 +78,15 @@ def test_both_trainers_give_the_same_result_for_the_same_seed(job: Job) -> None:
         np.testing.assert_allclose(a, b, atol=1e-3)
 
 
-def test_a_seed_repeats_a_run_and_another_gives_another(job: Job) -> None:
-    first, second = _run("fit", job), _run("fit", job)
-    assert _same(first, second)
-    assert not _same(first, _run("fit", replace(job, seed=1)))
+def test_a_seed_repeats_a_run_and_another_gives_another(job: Job, whole: dict[str, Outcome]) -> None:
+    assert _same(whole["fit"], _run("fit", job))
+    assert not _same(whole["fit"], _run("fit", replace(job, seed=1)))
 
 
 @pytest.mark.parametrize("trainer", ["fit", "loop"])
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(job: Job, trainer: str, tmp_path: Path) -> None:
-    whole = _run(trainer, job)
-
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(
+    job: Job, trainer: str, whole: dict[str, Outcome], tmp_path: Path
+) -> None:
     def stop(message: str) -> None:
         if "epoch 2/" in message:
             raise KeyboardInterrupt
@@ -94,8 +99,8 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(job: Job, trainer:
     resumed = _run(trainer, replace(job, checkpoint=checkpoint, notify=lines.append))
     assert "resuming after epoch 2 of 3" in lines[0]
     assert len(lines) == 2, "one epoch was left"
-    assert _same(whole, resumed)
-    assert whole.history.val_loss == resumed.history.val_loss
+    assert _same(whole[trainer], resumed)
+    assert whole[trainer].history.val_loss == resumed.history.val_loss
     assert not checkpoint.exists(), "a finished training leaves no checkpoint"
 
 

@@ -83,6 +83,11 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
+@pytest.fixture(autouse=True)
+def _short_timing(short_timing):
+    """Hostile input is not about latency; `exported` and `golden` are made with all that a user gets."""
+
+
 @pytest.fixture()
 def marker(tmp_path) -> Path:
     """A file that exists only if something hostile was executed."""

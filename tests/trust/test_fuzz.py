@@ -11,6 +11,7 @@ import io
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ import pytest
 from PIL import Image
 
 from mnist_export.data.idx import encode_idx
+from mnist_export.runtime.environment import usable_cores
 
 ENGINE = Path(__file__).parents[2] / "benchmarks" / "robustness.py"
 FORMATS = ("tflite", "onnx", "idx", "idx.gz", "npz", "golden", "png", "keras", "h5", "manifest")
+CASES = 600
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +50,25 @@ def seeds(exported, golden, net_files, digits, tmp_path_factory):
     return folder
 
 
+def fuzz(kind: str, seeds: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ENGINE, "fuzz", kind, "--cases", str(CASES), "--seeds", seeds, "--json"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def running(seeds):
+    """All formats' processes, started in turn: as many at a time as there are processors."""
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        yield {kind: pool.submit(fuzz, kind, seeds) for kind in FORMATS}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("kind", FORMATS)
-def test_mutated_files_do_not_crash_the_product(seeds, kind):
-    cases = 600
-    command = [sys.executable, ENGINE, "fuzz", kind, "--cases", str(cases), "--seeds", seeds, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_mutated_files_do_not_crash_the_product(running, kind):
+    done = running[kind].result()
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)["fuzzing"][kind]
-    assert counts["cases"] == cases
+    assert counts["cases"] == CASES
     assert counts["product_crashes"] == 0, counts["findings"]
-    assert counts["refused"] > cases / 3, "the mutations hardly damage anything"
-    assert counts["refused"] + counts["accepted"] + counts["contained"] == cases
+    assert counts["refused"] > CASES / 3, "the mutations hardly damage anything"
+    assert counts["refused"] + counts["accepted"] + counts["contained"] == CASES

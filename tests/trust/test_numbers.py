@@ -10,7 +10,7 @@ from mnist_export.runtime.parity.input_ranges import check_range, near_chance
 
 
 @pytest.fixture()
-def export(run, export_main, tmp_path):
+def export(run, export_main, brief, tmp_path):
     """Export a Keras model object; `Done` comes back."""
 
     def call(model, *more, data="digits"):

@@ -16,6 +16,8 @@ import pytest
 from mnist_export.core.errors import OutputError
 from mnist_export.core.files import LOCK_NAME, TEMPORARY_PREFIX, output_folder, sweep, write_atomic
 
+pytestmark = pytest.mark.usefixtures("brief")
+
 
 @pytest.fixture()
 def model(net_files, tmp_path):

@@ -8,10 +8,13 @@ import sys
 
 import pytest
 
-# two exports in one process share the start of TensorFlow
+# two exports in one process share the start of TensorFlow; what they time and draw is in no compared file
 BOTH = (
     "import sys\n"
+    "from functools import partial\n"
     "from mnist_export.cli.export import main\n"
+    "from mnist_export.runtime.timing import latency\n"
+    "latency.Effort = partial(latency.Effort, min_time_s=0.02, min_runs=10, min_rounds=5, max_warmup_s=0.1)\n"
     "common = sys.argv[2:]\n"
     "for precision, formats in (('int8', 'tflite,onnx,c'), ('float32', 'tflite,onnx')):\n"
     "    code = main([*common, '--precision', precision, '--format', formats, '-o', sys.argv[1]])\n"

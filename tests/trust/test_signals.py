@@ -19,6 +19,9 @@ from mnist_export.core.files import TEMPORARY_PREFIX
 STAGES = ["data", "import tensorflow", "model", "lower", "quantize", "export", "check", "report"]
 
 
+pytestmark = pytest.mark.usefixtures("brief")
+
+
 @pytest.fixture()
 def model(net_files, tmp_path):
     path = tmp_path / "net.keras"
