@@ -120,7 +120,7 @@ def test_functions_of_keras_2_go_through_tf_keras(pictures: np.ndarray, tmp_path
     tf, kind = tensorflow(), tf_keras()
     inputs = kind.Input((28, 28, 1))
     x = kind.layers.Conv2D(4, 3)(inputs)
-    x = x * tf.nn.relu6(x + 3.0) * (1 / 6)
+    x = 1.0 - x * tf.nn.relu6(x + 3.0) * (1 / 6)
     x = tf.concat([x[:, ::2], tf.math.tanh(x[:, 1::2])], axis=-1)
     x = tf.squeeze(tf.expand_dims(tf.reduce_mean(x, axis=[1, 2]), 1), 1)
     model = kind.Model(inputs, kind.layers.Dense(10)(x))

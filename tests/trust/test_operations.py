@@ -189,9 +189,13 @@ def test_broadcasting_that_would_fill_the_memory(keras, refuses, export_main, tm
     refuses(export_main, *words, says="at most 64,000,000 outputs")
 
 
-def test_images_of_a_batch_that_are_mixed(refuse):
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("Mean", {"axis": [0], "keepdims": True}), ("Reshape", {"newshape": [-1, 14, 7, 1]})],
+)
+def test_images_of_a_batch_that_are_mixed(refuse, kind, settings):
     def change(layer):
-        _class("keras.src.ops.numpy", "Mean", axis=[0], keepdims=True)(layer)
+        _class("keras.src.ops.numpy", kind, **settings)(layer)
         _call(TENSOR)(layer)
 
     refuse(change, "keep the images of a batch apart")

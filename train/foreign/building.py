@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from mnist_export.data.limits import bad_file as refuse
 from mnist_export.train.engine import keras as keras_3
 from mnist_export.train.engine import tensorflow, tf_keras
 from mnist_export.train.foreign.limits import MAX_ACTIVATION_ELEMENTS, MAX_PARAMETERS, quoted
-from mnist_export.train.nodes import all_calls, graph_of, is_function
+from mnist_export.train.nodes import Call, all_calls, graph_of, is_function
 
 # What the two Keras raise for configurations and weights that they do not understand.
 _KERAS_ERRORS = (
@@ -123,13 +123,26 @@ def _with_tf_keras(ingredients: Ingredients) -> Built:
     with tf.Graph().as_default():
         # Once something was trained in this process, dropout in a graph asks for that graph's own seed.
         tf.random.set_seed(0)
-        plan = legacy.models.model_from_json(json.dumps(ingredients.config))
+        plan = legacy.models.model_from_json(json.dumps(_with_tensors_first(ingredients.config)))
         _check_sizes(plan, ingredients)
     return Built(
         model=_load(legacy.models.load_model, ingredients),
         framework="tf_keras",
         notes=("loaded with tf_keras (Keras 2)",),
     )
+
+
+def _with_tensors_first(value: Any) -> Any:
+    """Keras 2's ``1 - x`` as ``x - 1``: of the same shape, and in a graph only a tensor may stand first."""
+    if isinstance(value, dict):
+        return {key: _with_tensors_first(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    if len(value) == 4 and value[:2] == ["_CONSTANT_VALUE", -1] and isinstance(value[3], dict):
+        other = value[3].get("y")
+        if isinstance(other, list) and len(other) == 3 and isinstance(other[0], str):
+            return [*other, {**value[3], "y": value[2]}]
+    return [_with_tensors_first(item) for item in value]
 
 
 def _as_dict(config: Any) -> dict[str, Any]:
@@ -177,7 +190,7 @@ def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
         name = quoted(call.layer.name)
         for tensor in call.outputs:
             shape = tuple(tensor.shape)
-            elements = math.prod(int(size) if size else 1 for size in shape)
+            elements = _size(shape)
             if elements > MAX_ACTIVATION_ELEMENTS:
                 raise refuse(
                     ingredients.where,
@@ -185,13 +198,25 @@ def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
                     f"{elements:,} at {name}",
                     "Such a model is far beyond an edge device.",
                 )
-            if is_function(call.layer) and (not shape or shape[0] is not None or None in shape[1:]):
+            if is_function(call.layer) and not _keeps_images_apart(call, shape):
                 raise refuse(
                     ingredients.where,
                     "operations that keep the images of a batch apart, as their first axis",
                     f"an output of shape {shape} at {name}",
                     "Give the operation other axes and save again.",
                 )
+
+
+def _keeps_images_apart(call: Call, shape: tuple[int | None, ...]) -> bool:
+    if not shape or shape[0] is not None or None in shape[1:]:
+        return False
+    # The one that makes other images of as many numbers, where it is told to.
+    return type(call.layer).__name__ != "Reshape" or _size(call.inputs[0].shape) == _size(shape)
+
+
+def _size(shape: Iterable[int | None]) -> int:
+    """How many values a tensor of this shape holds, for each None of it."""
+    return math.prod(int(size) if size else 1 for size in shape)
 
 
 def check_weights(model: Any, where: Path) -> None:
