@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,6 +22,21 @@ from mnist_export.quantize import quantize
 from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.scheme import QuantizedModel, SchemeConfig
 from mnist_export.runtime.timing import latency
+
+_settled: list[object] = []
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave what imports and earlier modules hold out of the garbage collector's way.
+
+    Keras at every load, TensorFlow's converter and the timing of latency each collect all garbage; by then
+    the libraries alone are half a million objects.
+    """
+    now = [item.path, len(sys.modules) // 500]
+    if now != _settled:
+        _settled[:] = now
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
