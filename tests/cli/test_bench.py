@@ -129,7 +129,7 @@ def test_help_imports_nothing_heavy():
     assert done.stderr.strip() == "[]"
 
 
-def test_a_small_run_writes_figures_table_and_plots(tmp_path, capsys):
+def test_a_small_run_writes_figures_table_and_plots(brief, tmp_path, capsys):
     words = "--data digits --precisions int8 --formats tflite --images 60 --batches 1,8 --threads 1 --quick"
     assert main([*words.split(), "--json", "-o", str(tmp_path / "run.json")]) == 0
     text = capsys.readouterr().out

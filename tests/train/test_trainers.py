@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,40 @@ RECIPE = Recipe(
 def _run(trainer: str, job: Job) -> Outcome:
     outcome: Outcome = TRAINERS.get(trainer)(job)
     return outcome
+
+
+MIRRORED = """
+import numpy as np
+from mnist_export.train.engine import Strategy, tensorflow
+tf = tensorflow()
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+tf.config.set_visible_devices([cpu])
+from dataclasses import replace
+from mnist_export.data import load_dataset
+from mnist_export.train.job import Job
+from mnist_export.train.registry import ARCHITECTURES, TRAINERS
+data = load_dataset("digits")
+mlp = ARCHITECTURES.get("mlp")
+recipe = mlp.recipe().with_changes(epochs=1, batch_size=64)
+job = Job(name="mlp", build=mlp.build, dataset=data, recipe=recipe, notify=lambda _: None)
+runs = [
+    TRAINERS.get(trainer)(replace(job, strategy=strategy)).history.val_accuracy[0]
+    for trainer in ("fit", "loop")
+    for strategy in (Strategy.NONE, Strategy.MIRRORED)
+]
+print(runs)
+assert min(runs) > 0.7 and max(runs) - min(runs) < 0.03, runs
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_devices() -> Iterator[subprocess.Popen[str]]:
+    """A process that has to divide its processor before TensorFlow starts; the other tests run meanwhile."""
+    command = [sys.executable, "-c", MIRRORED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -198,38 +231,9 @@ def test_a_model_that_disagrees_with_its_loss_is_stopped_before_training(
     assert not lines
 
 
-def test_mirrored_strategy_trains_on_two_devices_like_on_one() -> None:
-    script = """
-        import numpy as np
-        from mnist_export.train.engine import Strategy, tensorflow
-        tf = tensorflow()
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-        tf.config.set_visible_devices([cpu])
-        from dataclasses import replace
-        from mnist_export.data import load_dataset
-        from mnist_export.train.job import Job
-        from mnist_export.train.registry import ARCHITECTURES, TRAINERS
-        data = load_dataset("digits")
-        mlp = ARCHITECTURES.get("mlp")
-        recipe = mlp.recipe().with_changes(epochs=1, batch_size=64)
-        job = Job(name="mlp", build=mlp.build, dataset=data, recipe=recipe, notify=lambda _: None)
-        runs = [
-            TRAINERS.get(trainer)(replace(job, strategy=strategy)).history.val_accuracy[0]
-            for trainer in ("fit", "loop")
-            for strategy in (Strategy.NONE, Strategy.MIRRORED)
-        ]
-        print(runs)
-        assert min(runs) > 0.7 and max(runs) - min(runs) < 0.03, runs
-    """
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
+def test_mirrored_strategy_trains_on_two_devices_like_on_one(two_devices: subprocess.Popen[str]) -> None:
+    _, err = two_devices.communicate(timeout=200)
+    assert two_devices.returncode == 0, err[-2000:]
 
 
 def test_multiworker_without_its_configuration_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
