@@ -52,9 +52,12 @@ class OnnxBuilder:
 
     def unique(self, name: str) -> str:
         """A value or node name that is not taken yet."""
-        count = self._names.get(name, 0)
-        self._names[name] = count + 1
-        return name if not count else f"{name}_{count + 1}"
+        made = name
+        while made in self._names:  # a numbered name may be another tensor's own
+            self._names[name] += 1
+            made = f"{name}_{self._names[name]}"
+        self._names[made] = 1
+        return made
 
     def node(self, op_type: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """Append a node with one output and return that output's name."""

@@ -107,3 +107,58 @@ def leaky_relu(builder: OnnxBuilder, op: Op) -> str:
     target = builder.graph.tensors[op.outputs[0]]
     alpha = float(op.options["alpha"])
     return builder.node("LeakyRelu", [builder.real(op.inputs[0])], f"{target.name}/out", alpha=alpha)
+
+
+def elu(builder: OnnxBuilder, op: Op) -> str:
+    """ELU, whose alpha is 1 in TFLite."""
+    target = builder.graph.tensors[op.outputs[0]]
+    return builder.node("Elu", [builder.real(op.inputs[0])], f"{target.name}/out", alpha=1.0)
+
+
+def gelu(builder: OnnxBuilder, op: Op) -> str:
+    """GELU: ``x / 2 * (1 + erf(x / sqrt(2)))``, or its form with tanh; ONNX has an operator from opset 20."""
+    name = builder.graph.tensors[op.outputs[0]].name
+    value = builder.real(op.inputs[0])
+
+    def constant(number: float) -> str:
+        return builder.constant(f"{name}/constant", np.array(number, np.float32))
+
+    def node(kind: str, *inputs: str) -> str:
+        return builder.node(kind, list(inputs), f"{name}/{kind.lower()}")
+
+    if op.options.get("approximate", False):
+        cubed = node("Mul", node("Mul", value, value), node("Mul", value, constant(0.044715)))
+        inner = node("Mul", node("Add", value, cubed), constant(np.sqrt(2 / np.pi)))
+        share = node("Add", node("Tanh", inner), constant(1.0))
+    else:
+        share = node("Add", node("Erf", node("Mul", value, constant(np.sqrt(0.5)))), constant(1.0))
+    return node("Mul", node("Mul", value, constant(0.5)), share)
+
+
+def hard_swish(builder: OnnxBuilder, op: Op) -> str:
+    """HARD_SWISH: ``x * clip(x / 6 + 1 / 2, 0, 1)``."""
+    name, value = builder.graph.tensors[op.outputs[0]].name, builder.real(op.inputs[0])
+    gate = builder.node("HardSigmoid", [value], f"{name}/gate", alpha=1 / 6, beta=0.5)
+    return builder.node("Mul", [value, gate], f"{name}/out")
+
+
+def select(builder: OnnxBuilder, op: Op) -> str:
+    """SELECT and SELECT_V2 of a computed condition."""
+    target = builder.graph.tensors[op.outputs[0]]
+    values = [builder.real(op.inputs[0])]
+    values += [_operand(builder, i, len(target.shape)) for i in op.inputs[1:]]
+    return builder.node("Where", values, f"{target.name}/out")
+
+
+def rsqrt(builder: OnnxBuilder, op: Op) -> str:
+    """RSQRT: one over the root."""
+    name = builder.graph.tensors[op.outputs[0]].name
+    root = builder.node("Sqrt", [builder.real(op.inputs[0])], f"{name}/root")
+    return builder.node("Reciprocal", [root], f"{name}/out")
+
+
+def squared_difference(builder: OnnxBuilder, op: Op) -> str:
+    """SQUARED_DIFFERENCE of two tensors."""
+    difference = binary("Sub")(builder, op)
+    name = builder.graph.tensors[op.outputs[0]].name
+    return builder.node("Mul", [difference, difference], f"{name}/squared")

@@ -16,7 +16,20 @@ import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op, Padding, Tensor
 from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder, clip, onnx_dtype, refuse
-from mnist_export.export.onnx_elementwise import binary, comparison, leaky_relu, relu6, unary
+from mnist_export.export.onnx_elementwise import (
+    binary,
+    comparison,
+    elu,
+    gelu,
+    hard_swish,
+    leaky_relu,
+    relu6,
+    rsqrt,
+    select,
+    squared_difference,
+    unary,
+)  # fmt: skip
+from mnist_export.export.onnx_moves import strided_slice, transpose
 
 _NHWC_TO_NCHW_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
 BOUNDS: Mapping[Activation, tuple[float, float] | None] = MappingProxyType(
@@ -135,11 +148,19 @@ def depthwise_conv_2d(builder: OnnxBuilder, op: Op) -> str:
 
 
 def fully_connected(builder: OnnxBuilder, op: Op) -> str:
-    """FULLY_CONNECTED: Gemm with weights (in, out), rows permuted behind a flattened NCHW tensor."""
+    """FULLY_CONNECTED: Gemm with weights (in, out), rows permuted behind a flattened NCHW tensor.
+
+    Over a map it is a convolution over one pixel.
+    """
     source, weights = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.inputs[1]]
     target = builder.graph.tensors[op.outputs[0]]
     if weights.data is None:
         raise refuse(target, "computes its weights at run time")
+    if len(source.shape) == len(target.shape) == 4:
+        kernel = builder.weights(op.inputs[1], weights.data[:, :, None, None], axis=0)
+        return builder.node(
+            "Conv", [builder.real(op.inputs[0]), kernel, *_bias(builder, op)], f"{target.name}/out"
+        )
     rows = weights.data.T
     if len(source.shape) == 2:
         entered = builder.real(op.inputs[0])
@@ -328,6 +349,8 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "SQUEEZE": reshape,
         "EXPAND_DIMS": reshape,
         "PAD": pad,
+        "STRIDED_SLICE": strided_slice,
+        "TRANSPOSE": transpose,
         "ADD": binary("Add"),
         "SUB": binary("Sub"),
         "MUL": binary("Mul"),
@@ -336,6 +359,25 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "RELU": unary("Relu"),
         "RELU6": relu6,
         "LEAKY_RELU": leaky_relu,
+        "PRELU": binary("PRelu"),
+        "ELU": elu,
+        "GELU": gelu,
+        "HARD_SWISH": hard_swish,
+        "ABS": unary("Abs"),
+        "NEG": unary("Neg"),
+        "EXP": unary("Exp"),
+        "LOG": unary("Log"),
+        "SQRT": unary("Sqrt"),
+        "RSQRT": rsqrt,
+        "SQUARED_DIFFERENCE": squared_difference,
+        "DIV": binary("Div"),
+        "POW": binary("Pow"),
+        "GREATER": binary("Greater"),
+        "GREATER_EQUAL": binary("GreaterOrEqual"),
+        "LESS": binary("Less"),
+        "LESS_EQUAL": binary("LessOrEqual"),
+        "SELECT": select,
+        "SELECT_V2": select,
         "LOGISTIC": unary("Sigmoid"),
         "TANH": unary("Tanh"),
         "SOFTMAX": softmax,

@@ -10,6 +10,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from mnist_export.core.scratch import temporaries_in_scratch
 from mnist_export.quantize.subsampling import join_subsampling
 from mnist_export.train.scopes import own_names, renamed_layers
 
+_WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+_BESIDES = {"QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
 _MARK = re.compile(r"mxlayer(\d{5})")
 BATCH = 7
 """Images in the converted function, later any number: from one, the converter folds the batch away at maps
@@ -38,8 +41,9 @@ def lower(model: Any, input_shape: tuple[int, ...]) -> Graph:
         input_shape: the input's shape without the batch.
 
     Returns:
-        The graph; its input is named ``image``, its output ``logits``, each operator's output carries
-        its Keras layer's name, each constant ``<layer>/<role>``.
+        The graph; its input is named ``image``, its output ``logits``. A Keras layer's name stands on its
+        convolution or dense operator, or else on its result; other operators of the layer are called
+        ``<layer>/<operator>``, constants ``<layer>/<role>``.
 
     Raises:
         ConversionError: the converter refused the model; its reason is in the message.
@@ -165,18 +169,10 @@ def _renamed(graph: Graph, names: dict[int, str]) -> Graph:
     taken.add(OUTPUT_NAME)
     roles = {1: "kernel", 2: "bias"}
     done = set(graph.inputs)
-    for op in graph.ops:
-        layer = next(
-            (
-                name
-                for index in (*op.outputs, *op.inputs)
-                if index >= 0 and (index in op.outputs or graph.tensors[index].is_constant)
-                for name in [_layer_of(graph.tensors[index].name, names)]
-                if name
-            ),
-            op.kind.lower(),
-        )
-        weighted = op.kind in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+    layers = {op: _layer_of_op(graph, op, names) for op in graph.ops}
+    main_kind = _main_kinds(layers)
+    for op, layer in layers.items():
+        weighted = op.kind in _WEIGHTED
         for position, index in enumerate(op.inputs):
             if index >= 0 and index not in done and graph.tensors[index].is_constant:
                 done.add(index)
@@ -187,9 +183,30 @@ def _renamed(graph: Graph, names: dict[int, str]) -> Graph:
                 done.add(index)
                 if index in graph.outputs:
                     result[index] = replace(result[index], name=OUTPUT_NAME)
-                else:
+                elif op.kind == main_kind.get(layer, op.kind):
                     assign(index, layer)
+                else:
+                    assign(index, f"{layer}/{op.kind.lower()}")
     return replace(graph, tensors=tuple(result[i] for i in range(len(graph.tensors)))).pruned()
+
+
+def _main_kinds(layers: dict[Op, str]) -> dict[str, str]:
+    """Each layer's operator that has its name: the one with weights, or else the last that computes."""
+    found: dict[str, str] = {}
+    for op, layer in layers.items():
+        if found.get(layer) not in _WEIGHTED and op.kind not in _BESIDES:
+            found[layer] = op.kind
+    return found
+
+
+def _layer_of_op(graph: Graph, op: Op, names: dict[int, str]) -> str:
+    """The layer that an operator belongs to, by its result's name or else its constants'."""
+    for index in (*op.outputs, *op.inputs):
+        if index in op.outputs or (index >= 0 and graph.tensors[index].is_constant):
+            found = _layer_of(graph.tensors[index].name, names)
+            if found:
+                return found
+    return op.kind.lower()
 
 
 def _readable(graph: Graph, names: dict[int, str]) -> Graph:
@@ -214,10 +231,30 @@ def free_batch(graph: Graph) -> Graph:
                 f"shape {tensor.shape} for {BATCH} images. Replace the layer by one that keeps images apart."
             )
         changes[index] = replace(tensor, shape=(-1, *tensor.shape[1:]))
+    ops = []
     for op in graph.ops:
         if op.kind == "RESHAPE":
             changes |= _free_reshape(graph, op)
-    return graph.with_tensors(changes)
+        ops.append(_free_slice(graph, op) if op.kind == "STRIDED_SLICE" else op)
+    return replace(graph.with_tensors(changes), ops=tuple(ops))
+
+
+def _free_slice(graph: Graph, op: Op) -> Op:
+    """A STRIDED_SLICE that takes all images of a batch, however many there are."""
+    bounds = [graph.tensors[i].data for i in op.inputs[1:4]]
+    if any(value is None for value in bounds):
+        return op
+    begin, end, steps = (int(np.ravel(value)[0]) for value in bounds if value is not None)
+    masks = {name: int(op.options.get(name, 0)) for name in ("beginMask", "endMask")}
+    if (
+        steps != 1
+        or (begin != 0 and not masks["beginMask"] & 1)
+        or (end != BATCH and not masks["endMask"] & 1)
+    ):
+        return op
+    return replace(
+        op, options=MappingProxyType(dict(op.options) | {name: mask | 1 for name, mask in masks.items()})
+    )
 
 
 def _free_reshape(graph: Graph, op: Op) -> dict[int, Tensor]:

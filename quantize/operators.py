@@ -57,6 +57,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "RELU": Rule(),
         "RELU6": Rule(),
         "LEAKY_RELU": Rule(),
+        "ELU": Rule(),
         "LOGISTIC": _PROBABILITY,
         "SOFTMAX": _PROBABILITY,
         "TANH": Rule(output=QuantParams.per_tensor(1 / 128, 0)),

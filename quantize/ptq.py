@@ -54,18 +54,29 @@ def quantize_graph(graph: Graph, ranges: Mapping[int, Range], config: SchemeConf
         InputError: ``keep_float`` names a layer that is not there.
     """
     is_float = _kept_float(graph, config)
-    for op in graph.ops:
-        if op.kind not in RULES and op not in is_float:
-            raise UnsupportedError(
-                f"int8: layer '{graph.tensors[op.outputs[0]].name}' uses the operator {op.kind}, "
-                f"which has no integer form here. Leave it in float with --keep-float "
-                f"'{graph.tensors[op.outputs[0]].name}'."
-            )
+    _refuse_unknown(graph, is_float)
     params = activation_params(graph, ranges, config)
     builder = _Builder(graph, params, config)
     for op in graph.ops:
         builder.add(op, is_float=op in is_float)
     return builder.finish().pruned()
+
+
+def _refuse_unknown(graph: Graph, is_float: set[Op]) -> None:
+    found = [op for op in graph.ops if op.kind not in RULES and op not in is_float]
+    if not found:
+        return
+    first = graph.tensors[found[0].outputs[0]].name
+    layers = dict.fromkeys(layer_of(graph.tensors[op.outputs[0]].name) for op in found)
+    raise UnsupportedError(
+        f"int8: layer '{layer_of(first)}' uses the operator {found[0].kind}, which has no integer form here. "
+        f"Leave such layers in float with --keep-float {' '.join(map(repr, layers))}."
+    )
+
+
+def layer_of(name: str) -> str:
+    """The layer that a tensor's name belongs to: what stands before the last slash, or all of it."""
+    return name.rpartition("/")[0] or name
 
 
 def _kept_float(graph: Graph, config: SchemeConfig) -> set[Op]:
@@ -76,15 +87,16 @@ def _kept_float(graph: Graph, config: SchemeConfig) -> set[Op]:
             for op in graph.ops
             for i in op.outputs
             if fnmatch.fnmatchcase(graph.tensors[i].name, pattern)
+            or fnmatch.fnmatchcase(layer_of(graph.tensors[i].name), pattern)
             or any(
                 j >= 0
                 and graph.tensors[j].is_constant
-                and fnmatch.fnmatchcase(graph.tensors[j].name.rpartition("/")[0], pattern)
+                and fnmatch.fnmatchcase(layer_of(graph.tensors[j].name), pattern)
                 for j in op.inputs
             )
         }
         if not found:
-            names = ", ".join(graph.tensors[op.outputs[0]].name for op in graph.ops)
+            names = ", ".join(dict.fromkeys(layer_of(graph.tensors[op.outputs[0]].name) for op in graph.ops))
             raise InputError(f"--keep-float: no layer matches '{pattern}'. The layers are: {names}.")
         kept |= found
     return kept | _between_floats(graph, kept)
@@ -210,6 +222,8 @@ class _Builder:
         self._config = config
         self._dtype = activation_dtype(config)
         self._tensors = list(graph.tensors)
+        self._names = {tensor.name for tensor in graph.tensors}
+        self._appended: set[str] = set()
         self._ops: list[Op] = []
         # Float graph's tensor index to the index of its integer form, and to that of its float form.
         self._codes: dict[int, int] = {}
@@ -223,7 +237,13 @@ class _Builder:
         return replace(tensor, dtype=self._dtype, quant=self._params[index])
 
     def _append(self, tensor: Tensor) -> int:
-        self._tensors.append(tensor)
+        """Add a tensor: the first with an old one's name takes its place, others are numbered."""
+        name, count = tensor.name, 1
+        while name in self._appended or (count > 1 and name in self._names):
+            count += 1
+            name = f"{tensor.name}_{count}"
+        self._appended.add(name)
+        self._tensors.append(replace(tensor, name=name))
         return len(self._tensors) - 1
 
     def add(self, op: Op, *, is_float: bool) -> None:

@@ -23,7 +23,7 @@ _SAME = 1e-6
 """Scales that are this near one another, relatively, differ by float32's rounding alone."""
 
 
-def with_tie_free_sums(graph: Graph) -> Graph:
+def without_ties(graph: Graph) -> Graph:
     """Widen the scales of an int8 graph wherever two tensors are added or subtracted.
 
     Args:

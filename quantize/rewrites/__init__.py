@@ -41,9 +41,12 @@ REWRITES: LazyRegistry[Rewrite] = LazyRegistry(
     {
         "merge_dense": f"{_HERE}.merge_dense:REWRITE",
         "shift_into_next": f"{_HERE}.shift_into_next:REWRITE",
+        "activations_as_maps": f"{_HERE}.activations_as_maps:REWRITE",
+        "pointwise_as_depthwise": f"{_HERE}.pointwise_as_depthwise:REWRITE",
         "affine_after_activation": f"{_HERE}.affine_after_activation:REWRITE",
         "average_as_depthwise": f"{_HERE}.average_as_depthwise:REWRITE",
         "requantize_as_depthwise": f"{_HERE}.requantize_as_depthwise:REWRITE",
+        "drop_idle_clips": f"{_HERE}.drop_idle_clips:REWRITE",
         "crop_unread": f"{_HERE}.crop_unread:REWRITE",
         "block_convolution": f"{_HERE}.block_convolution:REWRITE",
         "merge_reshapes": f"{_HERE}.merge_reshapes:REWRITE",
@@ -87,13 +90,13 @@ def round_alike(model: QuantizedModel) -> QuantizedModel:
         The same network: average pools and changes of scale are depthwise convolutions, which round to even,
         and sums of tensors have scales without ties. The very same where it has none of them.
     """
-    from mnist_export.quantize.rescaled import with_tie_free_sums
+    from mnist_export.quantize.rescaled import without_ties
 
     graph, applied = model.graph, []
     for name in _ALIKE:
         graph, found = run(REWRITES.get(name), graph, never)
         applied += [found] if found is not None else []
-    graph = with_tie_free_sums(graph)
+    graph = without_ties(graph)
     if graph is model.graph:
         return model
     return replace(

@@ -106,8 +106,8 @@ def _fusable(
     low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
 ) -> tuple[Activation, npt.NDArray[np.float64] | None, npt.NDArray[np.float64] | None]:
     """Use the operator's own activation where the bounds happen to be its own."""
-    if np.all(low == 0) and np.all(np.isinf(high)):
-        return Activation.RELU, None, None
+    if np.all(low == 0):
+        return Activation.RELU, None, high
     return Activation.NONE, low, high
 
 

@@ -23,17 +23,20 @@ def activation_of(op: Op) -> Activation:
     return Activation(op.options.get("fusedActivationFunction", 0))
 
 
-def channel_vector(graph: Graph, op: Op, value: int) -> npt.NDArray[np.float64] | None:
+def channel_vector(
+    graph: Graph, op: Op, value: int, *, clipped: bool = False
+) -> npt.NDArray[np.float64] | None:
     """A binary operator's constant operand as one number a channel, or None where it is no such thing.
 
     Args:
         graph: the graph.
         op: such as ADD or MUL.
         value: the index of the operand that is not constant.
+        clipped: whether the operator may apply an activation to its result.
     """
     others = [i for i in op.inputs if i != value]
     constant = graph.tensors[others[0]] if len(op.inputs) == 2 and len(others) == 1 else None
-    if constant is None or constant.data is None or activation_of(op) != Activation.NONE:
+    if constant is None or constant.data is None or (activation_of(op) != Activation.NONE and not clipped):
         return None
     channels = graph.tensors[value].shape[-1]
     if constant.data.size not in {1, channels} or constant.data.shape[-1:] not in {(), (1,), (channels,)}:

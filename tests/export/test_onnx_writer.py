@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -51,6 +52,70 @@ def sizes(kind, shape, options_type="", **options):
     def build(net, x):
         target = net.constant("sizes", [-1, *shape], np.int32)
         return net.op(kind, "layer", (x, target), shape, options_type, **options)
+
+    return build
+
+
+def sloped(net, x):
+    slopes = net.constant("slopes", [0.1, 0.3, -0.2, 1.5])
+    return net.op("PRELU", "layer", (x, slopes), net.shape(x))
+
+
+def of_positive(kind):
+    def build(net, x):
+        positive = net.op("EXP", "positive", (x,), net.shape(x))
+        return net.op(kind, "layer", (positive,), net.shape(x))
+
+    return build
+
+
+def cropped(net, x):
+    """``x[:, 1:8:2, :-1]``, and all channels."""
+    bounds = [net.constant(n, v, np.int32) for n, v in (
+        ("begin", [0, 1, 0, 0]), ("end", [0, 8, -1, 0]), ("steps", [1, 2, 1, 1])
+    )]  # fmt: skip
+    return net.op(
+        "STRIDED_SLICE", "layer", (x, *bounds), (4, 8, net.shape(x)[2]), "StridedSliceOptions",
+        beginMask=0b1001, endMask=0b1001, ellipsisMask=0, newAxisMask=0, shrinkAxisMask=0,
+    )  # fmt: skip
+
+
+def transposed(net, x):
+    height, width, channels = net.shape(x)
+    order = net.constant("order", [0, 3, 1, 2], np.int32)
+    return net.op("TRANSPOSE", "layer", (x, order), (channels, height, width), "TransposeOptions")
+
+
+def squared_difference(net, x):
+    other = net.conv(x, net.shape(x)[2], act=0, name="branch")
+    return net.op("SQUARED_DIFFERENCE", "layer", (x, other), net.shape(x))
+
+
+def dense_over_a_map(net, x):
+    channels = net.shape(x)[2]
+    parts = [
+        net.constant("w", net.rng.normal(0, 0.4, (6, channels))),
+        net.constant("b", np.linspace(-1, 1, 6)),
+    ]
+    return net.op(
+        "FULLY_CONNECTED", "layer", (x, *parts), (*net.shape(x)[:2], 6), "FullyConnectedOptions",
+        fusedActivationFunction=1, weightsFormat=0, keepNumDims=True,
+    )  # fmt: skip
+
+
+def power(net, x):
+    positive = net.op("EXP", "positive", (x,), net.shape(x))
+    return net.op("POW", "layer", (positive, net.constant("c", 1.5)), net.shape(x))
+
+
+def chosen(comparison, selection):
+    """The value where it compares so with a constant, else another."""
+
+    def build(net, x):
+        condition = net.op(comparison, "condition", (x, net.constant("bound", 0.2)), net.shape(x))
+        net.tensors[condition] = replace(net.tensors[condition], dtype=np.dtype(bool))
+        other = net.op("ABS", "other", (x,), net.shape(x))
+        return net.op(selection, "layer", (condition, x, other), net.shape(x))
 
     return build
 
@@ -109,18 +174,41 @@ LAYERS = {
     "relu": unary("RELU"),
     "relu6": unary("RELU6"),
     "leaky relu": unary("LEAKY_RELU", "LeakyReluOptions", alpha=0.2),
+    "elu": unary("ELU"),
     "sigmoid": unary("LOGISTIC"),
     "tanh": unary("TANH"),
     "reshape to other columns": sizes("RESHAPE", (9, 3, 12), "ReshapeOptions"),
     "reshape to rank 3": sizes("RESHAPE", (81, 4), "ReshapeOptions"),
+    "crop": cropped,
+    "dense over a map": dense_over_a_map,
+    "transpose": transposed,
     "affine": lambda net, x: net.affine(x, [0.5, 1, 2, 1], [0.1, 0, -0.3, 0.2]),
 }  # fmt: skip
+
+# Layers that have no integer form: they stay in float.
+FLOAT_LAYERS = {
+    "gelu": unary("GELU", "GeluOptions", approximate=False),
+    "gelu by tanh": unary("GELU", "GeluOptions", approximate=True),
+    "hard swish": unary("HARD_SWISH"),
+    "prelu": sloped,
+    "neg": unary("NEG"),
+    "exp": unary("EXP"),
+    "log": of_positive("LOG"),
+    "sqrt": of_positive("SQRT"),
+    "rsqrt": of_positive("RSQRT"),
+    "squared difference": squared_difference,
+    "pow": power,
+    "div constant": constant_operand("DIV", "DivOptions", fusedActivationFunction=0),
+    "greater": chosen("GREATER", "SELECT"),
+    "greater or equal": chosen("GREATER_EQUAL", "SELECT_V2"),
+    "less": chosen("LESS", "SELECT_V2"),
+    "less or equal": chosen("LESS_EQUAL", "SELECT"),
+}
 
 # LiteRT computes these in fixed point or divides integers, ONNX Runtime in float: a step apart now and then,
 # which the dense layer behind may spread. Everything else is equal to the last bit.
 ROUNDED = {
-    "average pool", "average pool same", "mean over channels", "mul constant", "mul of two",
-    "affine",
+    "average pool", "average pool same", "mean over channels",
 }  # fmt: skip
 
 
@@ -158,9 +246,9 @@ def test_integers_equal_litert(network, in_int8, litert, onnxruntime_run, pixels
             np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", LAYERS | FLOAT_LAYERS)
 def test_float_values_equal_litert(network, litert, onnxruntime_run, pixels, name):
-    graph = network(LAYERS[name])
+    graph = network((LAYERS | FLOAT_LAYERS)[name])
     inputs = pixels / np.float32(255)
     found = onnxruntime_run(write_onnx(graph, io=IoType.FLOAT32), inputs)
 
@@ -168,8 +256,25 @@ def test_float_values_equal_litert(network, litert, onnxruntime_run, pixels, nam
     np.testing.assert_allclose(found, litert(graph, inputs), atol=2e-5)
 
 
+def test_a_numbered_name_is_not_given_to_two_constants(net_builder, litert, onnxruntime_run):
+    net = net_builder((4, 4, 2))
+    first, second = net.constant("c", 1.0), net.constant("c", 2.0)
+    x = net.op("ADD", "a", (0, first), (4, 4, 2), "AddOptions", fusedActivationFunction=0)
+    x = net.op("MUL", "b", (x, second), (4, 4, 2), "MulOptions", fusedActivationFunction=0)
+    x = net.op("ADD", "d", (x, first), (4, 4, 2), "AddOptions", fusedActivationFunction=0)
+    x = net.op("MUL", "e", (x, second), (4, 4, 2), "MulOptions", fusedActivationFunction=0)
+    # Written twice, the first constant gets a number: that of the second constant's own name.
+    net.tensors[first] = replace(net.tensors[first], name="constant")
+    net.tensors[second] = replace(net.tensors[second], name="constant_2")
+    graph = net.graph(net.flatten(x))
+    inputs = np.random.default_rng(0).random((3, 4, 4, 2), dtype=np.float32)
+    found = onnxruntime_run(write_onnx(graph, io=IoType.FLOAT32), inputs)
+
+    np.testing.assert_allclose(found, litert(graph, inputs), atol=1e-5)
+
+
 def test_every_emitter_is_tested(network, lenet_graph):
-    kinds = {op.kind for layer in LAYERS.values() for op in network(layer).ops}
+    kinds = {op.kind for layer in (LAYERS | FLOAT_LAYERS).values() for op in network(layer).ops}
     elsewhere = {"SOFTMAX", "SQUEEZE", "EXPAND_DIMS", "QUANTIZE", "DEQUANTIZE"}  # below
 
     assert kinds | elsewhere >= set(EMITTERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -183,3 +184,16 @@ def test_a_global_maximum_stays_in_integers_in_both_formats(
     assert output is not None
     ours = output.scale[0] * (codes - 128 - output.zero_point[0])
     np.testing.assert_allclose(ours, run_logits(model.graph, images, input_range=unit), atol=1e-5)
+
+
+def test_layers_that_share_a_bias_get_constants_of_their_own_names(net_builder: Any, in_int8: Any) -> None:
+    net = net_builder((6, 6, 2))
+    x = net.conv(net.conv(0, 3, name="first"), 3, name="second")
+    graph = net.graph(net.dense(net.flatten(x), 4))
+    first, second = graph.ops[:2]
+    shared = replace(second, inputs=(*second.inputs[:2], first.inputs[2]))
+    made = in_int8(replace(graph, ops=(first, shared, *graph.ops[2:]))).graph
+    names = [tensor.name for tensor in made.tensors]
+
+    assert len(set(names)) == len(names)
+    assert made.ops[0].inputs[2] != made.ops[1].inputs[2]  # each in its own step

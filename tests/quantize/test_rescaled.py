@@ -13,7 +13,7 @@ from mnist_export.core.graph import Op
 from mnist_export.core.kinds import IoType, Precision
 from mnist_export.core.pixels import InputRange
 from mnist_export.export.onnx_writer import write_onnx
-from mnist_export.quantize.rescaled import rescaled, with_tie_free_sums
+from mnist_export.quantize.rescaled import rescaled, without_ties
 from mnist_export.quantize.rewrites import round_alike
 from mnist_export.quantize.scheme import QuantizedModel
 from mnist_export.quantize.tie_free import distance_from_ties, error_bound
@@ -75,7 +75,7 @@ def distances(graph):
 
 def test_sums_of_a_trained_network_get_scales_without_ties(net_builder, in_int8, runtimes):
     before = off_the_grid(in_int8(residual(net_builder)).graph)
-    after = with_tie_free_sums(before)
+    after = without_ties(before)
     first, second = runtimes(after)
 
     assert min(distances(before)) < 1
@@ -85,7 +85,7 @@ def test_sums_of_a_trained_network_get_scales_without_ties(net_builder, in_int8,
 
 def test_what_the_network_computes_stays(net_builder, in_int8, runtimes):
     before = off_the_grid(in_int8(residual(net_builder)).graph)
-    after = with_tie_free_sums(before)
+    after = without_ties(before)
     real = [g.tensors[g.outputs[0]].quant.dequantize(runtimes(g)[0]) for g in (before, after)]
     step = float(before.tensors[before.outputs[0]].quant.scale[0])
 
@@ -101,7 +101,7 @@ def test_what_the_network_computes_stays(net_builder, in_int8, runtimes):
 def test_scales_without_ties_stay(net_builder, in_int8):
     graph = in_int8(residual(net_builder)).graph
 
-    assert with_tie_free_sums(graph) is graph
+    assert without_ties(graph) is graph
 
 
 def test_a_bias_that_two_layers_share_gets_each_ones_step(net_builder, in_int8):

@@ -236,3 +236,77 @@ def test_a_mean_over_a_large_map_keeps_its_range():
     params = {0: QuantParams.per_tensor(1 / 255, -128), 2: QuantParams.per_tensor(0.9 / 255, -128)}
 
     assert tie_free(graph, params, {0: 0, 2: 2})[2].scale[0] == params[2].scale[0]
+
+
+def product_ratio(graph, op):
+    scales = [float(graph.tensors[i].quant.scale[0]) for i in (*op.inputs, *op.outputs)]
+    return scales[0] * scales[1] / scales[2]
+
+
+def products_from_ties(ratio):
+    """The least distance of any product of codes within the output's range from a middle."""
+    products = ratio * np.arange(255 * 255 + 1)
+    products = products[products < 256]
+    return np.abs(products - np.floor(products) - 0.5).min()
+
+
+def gated(net_builder, seed, *, added):
+    """A squeeze and excitation: a map times one gate a channel, as it is or added to the map before."""
+    net = net_builder((8, 8, 2), seed=seed)
+    x = net.conv(0, 4, name="stem")
+    y = net.conv(x, 4, name="branch")
+    axes = net.constant("axes", [1, 2], np.int32)
+    mean = net.op("MEAN", "squeeze", (y, axes), (1, 1, 4), "ReducerOptions", keepDims=True)
+    gate = net.op("LOGISTIC", "gate", (net.conv(mean, 4, 1, act=0, name="excite"),), (1, 1, 4))
+    y = net.op("MUL", "gated", (y, gate), net.shape(y), "MulOptions", fusedActivationFunction=0)
+    y = net.add(x, y) if added else y
+    return net.graph(net.dense(net.flatten(y), 5))
+
+
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_products_have_no_ties_and_the_same_logits_everywhere(net_builder, in_int8, litert, seed, added):
+    import onnxruntime
+
+    graph = in_int8(gated(net_builder, seed, added=added)).graph
+    product = next(op for op in graph.ops if op.kind == "MUL")
+    codes = np.random.default_rng(seed).integers(-128, 128, (256, 8, 8, 2), dtype=np.int8)
+    session = onnxruntime.InferenceSession(
+        write_onnx(graph, io=IoType.INT8), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, {session.get_inputs()[0].name: codes})[0]
+
+    assert products_from_ties(product_ratio(graph, product)) > 8e-5
+    np.testing.assert_array_equal(found, litert(graph, codes))
+
+
+def test_products_scales_as_they_come_have_ties():
+    rng = np.random.default_rng(0)
+    found = [products_from_ties(rng.uniform(1, 6) * rng.uniform(1, 6) / 255 / 6) for _ in range(20)]
+
+    assert min(found) < 1e-6
+
+
+@pytest.mark.parametrize("factor", [0.3, 0.5, -0.1, 1.7])
+def test_every_code_times_one_number_is_rounded_alike(differing, factor):
+    quant = QuantParams.per_tensor(3 / 255, -20)
+    number = asymmetric(min(factor, 0.0), max(factor, 0.0), np.int8)
+    code = number.quantize(np.array([factor]), np.int8)
+
+    def graph_of(number):
+        graph = integer_sum("ADD", 0, quant, quant, quant)
+        constant = Tensor(name="number", shape=(1,), dtype=np.dtype(np.int8), data=code, quant=number)
+        last = replace(
+            graph.ops[-1], kind="MUL", options_type="MulOptions", inputs=(graph.ops[0].outputs[0], 99)
+        )
+        tensors = (*graph.tensors, constant)
+        last = replace(last, inputs=(last.inputs[0], len(tensors) - 1))
+        return replace(graph, tensors=tensors, ops=(graph.ops[0], last)).pruned()
+
+    graph = graph_of(number)
+    params = {i: graph.tensors[i].quant for i in graph.activations()}
+    constant = graph.ops[-1].inputs[1]
+    made = tie_free(graph, params, {i: i for i in params})[constant]
+
+    assert made.scale[0] == pytest.approx(number.scale[0], rel=0.01)
+    assert differing(graph_of(made))["AUTO"] == 0

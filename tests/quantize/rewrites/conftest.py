@@ -11,6 +11,9 @@ from mnist_export.core.graph import Graph
 from mnist_export.core.kinds import IoType
 from mnist_export.export.onnx_writer import write_onnx
 
+TOLERANCE = 1e-5
+"""Outputs are near 1; sums of some hundred products in another order differ by some 2**-24 of that."""
+
 
 @pytest.fixture
 def onnxruntime_run() -> Callable[..., np.ndarray]:
@@ -37,3 +40,17 @@ def codes() -> Callable[..., np.ndarray]:
         return np.random.default_rng(2).integers(-128, 127, (count, *shape), endpoint=True, dtype=np.int8)
 
     return make
+
+
+@pytest.fixture
+def same_function(litert) -> Callable[[Graph, Graph], None]:
+    """Checks that two float graphs compute the same."""
+
+    def check(before: Graph, after: Graph) -> None:
+        shape = before.tensors[0].shape[1:]
+        inputs = np.random.default_rng(3).uniform(-1, 1, (6, *shape)).astype(np.float32)
+        kernels = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+        one, two = litert(before, inputs, kernels), litert(after, inputs, kernels)
+        np.testing.assert_allclose(two, one, atol=TOLERANCE * max(1.0, np.abs(one).max()))
+
+    return check

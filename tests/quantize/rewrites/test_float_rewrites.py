@@ -15,21 +15,6 @@ from mnist_export.quantize.rewrites.average_as_depthwise import average_as_depth
 from mnist_export.quantize.rewrites.merge_dense import merge_dense
 from mnist_export.quantize.rewrites.shift_into_next import shift_into_next
 
-TOLERANCE = 1e-5
-"""Outputs are near 1; sums of some hundred products in another order differ by some 2**-24 of that."""
-
-
-@pytest.fixture
-def same_function(litert):
-    def check(before, after):
-        shape = before.tensors[0].shape[1:]
-        inputs = np.random.default_rng(3).uniform(-1, 1, (6, *shape)).astype(np.float32)
-        kernels = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
-        one, two = litert(before, inputs, kernels), litert(after, inputs, kernels)
-        np.testing.assert_allclose(two, one, atol=TOLERANCE * max(1.0, np.abs(one).max()))
-
-    return check
-
 
 def kinds(graph):
     return [op.kind for op in graph.ops]
