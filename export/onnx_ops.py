@@ -162,6 +162,10 @@ def fully_connected(builder: OnnxBuilder, op: Op) -> str:
             "Conv", [builder.real(op.inputs[0]), kernel, *_bias(builder, op)], f"{target.name}/out"
         )
     rows = weights.data.T
+    if len(source.shape) == len(target.shape) == 4 and source.shape[3] == rows.shape[0]:  # at each pixel
+        kernel = builder.weights(op.inputs[1], weights.data[:, :, None, None], axis=0)
+        inputs = [builder.real(op.inputs[0]), kernel, *_bias(builder, op)]
+        return builder.node("Conv", inputs, f"{target.name}/out", kernel_shape=[1, 1])
     if len(source.shape) == 2:
         entered = builder.real(op.inputs[0])
         if op.inputs[0] in builder.flattened:
@@ -293,7 +297,13 @@ def pad(builder: OnnxBuilder, op: Op) -> str:
     order = NHWC_TO_NCHW if len(source.shape) == 4 else range(len(source.shape))
     table = amounts.reshape(-1, 2)[list(order)]
     value = builder.constant(f"{target.name}/pads", table.T.ravel().astype(np.int64))
-    return builder.node("Pad", [builder.real(op.inputs[0]), value], f"{target.name}/out", mode="constant")
+    padded = builder.node("Pad", [builder.real(op.inputs[0]), value], f"{target.name}/out", mode="constant")
+    if _has_codes(target) or all(op.kind != "MAX_POOL_2D" for op in builder.graph.consumers(op.outputs[0])):
+        return padded
+    # ONNX Runtime 1.31 merges a Pad into the MaxPool behind it, whose own pads stand for minus infinity:
+    # zeros beside negative values are lost, wider pads than the window are refused. This keeps both apart.
+    lowest = builder.constant(f"{target.name}/lowest", np.array(np.finfo(np.float32).min, np.float32))
+    return builder.node("Max", [padded, lowest], f"{target.name}/apart")
 
 
 def _is_convolution_padding(graph: Graph, op: Op, amounts: npt.NDArray[Any]) -> bool:
