@@ -188,3 +188,8 @@ def clip(builder: OnnxBuilder, value: str, name: str, lo: float, hi: float) -> s
         builder.constant(f"{name}/hi", np.array(hi, np.float32)),
     ]
     return builder.node("Clip", [value, *bounds], f"{name}/clip")
+
+
+def has_codes(tensor: Tensor) -> bool:
+    """Whether a tensor is of integers that stand for real values."""
+    return tensor.quant is not None and tensor.dtype != np.float32

@@ -1,4 +1,4 @@
-"""How operators that only move values are spelled in ONNX: on the codes themselves, where there are codes.
+"""How operators that only move values are spelled in ONNX.
 
 Reference: ONNX operator specifications of opset 17; tensorflow/lite/kernels/strided_slice.cc for the masks.
 """
@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from mnist_export.core.graph import Op
-from mnist_export.export.onnx_builder import NHWC_TO_NCHW, OnnxBuilder, refuse
+from mnist_export.core.graph import Graph, Op, Padding
+from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder, has_codes, refuse
 
+NHWC_TO_NCHW_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
+"""Where each axis of a rank-4 tensor lies in its ONNX value."""
 _TO_END = np.iinfo(np.int64).max
 
 
@@ -32,7 +35,7 @@ def strided_slice(builder: OnnxBuilder, op: Op) -> str:
             begin[axis] = 0
         if int(op.options.get("endMask", 0)) >> axis & 1:
             end[axis] = _TO_END
-    axes = np.array(_moved_axes(len(target.shape)), np.int64)[: len(begin)]
+    axes = np.array([_moved(axis, len(target.shape)) for axis in range(len(begin))], np.int64)
     names = [
         builder.constant(f"{target.name}/{name}", value)
         for name, value in (("begin", begin), ("end", end), ("axes", axes), ("steps", steps))
@@ -52,9 +55,8 @@ def transpose(builder: OnnxBuilder, op: Op) -> str:
     return _move(builder, op, "Transpose", [], perm=[layout.index(axis) for axis in wanted])
 
 
-def _moved_axes(rank: int) -> list[int]:
-    """Where each of the graph's axes lies in the ONNX value."""
-    return [list(NHWC_TO_NCHW).index(axis) for axis in range(4)] if rank == 4 else list(range(rank))
+def _moved(axis: int, rank: int) -> int:
+    return NHWC_TO_NCHW_AXIS[axis] if rank == 4 else axis
 
 
 def _move(builder: OnnxBuilder, op: Op, kind: str, inputs: list[str], **attributes: Any) -> str:
@@ -66,3 +68,80 @@ def _move(builder: OnnxBuilder, op: Op, kind: str, inputs: list[str], **attribut
         builder.codes[op.outputs[0]] = made
         return ""
     return builder.node(kind, [builder.real(source), *inputs], f"{target.name}/out", **attributes)
+
+
+def reshape(builder: OnnxBuilder, op: Op) -> str:
+    """RESHAPE, SQUEEZE and EXPAND_DIMS, as Flatten or Reshape, with the layout kept track of."""
+    graph = builder.graph
+    source, target = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    value = builder.real(op.inputs[0])
+    moved = op.inputs[0] not in builder.channels_last_values
+    if moved and len(source.shape) == 4 and min(source.shape[1] * source.shape[2], source.shape[3]) > 1:
+        if not builder.channels_last and len(target.shape) == 2 and _only_dense_reads(graph, op.outputs[0]):
+            builder.flattened[op.outputs[0]] = source.shape[1:4]
+            return builder.node("Flatten", [value], f"{target.name}/out", axis=1)
+        value = builder.node("Transpose", [value], f"{target.name}/nhwc", perm=list(NCHW_TO_NHWC))
+    sizes = list(target.shape[1:])
+    if len(sizes) == 1:
+        return builder.node("Flatten", [value], f"{target.name}/out", axis=1)
+    if len(sizes) == 3 and min(sizes[0] * sizes[1], sizes[2]) == 1:
+        sizes = [sizes[2], sizes[0], sizes[1]]  # NCHW and NHWC have one order here
+        return _reshaped(builder, value, target.name, sizes)
+    value = _reshaped(builder, value, target.name, sizes)
+    if len(sizes) == 3:
+        value = builder.node("Transpose", [value], f"{target.name}/nchw", perm=list(NHWC_TO_NCHW))
+    return value
+
+
+def _reshaped(builder: OnnxBuilder, value: str, name: str, sizes: list[int]) -> str:
+    shape = builder.constant(f"{name}/shape", np.array([-1, *sizes], np.int64))
+    return builder.node("Reshape", [value, shape], f"{name}/out")
+
+
+def _only_dense_reads(graph: Graph, index: int) -> bool:
+    readers = graph.consumers(index)
+    return bool(readers) and index not in graph.outputs and all(o.kind == "FULLY_CONNECTED" for o in readers)
+
+
+def pad(builder: OnnxBuilder, op: Op) -> str:
+    """PAD with zeros in real units: the pads of the convolution behind it, or an operator of its own."""
+    source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
+    amounts = builder.graph.tensors[op.inputs[1]].data
+    if amounts is None:
+        raise refuse(target, "computes its padding at run time")
+    if _is_convolution_padding(builder.graph, op, amounts):
+        (top, bottom), (left, right) = amounts.reshape(-1, 2)[1:3].tolist()
+        builder.padding[op.outputs[0]] = op.inputs[0], [top, left, bottom, right]
+        return ""
+    order = NHWC_TO_NCHW if len(source.shape) == 4 else range(len(source.shape))
+    table = amounts.reshape(-1, 2)[list(order)]
+    value = builder.constant(f"{target.name}/pads", table.T.ravel().astype(np.int64))
+    padded = builder.node("Pad", [builder.real(op.inputs[0]), value], f"{target.name}/out", mode="constant")
+    if has_codes(target) or all(op.kind != "MAX_POOL_2D" for op in builder.graph.consumers(op.outputs[0])):
+        return padded
+    # ONNX Runtime 1.31 merges a Pad into the MaxPool behind it, whose own pads stand for minus infinity:
+    # zeros beside negative values are lost, wider pads than the window are refused. This keeps both apart.
+    lowest = builder.constant(f"{target.name}/lowest", np.array(np.finfo(np.float32).min, np.float32))
+    return builder.node("Max", [padded, lowest], f"{target.name}/apart")
+
+
+def _is_convolution_padding(graph: Graph, op: Op, amounts: npt.NDArray[Any]) -> bool:
+    """Whether a PAD can be spelled as the pads of the convolutions that alone read it."""
+    readers = graph.consumers(op.outputs[0])
+    if not readers or op.outputs[0] in graph.outputs or len(graph.tensors[op.outputs[0]].shape) != 4:
+        return False
+    spatial = not amounts.reshape(-1, 2)[[0, 3]].any()
+    return spatial and all(
+        reader.kind in {"CONV_2D", "DEPTHWISE_CONV_2D"}
+        and reader.inputs[0] == op.outputs[0]
+        and Padding(reader.options["padding"]) == Padding.VALID
+        for reader in readers
+    )
+
+
+def concatenation(builder: OnnxBuilder, op: Op) -> str:
+    """CONCATENATION along one axis."""
+    target = builder.graph.tensors[op.outputs[0]]
+    axis = int(op.options["axis"]) % len(target.shape)
+    axis = _moved(axis, len(target.shape))
+    return builder.node("Concat", [builder.real(i) for i in op.inputs], f"{target.name}/out", axis=axis)
