@@ -162,3 +162,9 @@ def squared_difference(builder: OnnxBuilder, op: Op) -> str:
     difference = binary("Sub")(builder, op)
     name = builder.graph.tensors[op.outputs[0]].name
     return builder.node("Mul", [difference, difference], f"{name}/squared")
+
+
+def square(builder: OnnxBuilder, op: Op) -> str:
+    """SQUARE: a value times itself."""
+    value = builder.real(op.inputs[0])
+    return builder.node("Mul", [value, value], f"{builder.graph.tensors[op.outputs[0]].name}/out")

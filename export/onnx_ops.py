@@ -23,6 +23,7 @@ from mnist_export.export.onnx_elementwise import (
     relu6,
     rsqrt,
     select,
+    square,
     squared_difference,
     unary,
 )
@@ -170,6 +171,7 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "LOG": unary("Log"),
         "SQRT": unary("Sqrt"),
         "RSQRT": rsqrt,
+        "SQUARE": square,
         "SQUARED_DIFFERENCE": squared_difference,
         "DIV": binary("Div"),
         "POW": binary("Pow"),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from mnist_export.core.graph import Graph, Op
-from mnist_export.train.scopes import renamed_layers
+from mnist_export.train.scopes import renamed_layers, scoped_operations
 
 _WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 _BESIDES = {"QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
@@ -28,11 +28,12 @@ def marked_layers(model: Any) -> Iterator[dict[int, str]]:
     TensorFlow makes scopes unique by appending numbers, so that ``conv2d_1`` may stand for the layer
     ``conv2d`` or for the layer ``conv2d_1``.
     """
-    flatten = getattr(model, "_flatten_layers", None)
-    layers = list(flatten(include_self=False, recursive=True)) if flatten is not None else []
-    names = {number: layer.name for number, layer in enumerate(layers)}
-    with renamed_layers(layers, [f"mxlayer{number:05d}" for number in names]):
-        yield names
+    with scoped_operations(model) as operations:
+        flatten = getattr(model, "_flatten_layers", None)
+        layers = [*flatten(include_self=False, recursive=True), *operations] if flatten is not None else []
+        names = {number: layer.name for number, layer in enumerate(layers)}
+        with renamed_layers(layers, [f"mxlayer{number:05d}" for number in names]):
+            yield names
 
 
 def _layer_of(tensor_name: str, names: dict[int, str]) -> str | None:

@@ -193,6 +193,7 @@ FLOAT_LAYERS = {
     "prelu": sloped,
     "neg": unary("NEG"),
     "exp": unary("EXP"),
+    "square": unary("SQUARE"),
     "log": of_positive("LOG"),
     "sqrt": of_positive("SQRT"),
     "rsqrt": of_positive("RSQRT"),

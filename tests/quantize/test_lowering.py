@@ -44,3 +44,22 @@ def test_a_layer_that_mixes_images_is_named():
 
     with pytest.raises(ConversionError, match=r"'mean'.*one row an image, found the shape \(1, "):
         lower(model, (4, 4, 1))
+
+
+def test_operations_between_layers_have_names_and_take_any_number_of_images(litert):
+    import keras
+
+    keras.utils.set_random_seed(3)
+    entry = keras.Input((8, 8, 2))
+    x = keras.layers.Conv2D(4, 3, activation="hard_silu", name="first")(entry)
+    x = keras.ops.exp(x[:, ::2, 1:])
+    model = keras.Model(entry, keras.layers.Dense(3)(keras.layers.Flatten(name="flat")(x)))
+    names = [
+        operation.name for operation in model.operations if "keras.src.ops" in type(operation).__module__
+    ]
+    graph = lower(model, (8, 8, 2))
+    images = np.random.default_rng(0).random((5, 8, 8, 2), dtype=np.float32)
+
+    found = [graph.tensors[op.outputs[0]].name for op in graph.ops]
+    assert found == ["first", "first/hard_swish", *names, "flat", "logits"]
+    np.testing.assert_allclose(litert(graph, images), np.asarray(model(images)), atol=1e-5)
