@@ -27,6 +27,7 @@ from mnist_export.runtime.parity.comparison import Thresholds as Limits
 from mnist_export.runtime.parity.results import CandidateResult, CheckResult, to_json
 from mnist_export.runtime.timing.latency import Latency
 
+MATRIX_CLASSES = 200
 MAX_FLIPS = 500
 
 
@@ -92,7 +93,7 @@ def reference_of(result: CheckResult) -> ReferenceInfo:
         top1_interval=found.top1_interval,
         latency_us=percentiles_of(found.latency_us),
         per_class_accuracy=_per_class(parity.reference_per_class),
-        confusion=_matrix(parity.reference_confusion),
+        confusion=matrix_of(parity.reference_confusion),
         details=dict(found.details),
     )
 
@@ -179,7 +180,7 @@ def artifact_of(
         images_per_second={str(candidate.batch): candidate.images_per_second},
         load_ms=file.load_ms if file else None,
         per_class_accuracy=_per_class(parity.candidate_per_class),
-        confusion=_matrix(parity.candidate_confusion),
+        confusion=matrix_of(parity.candidate_confusion),
         layers=tuple(layers),
         notes=candidate.notes,
     )
@@ -232,5 +233,8 @@ def _per_class(values: npt.NDArray[np.float64]) -> tuple[float | None, ...]:
     return tuple(None if math.isnan(value) else value for value in values.tolist())
 
 
-def _matrix(confusion: npt.NDArray[np.int64]) -> Matrix:
+def matrix_of(confusion: npt.NDArray[np.int64]) -> Matrix | None:
+    """The counts as the report holds them; a matrix of more classes than anybody reads is left out."""
+    if len(confusion) > MATRIX_CLASSES:
+        return None
     return tuple(tuple(row) for row in confusion.tolist())

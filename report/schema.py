@@ -77,7 +77,7 @@ class ReferenceInfo(Record):
         latency_us: of one image on this machine.
         top1_interval: Wilson interval of ``top1``.
         per_class_accuracy: fraction for each class; None for a class without images.
-        confusion: counts, row = true class, column = predicted class.
+        confusion: counts, row = true class, column = predicted class; None for more than 200 classes.
         details: driver, TF32 setting, versions, as text.
     """
 
@@ -128,7 +128,7 @@ class ArtifactResult(Record):
         why: one sentence on the outcome.
         checks: each check by name.
         per_class_accuracy: fraction for each class; None for a class without images.
-        confusion: counts, row = true class, column = predicted class.
+        confusion: counts, row = true class, column = predicted class; None for more than 200 classes.
         layers: errors by layer, in order of execution.
         audit: what the file holds.
         certificate: of exactness, if one was asked for.
