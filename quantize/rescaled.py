@@ -24,13 +24,13 @@ _SAME = 1e-6
 
 
 def without_ties(graph: Graph) -> Graph:
-    """Widen the scales of an int8 graph wherever two tensors are added or subtracted.
+    """Widen the scales of an int8 graph wherever two tensors are added, subtracted or multiplied.
 
     Args:
         graph: of int8, such as TensorFlow's converter makes after quantization-aware training.
 
     Returns:
-        The same operators with scales under which every runtime rounds their sums alike; the same object
+        The same operators with scales under which every runtime rounds the results alike; the same object
         where all have such scales.
     """
     params = {

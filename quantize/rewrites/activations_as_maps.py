@@ -81,8 +81,8 @@ def _sloped(editor: GraphEditor, op: Op) -> None:
     source, target = op.inputs[0], op.outputs[0]
     name, shape = editor.tensor(target).name, editor.tensor(target).shape
     slopes = _slopes(editor.graph, op)
-    if slopes.size in {1, shape[-1]}:
-        slopes = slopes.ravel()  # one number a channel, whatever its rank
+    if slopes.size == 1 or slopes.shape[-1] == slopes.size:
+        slopes = slopes.ravel()  # one number, or one a channel, whatever its rank
     sloped = editor.activation_like(target, f"{name}/sloped", shape)
     constant = editor.constant(f"{name}/slopes", slopes)
     editor.add("MUL", (source, constant), (sloped,), "MulOptions", _fused(Activation.NONE))

@@ -39,7 +39,7 @@ def channel_vector(
     if constant is None or constant.data is None or (activation_of(op) != Activation.NONE and not clipped):
         return None
     channels = graph.tensors[value].shape[-1]
-    if constant.data.size not in {1, channels} or constant.data.shape[-1:] not in {(), (1,), (channels,)}:
+    if constant.data.size != 1 and (constant.data.size != channels or constant.data.shape[-1] != channels):
         return None
     return np.broadcast_to(constant.real().astype(np.float64).ravel(), (channels,)).copy()
 

@@ -36,6 +36,7 @@ ACTIVATIONS = {
     "leaky relu": unary("LEAKY_RELU", "LeakyReluOptions", alpha=0.3),
     "leaky relu above one": unary("LEAKY_RELU", "LeakyReluOptions", alpha=1.5),
     "prelu by channel": slopes(lambda shape: np.linspace(-0.2, 0.9, shape[-1]).reshape(1, 1, -1)),
+    "prelu by row": slopes(lambda shape: np.linspace(-0.2, 0.9, shape[0]).reshape(-1, 1, 1)),
     "prelu by element": slopes(lambda shape: np.linspace(-0.3, 0.8, int(np.prod(shape))).reshape(shape)),
     "neg": unary("NEG"),
 }
@@ -44,7 +45,7 @@ ACTIVATIONS = {
 def with_activation(net_builder, build, seed=0):
     """An activation on a map and, where it is of one number, on a dense layer too."""
     net = net_builder((8, 8, 2), seed=seed)
-    x = build(net, net.conv(0, CHANNELS, act=0, name="first"))
+    x = build(net, net.conv(0, 8, act=0, name="first"))  # as many channels as rows
     again = build in {ACTIVATIONS[name] for name in ("hard swish", "leaky relu", "neg")}
     x = net.dense(net.flatten(net.conv(x, 3, act=0, name="second")), 12, act=int(not again), name="inner")
     if again:
