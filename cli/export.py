@@ -152,7 +152,7 @@ def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
     from mnist_export.core.pixels import InputRange
     from mnist_export.core.registry import unknown_name
     from mnist_export.export import EXPORTERS
-    from mnist_export.quantize.calibration import OBSERVERS
+    from mnist_export.quantize.ranges.calibration import OBSERVERS
     from mnist_export.quantize.rewrites.target import Target
     from mnist_export.quantize.scheme import SchemeConfig
     from mnist_export.runtime.parity.thresholds import thresholds_from

@@ -37,7 +37,7 @@ def with_findings(report: Report, made: Made, dataset: Dataset, result: CheckRes
 def _with_compression(artifact: ArtifactResult, made: Made) -> ArtifactResult:
     if not made.compressed:
         return artifact
-    from mnist_export.quantize.compression import gzip_bytes, weight_figures
+    from mnist_export.quantize.training.compression import gzip_bytes, weight_figures
     from mnist_export.report.parts import Compression
 
     figures = weight_figures(made.network.graph)
@@ -80,8 +80,8 @@ def _gaps(made: Made, dataset: Dataset, result: CheckResult) -> tuple[Gap, ...]:
     """Float to fake-quant, fake-quant to the int8 integers, the integers to each runtime."""
     if made.fake_quant is None:
         return ()
-    from mnist_export.quantize.qat import logits_of
     from mnist_export.quantize.simulate import run_tensors
+    from mnist_export.quantize.training.qat import logits_of
 
     images, network = dataset.test.images, made.network
     simulated = logits_of(made.fake_quant, images, network.input_range)

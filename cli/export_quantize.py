@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mnist_export.core.graph import Graph
     from mnist_export.data import Dataset, Split
     from mnist_export.quantize import QuantizedModel
-    from mnist_export.quantize.debug import Diagnosis
+    from mnist_export.quantize.diagnosis.debug import Diagnosis
     from mnist_export.quantize.rewrites import Applied
     from mnist_export.train.loading import LoadedModel
 
@@ -84,7 +84,7 @@ def make_network(
 def _about_calibration(job: ExportJob, graph: Graph, calibration: Split | None) -> tuple[Finding, ...]:
     if calibration is None:
         return ()
-    from mnist_export.quantize.calibration_check import scale_movement
+    from mnist_export.quantize.ranges.calibration_check import scale_movement
 
     found: list[Finding] = []
     if len(calibration) >= 2:
@@ -114,12 +114,12 @@ def _trained(
     job: ExportJob, loaded: LoadedModel, dataset: Dataset, calibration: Split | None, console: Console
 ) -> Made:
     from mnist_export.quantize import quantize
-    from mnist_export.quantize.compress import CompressionConfig, compress
-    from mnist_export.quantize.finetune import FineTuning
     from mnist_export.quantize.lowering import lower
-    from mnist_export.quantize.qat import VARIANT, train_quantized
-    from mnist_export.quantize.rebuild import check_equal, rebuild
     from mnist_export.quantize.rewrites import round_alike
+    from mnist_export.quantize.training.compress import CompressionConfig, compress
+    from mnist_export.quantize.training.finetune import FineTuning
+    from mnist_export.quantize.training.qat import VARIANT, train_quantized
+    from mnist_export.quantize.training.rebuild import check_equal, rebuild
     from mnist_export.train.recipe import Recipe
 
     config = CompressionConfig(sparsity=job.extra.sparsity, clusters=job.extra.clusters)
@@ -194,7 +194,7 @@ def _searched(job: ExportJob, graph: Graph, dataset: Dataset, calibration: Split
 
 def _about_overflow(job: ExportJob, network: QuantizedModel) -> tuple[Finding, ...]:
     from mnist_export.core.kinds import Format
-    from mnist_export.quantize.overflow import check_overflow
+    from mnist_export.quantize.diagnosis.overflow import check_overflow
 
     if Format.ONNX not in job.formats:
         return ()
@@ -205,7 +205,7 @@ def _about_overflow(job: ExportJob, network: QuantizedModel) -> tuple[Finding, .
 def _diagnosed(
     network: QuantizedModel, graph: Graph, calibration: Split, console: Console
 ) -> tuple[Diagnosis, tuple[Finding, ...]]:
-    from mnist_export.quantize.debug import diagnose
+    from mnist_export.quantize.diagnosis.debug import diagnose
 
     found = diagnose(network.source or graph, network, calibration.images)
     console.note(f"layers, the most harmful first ({found.images} images):")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mnist_export.runtime.parity.comparison import Thresholds
 
 DEFAULT_EPOCHS = 3
-DEFAULT_DISTILLATION = 1.0  # `quantize.distillation.SHARE`, without its imports
+DEFAULT_DISTILLATION = 1.0  # `quantize.training.distillation.SHARE`, without its imports
 IMPROVEMENTS = ("equalize", "adaround", "bias-correction")
 
 
@@ -91,7 +91,7 @@ def add_quantize_options(group: Any) -> None:
 
 
 def improvements_of(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """The improvements that were asked for, by their names in `quantize.improve`."""
+    """The improvements that were asked for, by their names in `quantize.improving.improve`."""
     return tuple(name for name in IMPROVEMENTS if getattr(arguments, name.replace("-", "_")))
 
 
@@ -108,7 +108,7 @@ def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> 
         InputError: numbers out of range, or options that exclude each other.
     """
     from mnist_export.core.errors import InputError
-    from mnist_export.quantize.compress import CompressionConfig
+    from mnist_export.quantize.training.compress import CompressionConfig
 
     CompressionConfig(sparsity=arguments.sparsity, clusters=arguments.clusters)
     for flag, value in (("--qat", arguments.qat), ("--tune-epochs", arguments.tune_epochs)):

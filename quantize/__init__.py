@@ -31,11 +31,11 @@ def quantize(
         InputError: an integer precision without calibration images.
         UnsupportedError: a layer that the precision cannot carry, by name.
     """
-    from mnist_export.quantize.calibration import calibrate
-    from mnist_export.quantize.improve import improve_floats, improve_integers
+    from mnist_export.quantize.diagnosis.saturation import saturation_shares
+    from mnist_export.quantize.improving.improve import improve_floats, improve_integers
     from mnist_export.quantize.layers import literal_names
     from mnist_export.quantize.ptq import quantize_graph
-    from mnist_export.quantize.saturation import saturation_shares
+    from mnist_export.quantize.ranges.calibration import calibrate
     from mnist_export.quantize.storage import STORAGE
 
     if config.precision in STORAGE:

@@ -17,9 +17,9 @@ from mnist_export.core.affine import QuantParams, asymmetric
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.kinds import Precision
-from mnist_export.quantize.calibration import Range
 from mnist_export.quantize.kept_float import kept_float, refuse_unknown
 from mnist_export.quantize.operators import RULES, same_scale_groups
+from mnist_export.quantize.ranges.calibration import Range
 from mnist_export.quantize.scheme import SchemeConfig
 from mnist_export.quantize.tie_free import tie_free
 

@@ -19,13 +19,13 @@ class SchemeConfig:
     Attributes:
         precision: the number format of weights and activations.
         input_range: what pixel values 0 and 255 become for the model.
-        calibration_method: name in the registry of `quantize.calibration`.
+        calibration_method: name in the registry of `quantize.ranges.calibration`.
         per_channel: one weight scale an output channel (else one a tensor) for convolutions.
         per_channel_dense: the same for fully connected layers.
         symmetric: activations with zero point 0 (int8 -127..127), for targets that need it.
         reduce_range: weights in 7 bits, so that pairs of products fit 16 bits on CPUs without VNNI.
         keep_float: layer names, or globs of them, that stay in float32.
-        improvements: names in the registries of `quantize.improve`; they run in those registries' order.
+        improvements: names in the registries of `quantize.improving.improve`, in whose order they run.
     """
 
     precision: Precision = Precision.INT8

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
-from mnist_export.quantize.calibration import run_activations
 from mnist_export.quantize.exact.editor import WEIGHTED
 from mnist_export.quantize.exact.prepare import Prepared
+from mnist_export.quantize.ranges.calibration import run_activations
 
 MEMORY_BYTES: Final = 512 << 20
 SAMPLES_A_BATCH: Final = 4096

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Graph
-from mnist_export.quantize.calibration import run_activations
 from mnist_export.quantize.exact.advance import run_network
 from mnist_export.quantize.exact.build import build
 from mnist_export.quantize.exact.observe import Observed
 from mnist_export.quantize.exact.prepare import Prepared
 from mnist_export.quantize.exact.scales import ScalePlan
+from mnist_export.quantize.ranges.calibration import run_activations
 from mnist_export.quantize.scheme import SchemeConfig
 
 if TYPE_CHECKING:

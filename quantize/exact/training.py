@@ -166,7 +166,7 @@ def _epochs(
     import keras
     import tensorflow as tf
 
-    from mnist_export.quantize.finetune import DEFAULT_RECIPE
+    from mnist_export.quantize.training.finetune import DEFAULT_RECIPE
     from mnist_export.train.engine import seed_everything
     from mnist_export.train.pipeline import steps_per_epoch, training_batches
     from mnist_export.train.recipe import Schedule

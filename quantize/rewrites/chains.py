@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
 
+Vector = npt.NDArray[np.float64]
 WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 
 
@@ -42,6 +43,20 @@ def channel_vector(
     if constant.data.size != 1 and (constant.data.size != channels or constant.data.shape[-1] != channels):
         return None
     return np.broadcast_to(constant.real().astype(np.float64).ravel(), (channels,)).copy()
+
+
+def composed(op: Op, vector: Vector, scale: Vector, shift: Vector) -> tuple[Vector, Vector]:
+    """The map ``scale * x + shift`` with a MUL, ADD or SUB of a constant a channel behind it.
+
+    Args:
+        op: the operator.
+        vector: its constant, shape (channels,).
+        scale: shape (channels,).
+        shift: shape (channels,).
+    """
+    if op.kind == "MUL":
+        return scale * vector, shift * vector
+    return scale, shift + (vector if op.kind == "ADD" else -vector)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,10 +93,7 @@ def affine_after(graph: Graph, layer: Op) -> Affine | None:
         vector = channel_vector(graph, reader, last.outputs[0])
         if vector is None or (reader.kind == "SUB" and reader.inputs[0] != last.outputs[0]):
             break
-        if reader.kind == "MUL":
-            scale, shift = scale * vector, shift * vector
-        else:
-            shift = shift + (vector if reader.kind == "ADD" else -vector)
+        scale, shift = composed(reader, vector, scale, shift)
         ops.append(reader)
         last = reader
     if not ops:

@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op, Padding
-from mnist_export.quantize.rewrites.chains import WEIGHTED, activation_of, channel_vector, only_reader
+from mnist_export.quantize.rewrites.chains import (
+    WEIGHTED,
+    activation_of,
+    channel_vector,
+    composed,
+    only_reader,
+)
 from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
@@ -91,10 +97,7 @@ def _map_from(graph: Graph, first: Op) -> _Map | None:
         vector = _operand(graph, op, ops[-1].outputs[0] if ops else value)
         if vector is None:
             break
-        if op.kind == "MUL":
-            scale, shift = scale * vector, shift * vector
-        else:
-            shift = shift + (vector if op.kind == "ADD" else -vector)
+        scale, shift = composed(op, vector, scale, shift)
         ops.append(op)
         if activation_of(op) != Activation.NONE:
             break

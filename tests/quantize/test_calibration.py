@@ -13,8 +13,8 @@ from mnist_export.core.errors import ConversionError, InputError
 from mnist_export.core.graph import Graph
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize import SchemeConfig, quantize
-from mnist_export.quantize.calibration import calibrate
-from mnist_export.quantize.calibration_check import scale_movement
+from mnist_export.quantize.ranges.calibration import calibrate
+from mnist_export.quantize.ranges.calibration_check import scale_movement
 
 
 def peak(graph: Graph, images: npt.NDArray[np.uint8], method: str) -> int:

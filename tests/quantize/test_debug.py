@@ -15,7 +15,7 @@ from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
 from mnist_export.quantize import SchemeConfig, auto, quantize
 from mnist_export.quantize.auto import search
-from mnist_export.quantize.debug import diagnose
+from mnist_export.quantize.diagnosis.debug import diagnose
 from mnist_export.quantize.simulate import run_logits, sqnr_db
 
 Images = npt.NDArray[np.uint8]

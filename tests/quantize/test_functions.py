@@ -13,7 +13,7 @@ import pytest
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
-from mnist_export.quantize.rebuild import check_equal, rebuild
+from mnist_export.quantize.training.rebuild import check_equal, rebuild
 from mnist_export.train.engine import tensorflow, tf_keras
 
 

@@ -17,12 +17,12 @@ from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
 from mnist_export.quantize import SchemeConfig, quantize
-from mnist_export.quantize.adaround import RoundingConfig, adaround
-from mnist_export.quantize.bias_correction import correct_biases, mean_by_channel
-from mnist_export.quantize.equalization import equalize
+from mnist_export.quantize.diagnosis.overflow import check_overflow
+from mnist_export.quantize.improving.adaround import RoundingConfig, adaround
+from mnist_export.quantize.improving.bias_correction import correct_biases, mean_by_channel
+from mnist_export.quantize.improving.equalization import equalize
+from mnist_export.quantize.improving.preactivation import preactivation
 from mnist_export.quantize.layers import weighted_ops
-from mnist_export.quantize.overflow import check_overflow
-from mnist_export.quantize.preactivation import preactivation
 from mnist_export.quantize.rewrites import prepare
 from mnist_export.quantize.simulate import run_logits, sqnr_db
 

@@ -17,12 +17,12 @@ from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
 from mnist_export.quantize import SchemeConfig, quantize
-from mnist_export.quantize.compress import CompressionConfig, compress
-from mnist_export.quantize.finetune import FineTuning
 from mnist_export.quantize.layers import keep_float_words
 from mnist_export.quantize.lowering import lower
-from mnist_export.quantize.qat import train_quantized
-from mnist_export.quantize.rebuild import check_equal, rebuild
+from mnist_export.quantize.training.compress import CompressionConfig, compress
+from mnist_export.quantize.training.finetune import FineTuning
+from mnist_export.quantize.training.qat import train_quantized
+from mnist_export.quantize.training.rebuild import check_equal, rebuild
 
 CONV1, CONV2, DENSE = "my layer", "größe, (a[0]) *?", "日本's <b>💡"
 NAMES = ("das Bild", CONV1, "pool & co", CONV2, "-flach", DENSE, "the end")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnist_export.core.errors import InputError
-from mnist_export.quantize.calibration import OBSERVERS, Range
+from mnist_export.quantize.ranges.calibration import OBSERVERS, Range
 
 METHODS = list(OBSERVERS)
 

@@ -12,10 +12,10 @@ import pytest
 
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
-from mnist_export.quantize.compress import CompressionConfig, compress
-from mnist_export.quantize.finetune import FineTuning
-from mnist_export.quantize.qat import train_quantized
-from mnist_export.quantize.rebuild import rebuild
+from mnist_export.quantize.training.compress import CompressionConfig, compress
+from mnist_export.quantize.training.finetune import FineTuning
+from mnist_export.quantize.training.qat import train_quantized
+from mnist_export.quantize.training.rebuild import rebuild
 from mnist_export.train.engine import seed_everything
 from mnist_export.train.loading import load_model
 

@@ -27,8 +27,8 @@ Images = npt.NDArray[np.uint8]
 
 def converted(model: Any, images: Images) -> Graph:
     """What TensorFlow's own converter makes of the model with the same calibration images."""
-    from mnist_export.quantize.free_batch import BATCH
     from mnist_export.quantize.lowering import convert_function
+    from mnist_export.quantize.lowering.free_batch import BATCH
 
     def configure(converter: Any) -> None:
         import tensorflow as tf

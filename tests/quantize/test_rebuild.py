@@ -10,8 +10,8 @@ import pytest
 from mnist_export.core.errors import ConversionError, UnsupportedError
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
-from mnist_export.quantize.finetune import FineTuning
-from mnist_export.quantize.rebuild import check_equal, rebuild
+from mnist_export.quantize.training.finetune import FineTuning
+from mnist_export.quantize.training.rebuild import check_equal, rebuild
 
 
 def layers() -> Any:

@@ -7,8 +7,8 @@ import pytest
 
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
-from mnist_export.quantize.finetune import FineTuning, fine_tune
-from mnist_export.quantize.statistics import quick_statistics
+from mnist_export.quantize.training.finetune import FineTuning, fine_tune
+from mnist_export.quantize.training.statistics import quick_statistics
 
 
 def test_statistics_that_are_out_of_date_are_forgotten_in_a_short_training(

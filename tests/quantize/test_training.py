@@ -16,14 +16,14 @@ from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset, Split
 from mnist_export.export.audit import audit
 from mnist_export.export.onnx_writer import write_onnx
-from mnist_export.quantize import distillation
-from mnist_export.quantize.compress import Compressed, CompressionConfig, compress, copied
-from mnist_export.quantize.compression import gzip_bytes, weight_figures
-from mnist_export.quantize.finetune import FineTuning, fine_tune
 from mnist_export.quantize.lowering import lower
-from mnist_export.quantize.qat import QatResult, logits_of, simulate, start_ranges, train_quantized
-from mnist_export.quantize.rebuild import rebuild
 from mnist_export.quantize.simulate import run_logits
+from mnist_export.quantize.training import distillation
+from mnist_export.quantize.training.compress import Compressed, CompressionConfig, compress, copied
+from mnist_export.quantize.training.compression import gzip_bytes, weight_figures
+from mnist_export.quantize.training.finetune import FineTuning, fine_tune
+from mnist_export.quantize.training.qat import QatResult, logits_of, simulate, start_ranges, train_quantized
+from mnist_export.quantize.training.rebuild import rebuild
 
 Images = npt.NDArray[np.uint8]
 BOTH = CompressionConfig(sparsity=0.6, clusters=8)

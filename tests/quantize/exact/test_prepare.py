@@ -7,9 +7,9 @@ import pytest
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.pixels import InputRange
-from mnist_export.quantize.calibration import run_activations
 from mnist_export.quantize.exact.arithmetic import KERNELS
 from mnist_export.quantize.exact.prepare import prepare
+from mnist_export.quantize.ranges.calibration import run_activations
 
 UNIT = InputRange()
 

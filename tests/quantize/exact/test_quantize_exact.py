@@ -212,7 +212,7 @@ def test_random_networks_are_the_same_integers_everywhere(net_builder, network):
 
 
 def test_exact_answers_stay_near_the_float_networks(exact_lenet, digits):
-    from mnist_export.quantize.calibration import run_activations
+    from mnist_export.quantize.ranges.calibration import run_activations
 
     images = digits.validation.images[:64]
     model = exact_lenet

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.quantize.calibration import Range
+from mnist_export.quantize.ranges.calibration import Range
 
 BINS = 2048
 """Eight bins a step of 8 bits, so that clipping is judged on a finer grid than it is carried out on."""

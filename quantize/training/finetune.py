@@ -11,8 +11,8 @@ import numpy as np
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.request import to_stderr
-from mnist_export.quantize import distillation
-from mnist_export.quantize.statistics import quick_statistics
+from mnist_export.quantize.training import distillation
+from mnist_export.quantize.training.statistics import quick_statistics
 from mnist_export.train.recipe import Optimizer, Recipe, Schedule
 
 if TYPE_CHECKING:

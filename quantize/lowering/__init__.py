@@ -15,9 +15,9 @@ from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.scratch import temporaries_in_scratch
-from mnist_export.quantize.free_batch import BATCH, free_batch
-from mnist_export.quantize.layer_names import INPUT_NAME, OUTPUT_NAME, marked_layers, renamed
-from mnist_export.quantize.subsampling import join_subsampling
+from mnist_export.quantize.lowering.free_batch import BATCH, free_batch
+from mnist_export.quantize.lowering.layer_names import INPUT_NAME, OUTPUT_NAME, marked_layers, renamed
+from mnist_export.quantize.lowering.subsampling import join_subsampling
 from mnist_export.train.scopes import own_names
 
 

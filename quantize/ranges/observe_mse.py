@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mnist_export.quantize.histogram import LEVELS, Counts, HistogramObserver
+from mnist_export.quantize.ranges.histogram import LEVELS, Counts, HistogramObserver
 
 CANDIDATES = 80
 SMALLEST = 0.1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.quantize.histogram import LEVELS, Counts, HistogramObserver, shrunk
+from mnist_export.quantize.ranges.histogram import LEVELS, Counts, HistogramObserver, shrunk
 
 CANDIDATES = 120
 SMALLEST = 0.15

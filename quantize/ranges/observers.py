@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.quantize.calibration import Range
+from mnist_export.quantize.ranges.calibration import Range
 
 
 class MinMaxObserver:

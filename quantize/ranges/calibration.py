@@ -42,10 +42,10 @@ class Observer(Protocol):
 OBSERVERS: LazyRegistry[type[Observer]] = LazyRegistry(
     "calibration method",
     {
-        "minmax": "mnist_export.quantize.observers:MinMaxObserver",
-        "percentile": "mnist_export.quantize.observe_percentile:PercentileObserver",
-        "entropy": "mnist_export.quantize.observe_entropy:EntropyObserver",
-        "mse": "mnist_export.quantize.observe_mse:MseObserver",
+        "minmax": "mnist_export.quantize.ranges.observers:MinMaxObserver",
+        "percentile": "mnist_export.quantize.ranges.observe_percentile:PercentileObserver",
+        "entropy": "mnist_export.quantize.ranges.observe_entropy:EntropyObserver",
+        "mse": "mnist_export.quantize.ranges.observe_mse:MseObserver",
     },
 )
 

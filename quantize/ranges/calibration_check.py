@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph
 from mnist_export.core.pixels import InputRange
-from mnist_export.quantize.calibration import Range, calibrate
+from mnist_export.quantize.ranges.calibration import Range, calibrate
 
 UNSTABLE = 0.25
 """A scale that moves by more than a quarter between two halves depends on which images were drawn."""

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import ConversionError, UnsupportedError
 from mnist_export.core.pixels import InputRange
-from mnist_export.quantize.functions import translate_function
-from mnist_export.quantize.translate import translate
+from mnist_export.quantize.training.functions import translate_function
+from mnist_export.quantize.training.translate import translate
 from mnist_export.train.nodes import calls, graph_of, is_function
 from mnist_export.train.scopes import stand_in
 

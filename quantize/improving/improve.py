@@ -31,7 +31,7 @@ class OnIntegers(Protocol):
         """Give the quantized graph and a sentence on what was done."""
 
 
-_HERE = "mnist_export.quantize.improve"
+_HERE = "mnist_export.quantize.improving.improve"
 
 FLOATS: LazyRegistry[OnFloats] = LazyRegistry("improvement", {"equalize": f"{_HERE}:_equalize"})
 INTEGERS: LazyRegistry[OnIntegers] = LazyRegistry(
@@ -102,7 +102,7 @@ def improve_integers(
 
 
 def _equalize(graph: Graph, config: SchemeConfig) -> tuple[Graph, str]:
-    from mnist_export.quantize.equalization import equalize
+    from mnist_export.quantize.improving.equalization import equalize
 
     changed, pairs = equalize(graph)
     if not pairs:
@@ -111,7 +111,7 @@ def _equalize(graph: Graph, config: SchemeConfig) -> tuple[Graph, str]:
 
 
 def _adaround(graph: Graph, quantized: Graph, images: Images, config: SchemeConfig) -> tuple[Graph, str]:
-    from mnist_export.quantize.adaround import adaround
+    from mnist_export.quantize.improving.adaround import adaround
 
     changed, layers = adaround(graph, quantized, images, input_range=config.input_range)
     said = ", ".join(f"{layer.layer} {layer.changed:.1%}" for layer in layers)
@@ -121,7 +121,7 @@ def _adaround(graph: Graph, quantized: Graph, images: Images, config: SchemeConf
 def _bias_correction(
     graph: Graph, quantized: Graph, images: Images, config: SchemeConfig
 ) -> tuple[Graph, str]:
-    from mnist_export.quantize.bias_correction import correct_biases
+    from mnist_export.quantize.improving.bias_correction import correct_biases
 
     changed = correct_biases(graph, quantized, images, input_range=config.input_range)
     return changed, f"bias correction: mean errors of {len(images)} images were taken out of the biases"

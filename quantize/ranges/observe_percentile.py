@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mnist_export.quantize.histogram import Counts, HistogramObserver
+from mnist_export.quantize.ranges.histogram import Counts, HistogramObserver
 
 PERCENTILE = 99.99
 

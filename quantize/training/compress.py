@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from mnist_export.core.errors import InputError, UnsupportedError
-from mnist_export.quantize.finetune import FineTuning, Tuned, fine_tune
-from mnist_export.quantize.qat import toolkit
+from mnist_export.quantize.training.finetune import FineTuning, Tuned, fine_tune
+from mnist_export.quantize.training.qat import toolkit
 from mnist_export.train.scopes import own_names
 
 PRUNING_RATE = 0.5

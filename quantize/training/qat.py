@@ -21,9 +21,9 @@ from mnist_export.core.errors import ConversionError, MissingExtraError, Unsuppo
 from mnist_export.core.graph import Graph
 from mnist_export.core.kinds import Precision
 from mnist_export.core.pixels import InputRange
-from mnist_export.quantize.finetune import FineTuning, Tuned, fine_tune
 from mnist_export.quantize.lowering import lower_integers
 from mnist_export.quantize.scheme import QuantizedModel
+from mnist_export.quantize.training.finetune import FineTuning, Tuned, fine_tune
 from mnist_export.train.scopes import own_names
 
 VARIANT = "qat"
@@ -80,7 +80,7 @@ def train_quantized(
     """Simulate int8 in a model, fine-tune it so, and convert it.
 
     Args:
-        rebuilt: a functional tf_keras model, as `quantize.rebuild` gives it; it is left as it was.
+        rebuilt: a functional tf_keras model, as `quantize.training.rebuild` gives it; it is left as it was.
         how: data, epochs, recipe.
         calibration: uint8 of shape (n, H, W, C): where activation ranges start, before training moves them.
         scheme: a tfmot quantization scheme, such as one that preserves sparsity; None takes the default.

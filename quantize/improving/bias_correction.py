@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from mnist_export.core.graph import Graph
 from mnist_export.core.pixels import InputRange
+from mnist_export.quantize.improving.preactivation import preactivation
 from mnist_export.quantize.layers import by_name, has_bias, weighted_ops
-from mnist_export.quantize.preactivation import preactivation
 from mnist_export.quantize.simulate import run_tensors
 
 

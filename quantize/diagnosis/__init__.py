@@ -1,0 +1,1 @@
+"""Where a quantized network loses accuracy, and what its integers may overflow."""

@@ -1,0 +1,1 @@
+"""Improvements after training, without labels."""
