@@ -20,6 +20,7 @@ from mnist_export.core.kinds import Precision
 from mnist_export.quantize.kept_float import kept_float, refuse_unknown
 from mnist_export.quantize.operators import RULES, same_scale_groups
 from mnist_export.quantize.ranges.calibration import Range
+from mnist_export.quantize.scale_choice import constant_params
 from mnist_export.quantize.scheme import SchemeConfig
 from mnist_export.quantize.tie_free import tie_free
 
@@ -282,7 +283,7 @@ class _Builder:
                 shared = self._tensors[op.outputs[0]].quant if RULES[op.kind].same_scale else None
                 lo, hi = float(tensor.data.min()), float(tensor.data.max())
                 own = _symmetric(lo, hi, self._dtype) if self._dtype == np.int16 else None
-                quant = shared or own or self._params.get(index) or asymmetric(lo, hi, self._dtype)
+                quant = shared or own or self._params.get(index) or constant_params(tensor.data)
                 self._tensors[index] = replace(
                     tensor, data=quant.quantize(tensor.data, self._dtype), dtype=self._dtype, quant=quant
                 )

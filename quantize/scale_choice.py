@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams, asymmetric
 from mnist_export.core.graph import Graph
 from mnist_export.quantize.operators import RULES
+
+_CODES = 255
+_WIDENED = 16  # by 1/15 at most
+_BETTER = 0.99  # of the error: else the finer scale is as good
 
 
 class ScaleChoice:
@@ -81,4 +86,24 @@ class ScaleChoice:
             return quant
         if data is None or data.dtype != np.float32:
             return None
-        return asymmetric(float(data.min()), float(data.max()), np.int8)
+        return constant_params(data)
+
+
+def constant_params(data: npt.NDArray[np.float32]) -> QuantParams:
+    """Scale and zero point under which the codes of a constant are nearest to its values.
+
+    A scale that is a little wider than the extremes ask for may hold all of few distinct values exactly, such
+    as 1, 1.5 and 2.25.
+
+    Args:
+        data: of any shape, real units; it becomes int8.
+    """
+    lo, hi = float(data.min()), float(data.max())
+    widest = asymmetric(lo, hi, np.int8)
+    best, least = widest, np.inf
+    for steps in range(_CODES, _CODES - _WIDENED, -1):
+        made = replace(widest, scale=np.asarray(widest.scale * (_CODES / steps), np.float32))
+        error = float(np.square(made.dequantize(made.quantize(data, np.int8)) - data).sum())
+        if error < least * _BETTER:
+            best, least = made, error
+    return best

@@ -44,6 +44,7 @@ REWRITES: LazyRegistry[Rewrite] = LazyRegistry(
         "activations_as_maps": f"{_HERE}.activations_as_maps:REWRITE",
         "pointwise_as_depthwise": f"{_HERE}.pointwise_as_depthwise:REWRITE",
         "affine_after_activation": f"{_HERE}.affine_after_activation:REWRITE",
+        "padded_average": f"{_HERE}.padded_average:REWRITE",
         "average_as_depthwise": f"{_HERE}.average_as_depthwise:REWRITE",
         "requantize_as_depthwise": f"{_HERE}.requantize_as_depthwise:REWRITE",
         "drop_idle_clips": f"{_HERE}.drop_idle_clips:REWRITE",

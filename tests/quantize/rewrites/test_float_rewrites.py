@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -180,6 +181,36 @@ def test_an_average_that_divides_by_less_at_the_border_stays(net_builder):
     graph = net.graph(net.dense(net.flatten(net.pool(0, "AVERAGE_POOL_2D", size=2, same=True)), 4))
 
     assert average_as_depthwise(graph) is graph
+
+
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (2, 2)])
+@pytest.mark.parametrize("act", [0, 1])
+def test_an_average_over_padding_gets_a_factor_for_each_position(
+    net_builder, in_int8, litert, onnxruntime_run, codes, same_function, size, stride, act
+):
+    net = net_builder((9, 9, 3), seed=2)
+    x = net.conv(0, 4, act=0, name="first")
+    x = net.pool(x, "AVERAGE_POOL_2D", size=size, stride=stride, same=True)
+    net.ops[-1] = replace(
+        net.ops[-1], options=MappingProxyType(dict(net.ops[-1].options) | {"fusedActivationFunction": act})
+    )
+    graph = net.graph(net.dense(net.flatten(x), 4))
+    made, applied = prepare(graph)
+    network = in_int8(made).graph
+    inputs = codes(network, 256)
+
+    same_function(graph, made)
+    assert [a.name for a in applied] == ["padded_average"]
+    np.testing.assert_array_equal(litert(network, inputs), onnxruntime_run(network, inputs))
+
+
+def test_the_factors_of_a_common_pool_are_exact_in_int8(net_builder, in_int8):
+    net = net_builder((9, 9, 3))
+    x = net.pool(net.conv(0, 4), "AVERAGE_POOL_2D", size=3, stride=1, same=True)
+    network = in_int8(prepare(net.graph(net.dense(net.flatten(x), 4)))[0]).graph
+    factors = next(t for t in network.tensors if t.name.endswith("/factors"))
+
+    np.testing.assert_allclose(np.unique(factors.real()), [1, 1.5, 2.25], rtol=1e-6)
 
 
 def test_a_rewritten_average_can_be_kept_in_float_by_its_name(net_builder, in_int8):
