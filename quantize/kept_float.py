@@ -6,6 +6,7 @@ import fnmatch
 
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.graph import Graph, Op
+from mnist_export.quantize.layers import keep_float_words, layer_of
 from mnist_export.quantize.operators import RULES
 from mnist_export.quantize.scheme import SchemeConfig
 
@@ -23,13 +24,8 @@ def refuse_unknown(graph: Graph, is_float: set[Op]) -> None:
     layers = dict.fromkeys(layer_of(graph.tensors[op.outputs[0]].name) for op in found)
     raise UnsupportedError(
         f"int8: layer '{layer_of(first)}' uses the operator {found[0].kind}, which has no integer form here. "
-        f"Leave such layers in float with --keep-float {' '.join(map(repr, layers))}."
+        f"Leave such layers in float with {keep_float_words(*layers)}."
     )
-
-
-def layer_of(name: str) -> str:
-    """The layer that a tensor's name belongs to: what stands before the last slash, or all of it."""
-    return name.rpartition("/")[0] or name
 
 
 def kept_float(graph: Graph, config: SchemeConfig) -> set[Op]:

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Iterator
 
 from mnist_export.core.graph import Graph, Op
-from mnist_export.quantize.operators import RULES
+from mnist_export.quantize.operators import RULES, WEIGHTED
 
-WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
-"""Operators with weights in input 1 and a bias in input 2."""
+
+def layer_of(name: str) -> str:
+    """The layer that a constant or an inner operator belongs to: what stands before its name's last slash."""
+    return name.rpartition("/")[0] or name
 
 
 def has_weights(graph: Graph, op: Op) -> bool:
@@ -26,7 +28,8 @@ def layer_name(graph: Graph, op: Op) -> str:
     """The Keras layer that an operator belongs to: its weights' owner, else its output's name."""
     own = graph.tensors[op.outputs[0]].name
     if has_weights(graph, op):
-        return graph.tensors[op.inputs[1]].name.rpartition("/")[0] or own
+        constant = graph.tensors[op.inputs[1]].name
+        return layer_of(constant) if "/" in constant else own
     return own
 
 
@@ -59,9 +62,7 @@ def literal_names(graph: Graph, patterns: tuple[str, ...]) -> tuple[str, ...]:
         graph: whose layers they choose from.
         patterns: names or globs.
     """
-    names = {
-        tensor.name.rpartition("/")[0] if tensor.is_constant else tensor.name for tensor in graph.tensors
-    }
+    names = {layer_of(tensor.name) if tensor.is_constant else tensor.name for tensor in graph.tensors}
     return tuple(exact_pattern(pattern) if pattern in names else pattern for pattern in patterns)
 
 

@@ -65,6 +65,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 )
 """Operators that run on integers; any other stays in float and the audit says so."""
 
+WEIGHTED = frozenset(kind for kind, rule in RULES.items() if rule.weight_axis is not None)
+"""Operators with weights in input 1 and a bias in input 2."""
+
 
 def same_scale_groups(graph: Graph, dtype: npt.DTypeLike) -> dict[int, int]:
     """Which activations must share scale and zero point.

@@ -13,7 +13,6 @@ from mnist_export.core.graph import Activation, Graph, Op, Tensor
 from mnist_export.quantize.exact.geometry import Window, window_of
 
 AFFINE: Final = "AFFINE"
-WEIGHTED: Final = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 
 
 def activation_of(op: Op) -> Activation:

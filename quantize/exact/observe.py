@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
-from mnist_export.quantize.exact.editor import WEIGHTED
 from mnist_export.quantize.exact.prepare import Prepared
+from mnist_export.quantize.operators import WEIGHTED
 from mnist_export.quantize.ranges.calibration import run_activations
 
 MEMORY_BYTES: Final = 512 << 20

@@ -14,7 +14,8 @@ from mnist_export.core.graph import Activation, Graph
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_affine, step
 from mnist_export.quantize.exact.arithmetic import KERNELS
-from mnist_export.quantize.exact.editor import AFFINE, WEIGHTED, Editor, activation_of, refusal
+from mnist_export.quantize.exact.editor import AFFINE, Editor, activation_of, refusal
+from mnist_export.quantize.operators import WEIGHTED
 from mnist_export.quantize.rewrites.average_as_depthwise import AVERAGES, average_as_depthwise, obstacle
 from mnist_export.quantize.rewrites.depthwise import WEIGHTS
 

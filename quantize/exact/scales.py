@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Activation, Graph
-from mnist_export.quantize.exact.editor import WEIGHTED, activation_of
+from mnist_export.quantize.exact.editor import activation_of
+from mnist_export.quantize.operators import WEIGHTED
 
 Samples = Mapping[int, npt.NDArray[np.float32]]
 CANDIDATES = 3

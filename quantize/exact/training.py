@@ -22,7 +22,6 @@ from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.advance import run_network
 from mnist_export.quantize.exact.arithmetic import exponent, shifts_of, zero_point
 from mnist_export.quantize.exact.build import channels_first
-from mnist_export.quantize.exact.editor import WEIGHTED
 from mnist_export.quantize.exact.grid import (
     BIAS_RESIDUE,
     FLOAT32_EVEN_INTEGERS,
@@ -33,6 +32,7 @@ from mnist_export.quantize.exact.grid import (
     snap_weights,
 )
 from mnist_export.quantize.exact.simulation import float_function
+from mnist_export.quantize.operators import WEIGHTED
 from mnist_export.quantize.scheme import QuantizedModel
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from mnist_export.core.graph import Graph, Op
+from mnist_export.quantize.operators import WEIGHTED
 from mnist_export.train.scopes import renamed_layers, scoped_operations
 
-_WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 _BESIDES = {"QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
 _MARK = re.compile(r"mxlayer(\d{5})")
 INPUT_NAME = "image"
@@ -67,7 +67,7 @@ def renamed(graph: Graph, names: dict[int, str]) -> Graph:
     layers = {op: _layer_of_op(graph, op, names) for op in graph.ops}
     main_kind = _main_kinds(layers)
     for op, layer in layers.items():
-        weighted = op.kind in _WEIGHTED
+        weighted = op.kind in WEIGHTED
         for position, index in enumerate(op.inputs):
             if index >= 0 and index not in done and graph.tensors[index].is_constant:
                 done.add(index)
@@ -89,7 +89,7 @@ def _main_kinds(layers: dict[Op, str]) -> dict[str, str]:
     """Each layer's operator that has its name: the one with weights, or else the last that computes."""
     found: dict[str, str] = {}
     for op, layer in layers.items():
-        if found.get(layer) not in _WEIGHTED and op.kind not in _BESIDES:
+        if found.get(layer) not in WEIGHTED and op.kind not in _BESIDES:
             found[layer] = op.kind
     return found
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from mnist_export.core.graph import Activation, Graph, Op
 
 Vector = npt.NDArray[np.float64]
-WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 
 
 def only_reader(graph: Graph, op: Op) -> Op | None:

@@ -45,14 +45,40 @@ def add_average(
     if len(target.shape) != 4:
         size = editor.tensor(source).shape[1:3] if kernel == (1, 1) else (1, 1)
         output = editor.activation_like(result, f"{target.name}/pooled", (-1, *size, channels))
+    constants = (
+        editor.constant(f"{target.name}{WEIGHTS}", *weights),
+        editor.constant(f"{target.name}/zero", *zeros),
+    )
+    add_depthwise(
+        editor, (source, *constants), output, strides=strides, padding=padding, activation=activation
+    )
+    if output != result:
+        editor.reshape(output, result)
+
+
+def add_depthwise(
+    editor: GraphEditor,
+    inputs: tuple[int, int, int],
+    result: int,
+    *,
+    strides: tuple[int, int] = (1, 1),
+    padding: int = Padding.VALID,
+    activation: int = 0,
+) -> None:
+    """Append a DEPTHWISE_CONV_2D of one output channel an input channel.
+
+    Args:
+        editor: of a float32 or an int8 graph.
+        inputs: tensor indices of the map, the weights (1, height, width, channels) and the bias (channels,).
+        result: the tensor that it writes.
+        strides: vertical and horizontal.
+        padding: how windows lie at the border.
+        activation: the fused one, as `Activation` numbers them.
+    """
     editor.add(
         "DEPTHWISE_CONV_2D",
-        (
-            source,
-            editor.constant(f"{target.name}{WEIGHTS}", *weights),
-            editor.constant(f"{target.name}/zero", *zeros),
-        ),
-        (output,),
+        inputs,
+        (result,),
         "DepthwiseConv2DOptions",
         {
             "padding": padding,
@@ -64,8 +90,6 @@ def add_average(
             "fusedActivationFunction": activation,
         },
     )
-    if output != result:
-        editor.reshape(output, result)
 
 
 def _constants(source: Tensor, shape: tuple[int, ...], share: float) -> tuple[_Constant, _Constant]:

@@ -13,14 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.core.graph import Activation, Graph, Op, Padding
-from mnist_export.quantize.rewrites.chains import (
-    WEIGHTED,
-    activation_of,
-    channel_vector,
-    composed,
-    only_reader,
-)
+from mnist_export.core.graph import Activation, Graph, Op
+from mnist_export.quantize.operators import WEIGHTED
+from mnist_export.quantize.rewrites.chains import activation_of, channel_vector, composed, only_reader
+from mnist_export.quantize.rewrites.depthwise import add_depthwise
 from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
@@ -123,26 +119,9 @@ def _folds(graph: Graph, value: int, convolutions: set[Op]) -> bool:
 def _add(editor: GraphEditor, found: _Map) -> None:
     target = found.ops[-1].outputs[0]
     name = editor.tensor(target).name
-    kernel = found.scale.astype(np.float32).reshape(1, 1, 1, -1)
-    editor.add(
-        "DEPTHWISE_CONV_2D",
-        (
-            found.source,
-            editor.constant(f"{name}/scale", kernel),
-            editor.constant(f"{name}/shift", found.shift.astype(np.float32)),
-        ),
-        (target,),
-        "DepthwiseConv2DOptions",
-        {
-            "padding": int(Padding.VALID),
-            "strideH": 1,
-            "strideW": 1,
-            "depthMultiplier": 1,
-            "dilationHFactor": 1,
-            "dilationWFactor": 1,
-            "fusedActivationFunction": int(found.activation),
-        },
-    )
+    scale = editor.constant(f"{name}/scale", found.scale.astype(np.float32).reshape(1, 1, 1, -1))
+    shift = editor.constant(f"{name}/shift", found.shift.astype(np.float32))
+    add_depthwise(editor, (found.source, scale, shift), target, activation=int(found.activation))
 
 
 REWRITE = Rewrite(
