@@ -1,6 +1,6 @@
 # One task runner: `make check`, `make test`, `make bench`. PYTHON chooses the environment.
 PYTHON ?= python
-ROOMS = core data train quantize export runtime report cli
+ROOMS = core data train quantize export runtime report pipeline cli
 TYPES = build/types
 
 .PHONY: check lint types test bench lock sbom audit
@@ -11,9 +11,10 @@ lint:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 
-# A type checker sees a namespace package only under its own name: a folder of links gives it one.
+# A type checker sees the packages only under their own names: a folder of links gives it those.
 types:
 	rm -rf $(TYPES) && mkdir -p $(TYPES)/mnist_export
+	for file in api/*.py api/py.typed; do ln -s "$(CURDIR)/$$file" "$(TYPES)/mnist_export/"; done
 	for room in $(ROOMS); do ln -s "$(CURDIR)/$$room" "$(TYPES)/mnist_export/$$room"; done
 	MYPYPATH=$(TYPES) $(PYTHON) -m mypy -p mnist_export
 

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.cli.common import Console
-from mnist_export.cli.export import build_parser, job_of
-from mnist_export.cli.export_job import run_job
+from mnist_export.cli.export import build_parser
 from mnist_export.core.errors import MnistExportError
 from mnist_export.core.files import write_atomic_one
 from mnist_export.data import Dataset, load_dataset
+from mnist_export.pipeline.export import run_job
+from mnist_export.pipeline.progress import SILENT
+from mnist_export.pipeline.request import job_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "architectures.json"
@@ -91,7 +92,7 @@ def measure(name: str, dataset: Dataset) -> dict[str, Any]:
         span = "0,255" if name in IN_RAW_PIXELS else "0,1"
         words = ["-m", str(path), "--data", str(data), "--int8", "--input-range", span, "-o", folder, "-q"]
         words += ["--format", "tflite,onnx"]
-        report = run_job(job_of(build_parser().parse_args(words), ""), Console(quiet=True))
+        report = run_job(job_of(build_parser().parse_args(words), ""), SILENT)
     (pair,) = report.pairs
     return {
         "parameters": report.model.parameters,

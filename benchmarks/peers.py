@@ -23,11 +23,12 @@ import numpy as np
 
 from mnist_export.cli.common import console_of, run
 from mnist_export.cli.export import build_parser as export_parser
-from mnist_export.cli.export import job_of
-from mnist_export.cli.export_job import run_job
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import write_atomic
 from mnist_export.data import Dataset, load_dataset, stratified_sample
+from mnist_export.pipeline.export import run_job
+from mnist_export.pipeline.progress import SILENT
+from mnist_export.pipeline.request import job_of
 from mnist_export.report.benchmark_rows import ONNX_FLOAT, ORIGINAL, rows_of
 from mnist_export.report.benchmark_table import ratio
 from mnist_export.report.codec import encode
@@ -141,7 +142,7 @@ def ours(model: str, data: str, work: Path, precision: str) -> list[Target]:
     """This project's files."""
     words = ["-m", model, "--format", "tflite,onnx", "--precision", precision, "--data", data,
              "--calibration-samples", str(CALIBRATION_IMAGES), "-o", str(work / "ours")]  # fmt: skip
-    report = run_job(job_of(export_parser().parse_args(words), ""), console_of(_quiet()))
+    report = run_job(job_of(export_parser().parse_args(words), ""), SILENT)
     runtimes = {"tflite": "litert", "onnx": "onnxruntime"}
     named = {"float32 onnx": ONNX_FLOAT, "float32 tflite": "float32 tflite"}
     return [
@@ -152,10 +153,6 @@ def ours(model: str, data: str, work: Path, precision: str) -> list[Target]:
         )
         for item in report.artifacts
     ]
-
-
-def _quiet() -> argparse.Namespace:
-    return argparse.Namespace(quiet=True, verbose=False)
 
 
 def measure_model(

@@ -18,12 +18,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mnist_export.cli.common import Console
-from mnist_export.cli.export import build_parser, job_of
-from mnist_export.cli.export_job import run_job
+from mnist_export.cli.export import build_parser
 from mnist_export.core.errors import MnistExportError
 from mnist_export.core.files import write_atomic_one
 from mnist_export.data import load_dataset
+from mnist_export.pipeline.export import run_job
+from mnist_export.pipeline.progress import SILENT
+from mnist_export.pipeline.request import job_of
 from mnist_export.report.codec import encode
 from mnist_export.report.schema import Report
 from mnist_export.runtime import open_runner
@@ -101,7 +102,7 @@ def measure(model: str, data: str, scheme: str, epochs: int, baseline: Path) -> 
 
 def _export(model: str, data: str, words: list[str], folder: str) -> Report:
     words = ["-m", model, "--data", data, *words, "-o", folder, "-q"]
-    return run_job(job_of(build_parser().parse_args(words), shlex.join(words)), Console(quiet=True))
+    return run_job(job_of(build_parser().parse_args(words), shlex.join(words)), SILENT)
 
 
 def _taken(found: Any) -> dict[str, Any]:

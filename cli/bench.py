@@ -19,7 +19,7 @@ from mnist_export.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from mnist_export.cli.bench_job import BenchJob
+    from mnist_export.pipeline.benchmark import BenchJob
 
 _EXAMPLES = """examples:
   mnist-bench --quick                                        LeNet-5, float32 and int8, under two minutes
@@ -100,10 +100,10 @@ def job_of(arguments: argparse.Namespace, command: str) -> BenchJob:
     Raises:
         InputError: an unknown name, or a number out of its range.
     """
-    from mnist_export.cli.bench_job import QUICK_VERSIONS, USUAL_VERSIONS, VERSIONS, BenchJob
     from mnist_export.core.errors import InputError
     from mnist_export.core.pixels import InputRange
     from mnist_export.core.registry import unknown_name
+    from mnist_export.pipeline.benchmark import QUICK_VERSIONS, USUAL_VERSIONS, VERSIONS, BenchJob
     from mnist_export.report.benchmark_compare import Limits
     from mnist_export.runtime.bench.measuring import FULL, QUICK, Plan
     from mnist_export.runtime.environment import usable_cores
@@ -184,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def execute(arguments: argparse.Namespace, console: Console) -> int:
         import shlex
 
-        from mnist_export.cli.bench_job import run_job
+        from mnist_export.pipeline.benchmark import run_job
 
         outcome = run_job(job_of(arguments, shlex.join(["mnist-bench", *given])), console)
         if arguments.json:

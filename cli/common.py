@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -27,6 +28,9 @@ _UNSAFE |= {code: f"\\u{code:04x}" for code in _BIDI}
 _SAFE_LINES = {code: text for code, text in _UNSAFE.items() if code not in (0x09, 0x0A)}
 
 
+_NEGATIVE = re.compile(r"-(\.?\d|inf\b)[-+\d.,eEinf]*$")
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM arrived; unwinds like Ctrl-C, so that cleanup runs, but exits with 143."""
 
@@ -41,14 +45,55 @@ def printable(text: str, *, lines: bool = False) -> str:
     return text.translate(_SAFE_LINES if lines else _UNSAFE)
 
 
+class _Version(argparse.Action):
+    """Prints the version of the package and ends; it is looked up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], **_: Any) -> None:
+        super().__init__(
+            option_strings,
+            argparse.SUPPRESS,
+            nargs=0,
+            default=argparse.SUPPRESS,
+            help="print the version and exit",
+        )
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        emit(f"{parser.prog.partition(' ')[0]} {version('mnist-export')}")
+        parser.exit()
+
+
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser whose error is one line, like every other error of a command."""
+    """An argument parser whose error is one line, and whose options take values that begin with a minus."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Build it as argparse does, with ``--version``."""
+        super().__init__(*arguments, **options)
+        self.add_argument("--version", action=_Version)
+        # where this matches a word, argparse takes it for a value: -1 by itself, and here -1,1 too
+        self._negative_number_matcher = _NEGATIVE
 
     def error(self, message: str) -> NoReturn:
         """Say in one line what is wrong with the arguments, and exit with 2."""
         text = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
         Console().error(f"{text.rstrip('.')}. See {self.prog} --help.")
         raise SystemExit(EXIT_USAGE)
+
+
+class _TerminalBar:
+    """A tqdm bar, by the names that a run calls it."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def describe(self, text: str) -> None:
+        """Write the running step before the bar."""
+        self._bar.set_description(text[:60])
+
+    def advance(self) -> None:
+        """Count one step as done."""
+        self._bar.update()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +112,16 @@ class Console:
     def progress(self) -> bool:
         """Whether progress bars are wanted: not quiet, and stderr is a terminal."""
         return not self.quiet and sys.stderr.isatty()
+
+    @contextlib.contextmanager
+    def bar(self, total: int) -> Iterator[_TerminalBar]:
+        """Show a bar over ``total`` steps where somebody watches."""
+        from tqdm import tqdm
+
+        with tqdm(
+            total=total, disable=not self.progress, leave=False, bar_format="{l_bar}{bar}| {elapsed}"
+        ) as bar:
+            yield _TerminalBar(bar)
 
     def note(self, text: str) -> None:
         """Say what is being done; silent with -q."""

@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mnist_export.cli.common import (
     EXIT_PASS,
@@ -17,23 +16,14 @@ from mnist_export.cli.common import (
     emit,
     run_command,
 )
-from mnist_export.cli.export_quantize_options import (
-    add_quantize_options,
-    default_precision,
-    improvements_of,
-    quantize_options_of,
-    thresholds_for,
-)
-
-if TYPE_CHECKING:
-    from mnist_export.cli.export_job import ExportJob
+from mnist_export.cli.export_options import add_quantize_options
 
 _EXAMPLES = """examples:
   mnist-export --format tflite --int8                       LeNet-5, shipped weights
   mnist-export --format tflite,onnx --int8 --data mnist -o exports
-  mnist-export -m mynet.keras --format onnx --precision float32
-  mnist-export -m mynet.h5 --format tflite,onnx --int8 --input-range -1,1 --data my-data.npz
-  mnist-export -m custom2 --format tflite --int8 --max-drop 0.2 --min-agreement 99.5
+  mnist-export mynet.keras --format onnx --precision float32
+  mnist-export mynet.h5 --format tflite,onnx --int8 --input-range -1,1 --data my-data.npz
+  mnist-export custom2 --format tflite --int8 --max-drop 0.2 --min-agreement 99.5
 
 exit codes: 0 all verdicts pass; 1 a verdict fails (files and report are still written);
 2 bad usage or input; 130 interrupted
@@ -49,8 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("positional_model", nargs="?", metavar="MODEL", help="the same as --model")
     parser.add_argument(
-        "-m", "--model", default="lenet5", metavar="MODEL",
+        "-m", "--model", default=None, metavar="MODEL",
         help="an architecture's name (default lenet5), or a .keras, .h5 or SavedModel",
     )  # fmt: skip
     parser.add_argument(
@@ -72,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="auto (default), mnist, fashion-mnist, digits, or a path (.npz, IDX files, images by class)",
     )  # fmt: skip
     parser.add_argument(
-        "--input-range", default="0,1", metavar="LO,HI",
+        "--input-range", default=None, metavar="LO,HI",
         help="what pixel values 0 and 255 become for the model (default 0,1)",
     )  # fmt: skip
     parser.add_argument(
@@ -138,86 +129,13 @@ def _add_checks(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--summary", type=Path, metavar="FILE", help="append a Markdown summary")
 
 
-def job_of(arguments: argparse.Namespace, command: str) -> ExportJob:
-    """Check the arguments and turn them into a job.
-
-    Raises:
-        InputError: an unknown format, precision or type, or a number out of its range.
-    """
-    from dataclasses import replace
-
-    from mnist_export.cli.export_job import ExportJob
+def _model_of(arguments: argparse.Namespace) -> str:
     from mnist_export.core.errors import InputError
-    from mnist_export.core.kinds import Format, IoType, Precision
-    from mnist_export.core.pixels import InputRange
-    from mnist_export.core.registry import unknown_name
-    from mnist_export.export import EXPORTERS
-    from mnist_export.quantize.ranges.calibration import OBSERVERS
-    from mnist_export.quantize.rewrites.target import Target
-    from mnist_export.quantize.scheme import SchemeConfig
-    from mnist_export.runtime.parity.thresholds import thresholds_from
 
-    formats = [word.strip() for word in arguments.format.split(",") if word.strip()]
-    for name in formats or [""]:
-        if name not in EXPORTERS:
-            raise unknown_name("format", name, EXPORTERS)
-    precision = "int8" if arguments.int8 else (arguments.precision or default_precision(arguments))
-    if precision not in set(Precision):
-        raise unknown_name("precision", precision, Precision)
-    if arguments.io is not None and arguments.io not in {"int8", "uint8", "float32", "int16"}:
-        raise unknown_name("--io type", arguments.io, ["int8", "uint8", "float32"])
-    if arguments.calibration_method not in OBSERVERS:
-        raise unknown_name("calibration method", arguments.calibration_method, OBSERVERS)
-    for flag, value, least in (
-        ("--calibration-samples", arguments.calibration_samples, 1),
-        ("--threads", arguments.threads, 1),
-        ("--seed", arguments.seed, 0),
-    ):
-        if not least <= value <= 1_000_000:
-            raise InputError(f"{flag}: expected a number from {least} to 1000000, found {value}.")
-    if arguments.target is not None and arguments.target not in set(Target):
-        raise unknown_name("target", arguments.target, Target)
-    if arguments.no_rewrites and arguments.target not in {None, Target.PORTABLE}:
-        raise InputError(
-            f"--no-rewrites: expected no --target or --target portable, found --target {arguments.target}. "
-            "Leave one of them out."
-        )
-    target = "portable" if arguments.no_rewrites else arguments.target
-    input_range = InputRange.parse(arguments.input_range)
-    job = ExportJob(
-        model=arguments.model,
-        formats=tuple(dict.fromkeys(Format(name) for name in formats)),
-        scheme=SchemeConfig(
-            precision=Precision(precision),
-            input_range=input_range,
-            calibration_method=arguments.calibration_method,
-            per_channel=not arguments.per_tensor,
-            per_channel_dense=not (arguments.per_tensor or arguments.per_tensor_dense),
-            symmetric=arguments.symmetric,
-            reduce_range=arguments.reduce_range,
-            keep_float=tuple(arguments.keep_float),
-            improvements=improvements_of(arguments),
-        ),
-        data=arguments.data,
-        output=arguments.output,
-        input_range=input_range,
-        io=IoType(arguments.io) if arguments.io else None,
-        calibration_samples=arguments.calibration_samples,
-        seed=arguments.seed,
-        thresholds=thresholds_from(
-            config=None, max_drop=arguments.max_drop, min_agreement=arguments.min_agreement
-        ),
-        threads=arguments.threads,
-        trust=arguments.trust,
-        until=arguments.until,
-        target=Target(target) if target else None,
-        prepare=not arguments.no_rewrites,
-        junit=arguments.junit,
-        summary=arguments.summary,
-        command=command,
-    )
-    extra = quantize_options_of(arguments, job.scheme)
-    return replace(job, extra=extra, thresholds=thresholds_for(arguments, job.thresholds, extra))
+    given: list[str] = [name for name in (arguments.positional_model, arguments.model) if name is not None]
+    if len(given) > 1:
+        raise InputError(f"expected one model, found '{given[0]}' and -m {given[1]}. Leave one of them out.")
+    return given[0] if given else "lenet5"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -234,13 +152,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     def execute(arguments: argparse.Namespace, console: Console) -> int:
         import shlex
 
-        from mnist_export.cli.export_job import run_job
+        from mnist_export.core.side_files import SideFiles
+        from mnist_export.pipeline.export import run_job
+        from mnist_export.pipeline.request import job_of
 
-        report = run_job(job_of(arguments, shlex.join(["mnist-export", *words])), console)
+        arguments.model = _model_of(arguments)
+        job = job_of(arguments, shlex.join(["mnist-export", *words]))
+        side_files = SideFiles(junit=arguments.junit, summary=arguments.summary)
+        report = run_job(job, console, side_files)
         if arguments.json:
             emit(report.to_json().rstrip("\n"))
         elif not arguments.quiet:
-            from mnist_export.cli.export_report import report_path
+            from mnist_export.pipeline.reporting import report_path
             from mnist_export.report.markdown import console_summary
 
             emit(console_summary(report).rstrip("\n"))

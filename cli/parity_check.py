@@ -21,9 +21,9 @@ from mnist_export.cli.parity_options import (
     open_original,
     sides_of,
 )
-from mnist_export.cli.parity_report import as_json, build_report, print_report, write_report
-from mnist_export.cli.side_files import check_side_files
+from mnist_export.cli.parity_report import as_json, print_report, write_report
 from mnist_export.core.errors import InputError, MnistExportError
+from mnist_export.core.side_files import check_side_files
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
@@ -79,6 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``check``; returns 0 where every candidate passes, else 1."""
+    from mnist_export.pipeline.check_report import build_report
     from mnist_export.runtime.parity.checking import check
     from mnist_export.runtime.parity.golden import GoldenRunner
     from mnist_export.runtime.timing.latency import pinned

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOW = ["core", "data", "train", "quantize", "export", "runtime", "report", "cli"]
-LIGHT = ["core", "data", "runtime", "report", "cli"]
+FLOW = ["core", "data", "train", "quantize", "export", "runtime", "report", "pipeline", "cli"]
+LIGHT = ["core", "data", "runtime", "report", "pipeline", "cli", "api"]
 HEAVY = {
     "tensorflow",
     "tf_keras",

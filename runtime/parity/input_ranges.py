@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import image_batches
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.statistics import wilson_interval
 
@@ -87,6 +88,8 @@ def check_range(
 ) -> RangeCheck:
     """Measure the original under the given range and, where that is poor, under the usual others.
 
+    Images go through the model in batches of bounded memory.
+
     Args:
         call: float32 (n, *input_shape) to logits (n, classes).
         images: uint8 (n, H, W, C), n at least 1.
@@ -96,7 +99,12 @@ def check_range(
     """
 
     def top1(pixels: InputRange) -> float:
-        logits = np.asarray(call(pixels.to_real(images).reshape(len(images), *input_shape)))
+        logits = np.concatenate(
+            [
+                np.asarray(call(pixels.to_real(images[part]).reshape(-1, *input_shape)))
+                for part in image_batches(len(images), images[0].size)
+            ]
+        )
         if not np.all(np.isfinite(logits)):
             return 0.0
         return float(np.mean(logits.argmax(axis=-1) == labels))

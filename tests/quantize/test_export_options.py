@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_export.cli.export import build_parser, job_of
-from mnist_export.cli.export_job import ExportJob
+from mnist_export.cli.export import build_parser
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Precision
+from mnist_export.pipeline.job import Job
+from mnist_export.pipeline.request import job_of
 
 
-def job(*words: str) -> ExportJob:
+def job(*words: str) -> Job:
     return job_of(build_parser().parse_args(list(words)), "")
 
 

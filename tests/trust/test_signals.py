@@ -32,7 +32,7 @@ def model(net_files, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_signal_ends_an_export_with_one_line(run, export_main, model, out, monkeypatch, number, stage):
-    from mnist_export.cli.export_job import Stages
+    from mnist_export.pipeline.stages import Stages
 
     real = Stages.stage
 

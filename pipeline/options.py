@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,9 @@ if TYPE_CHECKING:
 
 DEFAULT_EPOCHS = 3
 DEFAULT_DISTILLATION = 1.0  # `quantize.training.distillation.SHARE`, without its imports
+Options = Any
+"""An object with one attribute for each option: parsed arguments, or keywords of the Python interface."""
+
 IMPROVEMENTS = ("equalize", "adaround", "bias-correction")
 
 
@@ -49,59 +51,18 @@ class QuantizeOptions:
         )
 
 
-def add_quantize_options(group: Any) -> None:
-    """Add the options to an argument group of ``mnist-export``."""
-    group.add_argument(
-        "--exact", action="store_true",
-        help="int8 whose integers are the same on every runtime, with a certificate (with --qat: trained on)",
-    )  # fmt: skip
-    group.add_argument(
-        "--qat", nargs="?", type=int, const=DEFAULT_EPOCHS, default=None, metavar="EPOCHS",
-        help=f"quantization-aware training, then int8 (default {DEFAULT_EPOCHS} epochs)",
-    )  # fmt: skip
-    group.add_argument(
-        "--sparsity", type=float, metavar="S", help="prune this share of weights, such as 0.8, with training"
-    )
-    group.add_argument(
-        "--clusters", type=int, metavar="N", help="share weights in N distinct values a layer, with training"
-    )
-    group.add_argument(
-        "--tune-epochs", type=int, default=None, metavar="N",
-        help=f"epochs of each step of --sparsity and --clusters (default {DEFAULT_EPOCHS})",
-    )  # fmt: skip
-    group.add_argument(
-        "--distill", type=float, default=None, metavar="SHARE",
-        help="how much of this training follows the original's answers, the rest the labels "
-        f"(0 to 1, default {DEFAULT_DISTILLATION:g})",
-    )  # fmt: skip
-    group.add_argument(
-        "--equalize", action="store_true", help="share out weight ranges between neighbouring layers"
-    )
-    group.add_argument(
-        "--bias-correction", action="store_true", help="take each channel's mean error out of its bias"
-    )
-    group.add_argument("--adaround", action="store_true", help="learn each weight's rounding direction")
-    group.add_argument(
-        "--debug-layers", action="store_true", help="each layer's error, ranked, and what to do about it"
-    )
-    group.add_argument(
-        "--auto", action="store_true",
-        help="search better ranges, then the fewest layers in float, that keep --max-drop",
-    )  # fmt: skip
-
-
-def improvements_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+def improvements_of(arguments: Options) -> tuple[str, ...]:
     """The improvements that were asked for, by their names in `quantize.improving.improve`."""
     return tuple(name for name in IMPROVEMENTS if getattr(arguments, name.replace("-", "_")))
 
 
-def default_precision(arguments: argparse.Namespace) -> str:
+def default_precision(arguments: Options) -> str:
     """int8 where an option only makes sense with it, else float32."""
     needs = arguments.qat is not None or arguments.auto or arguments.debug_layers or arguments.exact
     return "int8" if needs or improvements_of(arguments) else "float32"
 
 
-def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> QuantizeOptions:
+def quantize_options_of(arguments: Options, scheme: SchemeConfig) -> QuantizeOptions:
     """Check the options against each other and against the scheme.
 
     Raises:
@@ -139,7 +100,7 @@ def quantize_options_of(arguments: argparse.Namespace, scheme: SchemeConfig) -> 
     )
 
 
-def thresholds_for(arguments: argparse.Namespace, asked: Thresholds, options: QuantizeOptions) -> Thresholds:
+def thresholds_for(arguments: Options, asked: Thresholds, options: QuantizeOptions) -> Thresholds:
     """What the verdict is measured against: without ``--min-agreement``, a trained network's drop alone.
 
     Training changes answers on purpose, right ones into wrong ones and the other way round; a network that
@@ -150,7 +111,7 @@ def thresholds_for(arguments: argparse.Namespace, asked: Thresholds, options: Qu
     return replace(asked, min_agreement=0.0)
 
 
-def _check_training(arguments: argparse.Namespace) -> None:
+def _check_training(arguments: Options) -> None:
     from mnist_export.core.errors import InputError
 
     compresses = arguments.sparsity is not None or arguments.clusters is not None
@@ -181,7 +142,7 @@ def _check_training(arguments: argparse.Namespace) -> None:
         )
 
 
-def _check_exact(arguments: argparse.Namespace, scheme: SchemeConfig) -> None:
+def _check_exact(arguments: Options, scheme: SchemeConfig) -> None:
     from mnist_export.core.errors import InputError
 
     if str(scheme.precision) != "int8":
@@ -204,7 +165,7 @@ def _check_exact(arguments: argparse.Namespace, scheme: SchemeConfig) -> None:
         )
 
 
-def _check_qat(arguments: argparse.Namespace, scheme: SchemeConfig) -> None:
+def _check_qat(arguments: Options, scheme: SchemeConfig) -> None:
     from mnist_export.core.errors import InputError
 
     if str(scheme.precision) != "int8":

@@ -11,13 +11,13 @@ import numpy as np
 from mnist_export.report.context import Gap
 
 if TYPE_CHECKING:
-    from mnist_export.cli.export_quantize import Made
     from mnist_export.data import Dataset
+    from mnist_export.pipeline.methods.method import QuantizedNetwork
     from mnist_export.report.schema import ArtifactResult, Report
     from mnist_export.runtime.parity.results import CheckResult
 
 
-def with_findings(report: Report, made: Made, dataset: Dataset, result: CheckResult) -> Report:
+def with_findings(report: Report, made: QuantizedNetwork, dataset: Dataset, result: CheckResult) -> Report:
     """Add to a report what was found before the files were written.
 
     Args:
@@ -34,7 +34,7 @@ def with_findings(report: Report, made: Made, dataset: Dataset, result: CheckRes
     )
 
 
-def _with_compression(artifact: ArtifactResult, made: Made) -> ArtifactResult:
+def _with_compression(artifact: ArtifactResult, made: QuantizedNetwork) -> ArtifactResult:
     if not made.compressed:
         return artifact
     from mnist_export.quantize.training.compression import gzip_bytes, weight_figures
@@ -51,7 +51,7 @@ def _with_compression(artifact: ArtifactResult, made: Made) -> ArtifactResult:
     )
 
 
-def _with_layers(artifact: ArtifactResult, made: Made) -> ArtifactResult:
+def _with_layers(artifact: ArtifactResult, made: QuantizedNetwork) -> ArtifactResult:
     if made.diagnosis is None or artifact.layers:
         return artifact
     from mnist_export.report.parts import LayerError
@@ -76,7 +76,7 @@ def _with_layers(artifact: ArtifactResult, made: Made) -> ArtifactResult:
     )
 
 
-def _gaps(made: Made, dataset: Dataset, result: CheckResult) -> tuple[Gap, ...]:
+def _gaps(made: QuantizedNetwork, dataset: Dataset, result: CheckResult) -> tuple[Gap, ...]:
     """Float to fake-quant, fake-quant to the int8 integers, the integers to each runtime."""
     if made.fake_quant is None:
         return ()

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from mnist_export.core.errors import InputError
 
 _MODELS: Final = frozenset({".tflite", ".onnx", ".keras", ".h5", ".hdf5", ".npz", ".pb", ".c", ".h"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideFiles:
+    """What else a run writes.
+
+    Attributes:
+        junit: JUnit XML goes there.
+        summary: a Markdown summary is appended there.
+    """
+
+    junit: Path | None = None
+    summary: Path | None = None
 
 
 def check_side_files(options: Mapping[str, Path | None], inputs: Mapping[str, str | Path | None]) -> None:

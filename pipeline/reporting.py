@@ -15,9 +15,10 @@ from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.runtime.environment import describe
 
 if TYPE_CHECKING:
-    from mnist_export.cli.export_job import ExportJob
+    from mnist_export.core.side_files import SideFiles
     from mnist_export.data import Dataset
     from mnist_export.export.artifacts import WrittenArtifact, WrittenRun
+    from mnist_export.pipeline.job import Job
     from mnist_export.quantize import QuantizedModel
     from mnist_export.runtime.parity.results import CheckResult
     from mnist_export.train.loading import LoadedModel
@@ -26,7 +27,7 @@ _FLIP_PICTURES = 24
 
 
 def build_report(
-    job: ExportJob,
+    job: Job,
     loaded: LoadedModel,
     dataset: Dataset,
     network: QuantizedModel,
@@ -115,28 +116,35 @@ def _with_audit(artifact: ArtifactResult, item: WrittenArtifact) -> ArtifactResu
     )
 
 
-def _next_command(original: str, job: ExportJob, report: Report) -> str:
+def _next_command(original: str, job: Job, report: Report) -> str:
     """Check the files on the device; where int8 lost too much, search for what keeps the accuracy."""
     if report.verdict is Verdict.FAIL and job.command and _can_search(job):
         return f"{job.command} --auto"
     # Plain C is compiled to be checked, which needs a word of trust of its own.
     paths = [artifact.path for artifact in report.artifacts if artifact.format != "c"]
     words = ["mnist-parity", "check", original, *(paths or [a.path for a in report.artifacts] + ["--trust"])]
-    if job.data != "auto":
-        words += ["--data", job.data]
+    if job.data_path not in {None, "auto"}:
+        words += ["--data", str(job.data_path)]
     if (job.input_range.lo, job.input_range.hi) != (0.0, 1.0):
         words += ["--input-range", f"{job.input_range.lo:g},{job.input_range.hi:g}"]
     return shlex.join(words)
 
 
-def _can_search(job: ExportJob) -> bool:
+def _can_search(job: Job) -> bool:
     extra = job.extra
     asked = extra.auto or extra.trains or extra.exact or job.until is not None
     return not asked and job.scheme.precision in {Precision.INT8, Precision.INT16X8}
 
 
 def write_report(
-    report: Report, result: CheckResult, dataset: Dataset, job: ExportJob, *, loaded: LoadedModel, stem: str
+    report: Report,
+    result: CheckResult,
+    dataset: Dataset,
+    folder: Path,
+    side: SideFiles,
+    *,
+    loaded: LoadedModel,
+    stem: str,
 ) -> None:
     """Write report.json and report.html beside the artifacts, and what else was asked for."""
     from mnist_export.report.markdown import append_step_summary, markdown_summary
@@ -146,14 +154,14 @@ def write_report(
     flips = sorted({f.index for c in result.candidates for f in c.parity.flips[:_FLIP_PICTURES]})
     write_reports(
         report,
-        job.output,
+        folder,
         stem,
         images={index: dataset.test.images[index] for index in flips},
         figures=report_figures(loaded.model, dataset),
-        junit=job.junit,
+        junit=side.junit,
     )
-    if job.summary is not None:
-        append_step_summary(markdown_summary(report), job.summary)
+    if side.summary is not None:
+        append_step_summary(markdown_summary(report), side.summary)
 
 
 def report_path(report: Report) -> Path:

@@ -8,20 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Format, Verdict
 
 if TYPE_CHECKING:
-    from mnist_export.cli.common import Console
-    from mnist_export.cli.export_job import ExportJob
-    from mnist_export.core.graph import Graph
     from mnist_export.data import Dataset
     from mnist_export.export.artifacts import WrittenArtifact, WrittenRun
-    from mnist_export.quantize import QuantizedModel
+    from mnist_export.pipeline.progress import Progress
     from mnist_export.report.schema import ArtifactResult, Report
-    from mnist_export.train.loading import LoadedModel
 
-CALIBRATION_IMAGES: Final = 1000
 _CHECKED: Final = (
     "litert xnnpack",
     "litert builtin",
@@ -38,46 +32,6 @@ _SLOW: Final = {"litert reference": 200}
 """Reference kernels take milliseconds an image; `benchmarks/exact.py` gives them all images."""
 
 
-def exact_network(
-    job: ExportJob, loaded: LoadedModel, graph: Graph, dataset: Dataset, console: Console
-) -> QuantizedModel:
-    """Quantize with the exact scheme, and train on where that was asked for.
-
-    Args:
-        job: what was asked for.
-        loaded: the original, for its recipe.
-        graph: the float graph, as it was lowered.
-        dataset: its training part calibrates, its validation part chooses scales and epochs.
-        console: told what is being done.
-
-    Raises:
-        InputError: no training images.
-        UnsupportedError: a layer with no exact form, by name.
-    """
-    from mnist_export.data import stratified_sample
-    from mnist_export.quantize.exact import quantize_exact
-
-    if not len(dataset.train):
-        raise InputError(f"calibration on '{dataset.name}': expected training images, found none.")
-    count = min(max(job.calibration_samples, CALIBRATION_IMAGES), len(dataset.train))
-    images = dataset.train.take(stratified_sample(dataset.train, count, job.seed)).images
-    validation = dataset.validation if len(dataset.validation) and job.until is None else None
-    network = quantize_exact(graph, images, validation, job.scheme, seed=job.seed, notify=console.note)
-    if job.extra.qat_epochs is not None:
-        from mnist_export.quantize.exact.training import fine_tune_exact
-        from mnist_export.train.recipe import Recipe
-
-        network = fine_tune_exact(
-            network,
-            dataset,
-            epochs=job.extra.qat_epochs,
-            recipe=Recipe.from_json(loaded.card.recipe) if loaded.card else None,
-            seed=job.seed,
-            notify=console.note,
-        )
-    return network
-
-
 def certificate_json(content: bytes, label: str) -> Mapping[str, Any]:
     """A file's certificate for the manifest."""
     from mnist_export.runtime.certificate.certifying import certify
@@ -85,14 +39,14 @@ def certificate_json(content: bytes, label: str) -> Mapping[str, Any]:
     return certify(content, label=label).to_json()
 
 
-def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, console: Console) -> Report:
+def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, progress: Progress) -> Report:
     """Add each file's certificate, and compare all files' integers on every test image.
 
     Args:
         report: of the run.
         written: its files.
         dataset: its test part is compared on.
-        console: told each finding.
+        progress: told each finding.
 
     Returns:
         The report with certificates and two more checks an artifact; a check that fails fails the run.
@@ -108,8 +62,8 @@ def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, co
     from mnist_export.runtime.certificate.implementations import IMPLEMENTATIONS
 
     names = [name for name in _CHECKED if IMPLEMENTATIONS[name].needs <= set(files)]
-    found = equality(files, dataset.test.images, names=names, limits=_SLOW, notify=console.detail)
-    console.note(found.text)
+    found = equality(files, dataset.test.images, names=names, limits=_SLOW, notify=progress.detail)
+    progress.note(found.text)
     missing = "; ".join(c.text for c in found.compared if c.missing)
     alone = len(names) == 1
     same = Check(

@@ -1,18 +1,19 @@
-"""What ``mnist-bench`` does: exports each version as ``mnist-export`` does, measures, writes, compares."""
+"""What ``mnist-bench`` does: exports each version, measures, writes, compares."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mnist_export.cli.common import Console
 from mnist_export.core.errors import InputError, MissingExtraError, UnsupportedError
 from mnist_export.core.kinds import Verdict
 from mnist_export.core.pixels import InputRange
+from mnist_export.pipeline.options import DEFAULT_EPOCHS
+from mnist_export.pipeline.progress import Progress
 from mnist_export.report.benchmark_compare import Comparison, Limits
 from mnist_export.runtime.bench.measuring import Plan, Target
 
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     from mnist_export.data import Dataset
     from mnist_export.report.benchmark import Benchmark, BenchmarkRow
 
-# What a version's name means to mnist-export.
-VERSIONS: Final = {
-    "float32": ("--precision", "float32"),
-    "float16": ("--precision", "float16"),
-    "dynamic": ("--precision", "dynamic"),
-    "int8": ("--precision", "int8"),
-    "int16x8": ("--precision", "int16x8"),
-    "int8-exact": ("--exact",),
-    "int8-qat": ("--qat",),
-    "int8-portable": ("--precision", "int8", "--target", "portable"),
+# What a version's name means to an export.
+VERSIONS: Final[Mapping[str, Mapping[str, object]]] = {
+    "float32": {"precision": "float32"},
+    "float16": {"precision": "float16"},
+    "dynamic": {"precision": "dynamic"},
+    "int8": {"precision": "int8"},
+    "int16x8": {"precision": "int16x8"},
+    "int8-exact": {"exact": True},
+    "int8-qat": {"qat": DEFAULT_EPOCHS},
+    "int8-portable": {"precision": "int8", "target": "portable"},
 }
 USUAL_VERSIONS: Final = ("float32", "float16", "dynamic", "int8", "int16x8")
 QUICK_VERSIONS: Final = ("float32", "int8")
@@ -86,12 +87,12 @@ class Outcome:
     summary: str
 
 
-def run_job(job: BenchJob, console: Console) -> Outcome:
+def run_job(job: BenchJob, progress: Progress) -> Outcome:
     """Measure (or read) results, write them, and compare them.
 
     Args:
         job: what to do.
-        console: told what is being done.
+        progress: told what is being done.
 
     Raises:
         MnistExportError: bad input, or an output folder that cannot be written.
@@ -101,16 +102,16 @@ def run_job(job: BenchJob, console: Console) -> Outcome:
     from mnist_export.report.benchmark_table import benchmark_markdown
 
     old = _read(job.compare) if job.compare else None
-    benchmark = _read(job.results) if job.results else _measure(job, console)
+    benchmark = _read(job.results) if job.results else _measure(job, progress)
     comparison: Comparison | None = None
     extra = ""
     if old is not None and job.compare is not None:
         comparison = compare_benchmarks(old, benchmark, job.limits)
         extra = "\n" + comparison_markdown(comparison, name=job.compare.name)
     if job.results is None:
-        files = _files(job, benchmark, extra, console)
+        files = _files(job, benchmark, extra, progress)
         write_atomic(files)
-        console.note(f"results: {', '.join(str(path) for path in files)}")
+        progress.note(f"results: {', '.join(str(path) for path in files)}")
     summary = extra.strip() if job.results else (benchmark_markdown(benchmark) + extra).rstrip()
     passed = comparison is None or comparison.verdict is Verdict.PASS
     return Outcome(benchmark=benchmark, passed=passed, summary=summary)
@@ -125,7 +126,7 @@ def _read(path: Path) -> Benchmark:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}). Check the path.") from error
 
 
-def _files(job: BenchJob, benchmark: Benchmark, extra: str, console: Console) -> dict[Path, bytes]:
+def _files(job: BenchJob, benchmark: Benchmark, extra: str, progress: Progress) -> dict[Path, bytes]:
     from mnist_export.report.benchmark_table import benchmark_markdown
     from mnist_export.report.plots import benchmark_plots
 
@@ -135,7 +136,7 @@ def _files(job: BenchJob, benchmark: Benchmark, extra: str, console: Console) ->
     try:
         plots = {f"{stem}-{name}.png": content for name, content in benchmark_plots(benchmark).items()}
     except MissingExtraError as error:
-        console.warn(f"no plots: {error}")
+        progress.warn(f"no plots: {error}")
         plots = {}
     page = benchmark_markdown(benchmark, list(plots)) + extra
     return {
@@ -145,32 +146,25 @@ def _files(job: BenchJob, benchmark: Benchmark, extra: str, console: Console) ->
     }
 
 
-def _measure(job: BenchJob, console: Console) -> Benchmark:
+def _measure(job: BenchJob, progress: Progress) -> Benchmark:
     from datetime import datetime, timezone
-
-    from tqdm import tqdm
 
     from mnist_export.data import load_dataset
     from mnist_export.report.benchmark import Benchmark
     from mnist_export.report.measured import environment_of
     from mnist_export.runtime.environment import describe
 
-    dataset = load_dataset(job.data, notify=console.warn)
+    dataset = load_dataset(job.data, notify=progress.warn)
     files = 1 + len(job.precisions) * len(job.formats)
     steps = len(job.precisions) + 1 + len(job.plan.threads) * (files + len(job.plan.batches))
     rows: list[BenchmarkRow] = []
     notes: list[str] = [*dataset.provenance.notes]
-    with tqdm(
-        total=len(job.models) * steps,
-        disable=not console.progress,
-        leave=False,
-        bar_format="{l_bar}{bar}| {elapsed}",
-    ) as bar:
+    with progress.bar(len(job.models) * steps) as bar:
 
         def notify(text: str) -> None:
-            console.detail(text)
-            bar.set_description(text[:60])
-            bar.update()
+            progress.detail(text)
+            bar.describe(text)
+            bar.advance()
 
         for model in job.models:
             rows += _measure_model(job, model, dataset, notes, notify)
@@ -243,16 +237,21 @@ def _export(
     job: BenchJob, model: str, precision: str, *, formats: list[str], folder: Path, notes: list[str]
 ) -> list[Target]:
     """Export through mnist-export's own job; what a format cannot carry becomes a note."""
-    from mnist_export.cli.export import build_parser, job_of
-    from mnist_export.cli.export_job import run_job as export
+    from mnist_export.pipeline.export import run_job as export
+    from mnist_export.pipeline.request import job_with
 
-    words = [
-        "--model", model, "--format", ",".join(formats), *VERSIONS[precision], "--data", job.data,
-        f"--input-range={job.input_range.lo:g},{job.input_range.hi:g}", "-o", str(folder / precision),
-        *(["--trust"] if job.trust else []),
-    ]  # fmt: skip
     try:
-        report = export(job_of(build_parser().parse_args(words), ""), Console(quiet=True))
+        report = export(
+            job_with(
+                model=model,
+                format=",".join(formats),
+                data=job.data,
+                input_range=f"{job.input_range.lo:g},{job.input_range.hi:g}",
+                output=folder / precision,
+                trust=job.trust,
+                **VERSIONS[precision],
+            )
+        )
     except UnsupportedError as error:
         if len(formats) > 1:
             singles = [

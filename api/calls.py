@@ -1,0 +1,420 @@
+"""The calls of the Python interface: each does what the command of its name does, and prints nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mnist_export.errors import InputError, one_call
+from mnist_export.result import Result
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mnist_export.data.dataset import Dataset
+    from mnist_export.pipeline.progress import Progress
+    from mnist_export.runtime.certificate.certifying import Certificate
+    from mnist_export.runtime.parity.golden import Golden
+    from mnist_export.runtime.timing.profile import Profile
+    from mnist_export.train.training import Trained
+
+    Data: TypeAlias = str | Path | Dataset | Sequence[npt.NDArray[np.generic]]
+
+Range: TypeAlias = "str | tuple[float, float]"
+
+
+def export(
+    model: Any = "lenet5",
+    *,
+    formats: str | Sequence[str] = ("tflite",),
+    precision: str | None = None,
+    int8: bool = False,
+    io: str | None = None,
+    data: Data = "auto",
+    input_range: Range | None = None,
+    output: str | Path = "exports",
+    calibration_samples: int = 300,
+    calibration_method: str = "minmax",
+    seed: int = 0,
+    per_tensor: bool = False,
+    per_tensor_dense: bool = False,
+    symmetric: bool = False,
+    reduce_range: bool = False,
+    keep_float: Sequence[str] = (),
+    exact: bool = False,
+    qat: int | None = None,
+    sparsity: float | None = None,
+    clusters: int | None = None,
+    tune_epochs: int | None = None,
+    distill: float | None = None,
+    equalize: bool = False,
+    bias_correction: bool = False,
+    adaround: bool = False,
+    debug_layers: bool = False,
+    auto: bool = False,
+    target: str | None = None,
+    no_rewrites: bool = False,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    threads: int = 1,
+    until: str | None = None,
+    trust: bool = False,
+    junit: str | Path | None = None,
+    summary: str | Path | None = None,
+    progress: bool = False,
+    **more: Any,
+) -> Result:
+    """Quantize a Keras image classifier once, write it in several formats, and check the files.
+
+    Does what ``mnist-export`` does; each keyword is the command's option of that name.
+
+    Args:
+        model: an architecture's name, a path to a .keras, .h5 or SavedModel, or a Keras model in memory. A
+            model in memory is saved by Keras and read back.
+        formats: of ``"tflite"``, ``"onnx"``, ``"c"``; one string may name several with commas.
+        precision: ``"float32"`` (default), ``"float16"``, ``"dynamic"``, ``"int8"`` or ``"int16x8"``.
+        int8: the same as ``precision="int8"``.
+        io: type of an integer file's input and output.
+        data: what ``--data`` takes; ``(x_train, y_train, x_test, y_test)`` with uint8 images of shape
+            (n, height, width[, channels]) and integer labels of shape (n,); or a `Dataset`.
+        input_range: what pixel values 0 and 255 become for the model, such as ``(-1, 1)``; None is
+            0,1, and is refused where another range gives far better answers.
+        output: the folder for the files.
+        calibration_samples: training images that set the ranges.
+        calibration_method: ``"minmax"``, ``"percentile"``, ``"entropy"`` or ``"mse"``.
+        seed: chooses the calibration images.
+        per_tensor: one weight scale a layer.
+        per_tensor_dense: the same for dense layers only.
+        symmetric: activations with zero point 0.
+        reduce_range: 7-bit weights.
+        keep_float: layers (or globs) that stay in float.
+        exact: the same integers on every runtime, with a certificate.
+        qat: epochs of quantization-aware training; None is without.
+        sparsity: share of weights to prune, with training.
+        clusters: distinct weights a layer, with training.
+        tune_epochs: epochs of each step of pruning and clustering.
+        distill: how much of the training follows the original's answers, 0 to 1.
+        equalize: share out weight ranges between neighbouring layers.
+        bias_correction: take each channel's mean error out of its bias.
+        adaround: learn each weight's rounding direction.
+        debug_layers: each layer's error, ranked.
+        auto: search better ranges, then the fewest layers in float, that keep ``max_drop``.
+        target: form of int8 files.
+        no_rewrites: keep the operators as the converter gives them.
+        max_drop: largest loss of top-1, percentage points (0.5).
+        min_agreement: smallest share of equal labels, percent (99).
+        threads: of one inference.
+        until: export the sub-model that ends at this layer.
+        trust: open a SavedModel, which can run code.
+        junit: write JUnit XML there.
+        summary: append a Markdown summary there.
+        progress: say on stderr what is being done.
+        **more: options that later versions of the command have.
+
+    Raises:
+        InputError: what the command would refuse with exit code 2; the output folder is as it was.
+    """
+    with _quiet(progress), _scratch() as folder:
+        from mnist_export.core.side_files import SideFiles
+        from mnist_export.pipeline.export import run_job
+        from mnist_export.pipeline.request import job_with
+
+        job = job_with(
+            model=_model(model, folder), format=_words(formats), precision=precision, int8=int8, io=io,
+            data=_data(data, seed), input_range=None if input_range is None else _range(input_range),
+            output=Path(output),
+            calibration_samples=calibration_samples, calibration_method=calibration_method, seed=seed,
+            per_tensor=per_tensor, per_tensor_dense=per_tensor_dense, symmetric=symmetric,
+            reduce_range=reduce_range, keep_float=tuple(keep_float), exact=exact, qat=qat, sparsity=sparsity,
+            clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
+            bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
+            target=target, no_rewrites=no_rewrites, max_drop=max_drop, min_agreement=min_agreement,
+            threads=threads, until=until, trust=trust, **more,
+        )  # fmt: skip
+        side_files = SideFiles(junit=_path(junit), summary=_path(summary))
+        return Result(run_job(job, _progress(progress), side_files))
+
+
+def check(
+    reference: Any,
+    candidates: str | Path | Sequence[str | Path],
+    *,
+    data: Data | None = None,
+    images: int | None = None,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    config: str | Path | None = None,
+    input_range: Range | None = None,
+    kernels: str = "default",
+    threads: int = 1,
+    trust: bool = False,
+    latency: bool = True,
+    isolate: bool = False,
+    progress: bool = False,
+) -> Result:
+    """Compare exported files with their original, as ``mnist-parity check`` does.
+
+    Args:
+        reference: golden .npz, .keras, .h5, SavedModel, .tflite, .onnx, an architecture's name, or a Keras
+            model in memory.
+        candidates: .tflite and .onnx files.
+        data: see `export`; None takes the recording's own, else ``"auto"``.
+        images: only so many of the first test images.
+        max_drop: largest loss of top-1, percentage points.
+        min_agreement: smallest share of equal labels, percent.
+        config: thresholds from a parity.toml.
+        input_range: what pixels 0 and 255 become; None takes the files' own.
+        kernels: of LiteRT or ONNX Runtime.
+        threads: of one inference.
+        trust: open SavedModels, and files without a trial run first.
+        latency: whether to measure it.
+        isolate: time each model in a process of its own.
+        progress: say on stderr what is being done.
+
+    Raises:
+        InputError: what the command would refuse with exit code 2.
+    """
+    with _quiet(progress), _scratch() as folder:
+        from mnist_export.pipeline.comparing import compare_files
+        from mnist_export.runtime.parity.thresholds import thresholds_from
+
+        files = [candidates] if isinstance(candidates, str | Path) else list(candidates)
+        return Result(
+            compare_files(
+                _model(reference, folder), [str(path) for path in files],
+                data=None if data is None else _data(data, 0), images=images,
+                thresholds=thresholds_from(
+                    config=_path(config), max_drop=max_drop, min_agreement=min_agreement
+                ),
+                input_range=_pixels(input_range), kernels=kernels, threads=threads, trust=trust,
+                timed=latency, isolate=isolate, progress=_progress(progress),
+            )
+        )  # fmt: skip
+
+
+def record(
+    model: Any,
+    output: str | Path,
+    *,
+    data: Data = "auto",
+    images: int | None = None,
+    input_range: Range | None = None,
+    threads: int = 1,
+    trust: bool = False,
+    latency: bool = True,
+    progress: bool = False,
+) -> Golden:
+    """Record a model's answers on the test images into a golden file, as ``mnist-parity record`` does.
+
+    Args:
+        model: see `check`.
+        output: the .npz to write.
+        data: see `export`.
+        images: only so many of the first test images.
+        input_range: what pixels 0 and 255 become; None takes the file's own, else 0..1.
+        threads: of one inference.
+        trust: open a SavedModel, which can run code.
+        latency: whether to measure it.
+        progress: say on stderr what is being done.
+
+    Returns:
+        The recording: float32 logits of shape (n, classes) and where they come from.
+
+    Raises:
+        InputError: what the command would refuse with exit code 2.
+    """
+    path = Path(output)
+    if path.suffix != ".npz":
+        raise InputError(f"output: expected a name that ends in .npz, found '{output}'.")
+    with _quiet(progress), _scratch() as folder:
+        from mnist_export.pipeline.comparing import data_for, open_reference
+        from mnist_export.runtime.parity.recording import record as record_answers
+
+        dataset = data_for(_data(data, 0), None, images, _progress(progress))
+        spec = _model(model, folder)
+        with open_reference(
+            spec, dataset, threads=threads, input_range=_pixels(input_range), trust=trust
+        ) as runner:
+            golden = record_answers(
+                runner, dataset, data=str(data) if isinstance(data, str) and data != "auto" else dataset.name,
+                timed=latency, layers=None,
+                parameters=getattr(runner, "parameters", 0), macs=getattr(runner, "macs", 0),
+            )  # fmt: skip
+        golden.save(path)
+        return golden
+
+
+def certify(file: str | Path) -> Certificate:
+    """Prove from a file's bytes that every runtime computes the same integers, or name where not.
+
+    Args:
+        file: a .tflite or .onnx, of any maker.
+
+    Raises:
+        InputError: the file is damaged or of another kind.
+    """
+    with one_call():
+        from mnist_export.runtime.certificate.certifying import certify_file
+
+        return certify_file(Path(file))
+
+
+def profile(
+    file: str | Path, *, data: Data = "auto", batch: int = 1, threads: int = 1, trust: bool = False
+) -> Profile:
+    """Say where the time of a .tflite or .onnx goes, operator by operator, in microseconds.
+
+    Args:
+        file: the model.
+        data: its test images are run.
+        batch: images of one run, 1 to 4096.
+        threads: of one inference.
+        trust: run the file without a trial run first.
+
+    Raises:
+        InputError: no such file, another kind of file, or a batch out of range.
+    """
+    with one_call():
+        from mnist_export.pipeline.comparing import data_for
+        from mnist_export.pipeline.progress import SILENT
+        from mnist_export.runtime.runners.opening import open_runner
+        from mnist_export.runtime.timing.profile import can_profile
+        from mnist_export.runtime.timing.profile import profile as profile_runner
+
+        if not Path(file).exists():
+            raise InputError(f"{file}: no such file. Check the path.")
+        if not 1 <= batch <= 4096:
+            raise InputError(f"batch: expected 1 to 4096, found {batch}.")
+        images = data_for(_data(data, 0), None, batch, SILENT).test.images
+        with open_runner(str(file), threads=threads, trust=trust) as runner:
+            if not can_profile(runner):
+                raise InputError(f"{file}: expected an .onnx or .tflite file, found one for {runner.name}.")
+            return profile_runner(runner, images)
+
+
+def train(
+    architecture: str = "lenet5",
+    *,
+    data: Data = "auto",
+    recipe: str | None = None,
+    trainer: str = "fit",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    progress: bool = False,
+) -> Trained:
+    """Train an architecture of the zoo, as ``mnist-train`` does.
+
+    Args:
+        architecture: such as ``"lenet5"``.
+        data: see `export`.
+        recipe: the recipe's name; None takes the architecture's default.
+        trainer: ``"fit"`` or ``"loop"``.
+        epochs: at most; None takes the recipe's.
+        batch_size: images a step; None takes the recipe's.
+        lr: learning rate; None takes the recipe's.
+        seed: of everything random.
+        output: a .keras file to write, with its card beside it; None writes none.
+        progress: say on stderr what is being done.
+
+    Returns:
+        The Keras model, its training history and its model card.
+
+    Raises:
+        InputError: what the command would refuse with exit code 2.
+    """
+    with _quiet(progress):
+        from mnist_export.pipeline.comparing import data_for
+        from mnist_export.train.registry import ARCHITECTURES
+        from mnist_export.train.saving import save_trained
+        from mnist_export.train.training import train_architecture
+
+        told = _progress(progress)
+        chosen = ARCHITECTURES.get(architecture).recipe(recipe)
+        trained = train_architecture(
+            architecture,
+            data_for(_data(data, seed), None, None, told),
+            recipe=chosen.with_changes(
+                epochs=epochs, batch_size=batch_size, learning_rate=lr, augmentation=None
+            ),
+            trainer=trainer,
+            seed=seed,
+            progress=False,
+            notify=told.note,
+        )
+        if output is not None:
+            save_trained(trained, Path(output))
+        return trained
+
+
+def _quiet(progress: bool) -> contextlib.AbstractContextManager[None]:
+    return one_call(quiet=not progress)
+
+
+def _progress(wanted: bool) -> Progress:
+    from mnist_export.pipeline.progress import SILENT, Callback
+
+    return Callback(notify=lambda text: print(text, file=sys.stderr)) if wanted else SILENT  # noqa: T201
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mnist-export-") as folder:
+        yield Path(folder)
+
+
+def _model(model: Any, folder: Path) -> str:
+    """A model's path or name; a model in memory is saved by Keras first."""
+    if isinstance(model, str | Path):
+        return str(model)
+    if not callable(getattr(model, "save", None)):
+        raise InputError(
+            f"model: expected a name, a path or a Keras model, found {type(model).__name__}. Pass the model "
+            "itself or the path of its .keras file."
+        )
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in str(getattr(model, "name", "model")))
+    path = folder / f"{name[:40] or 'model'}.keras"
+    model.save(path)
+    return str(path)
+
+
+def _data(data: Any, seed: int) -> Any:
+    if isinstance(data, Path):
+        return str(data)
+    if isinstance(data, list | tuple):
+        from mnist_export.data.in_memory import dataset_of_arrays
+
+        return dataset_of_arrays(data, seed=seed, notify=lambda _text: None)
+    from mnist_export.data.dataset import Dataset
+
+    if not isinstance(data, str | Dataset):
+        raise InputError(
+            f"data: expected what --data takes, (x_train, y_train, x_test, y_test) or a Dataset, found "
+            f"{type(data).__name__}."
+        )
+    return data
+
+
+def _words(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else ",".join(value)
+
+
+def _range(value: Range) -> str:
+    return value if isinstance(value, str) else ",".join(f"{number:g}" for number in value)
+
+
+def _pixels(value: Range | None) -> Any:
+    from mnist_export.core.pixels import InputRange
+
+    return None if value is None else InputRange.parse(_range(value))
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)

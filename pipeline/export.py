@@ -1,0 +1,196 @@
+"""One export: load, quantize, export, check, report, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.kinds import Precision
+from mnist_export.core.side_files import SideFiles, check_side_files
+from mnist_export.pipeline.progress import SILENT
+from mnist_export.pipeline.stages import Stages
+
+if TYPE_CHECKING:
+    from mnist_export.data import Dataset, Split
+    from mnist_export.pipeline.job import Job
+    from mnist_export.pipeline.progress import Progress
+    from mnist_export.report.schema import Report
+    from mnist_export.runtime.parity.results import CheckResult
+    from mnist_export.train.loading import LoadedModel
+
+
+_RANGE_IMAGES = 500
+
+
+def run_job(job: Job, progress: Progress = SILENT, side_files: SideFiles | None = None) -> Report:
+    """Load, quantize, export, check, report.
+
+    Args:
+        job: what to do.
+        progress: told what is being done.
+        side_files: what to write beside the report.
+
+    Returns:
+        The report, which was written beside the artifacts.
+
+    Raises:
+        MnistExportError: bad input, an unsupported layer, an output folder that cannot be written;
+            the folder is then as it was.
+    """
+    from mnist_export.core.files import output_folder
+    from mnist_export.runtime.runners.opening import MAX_THREADS
+    from mnist_export.train.loading import require_model
+
+    side = side_files or SideFiles()
+    require_model(job.model)
+    check_side_files(
+        {"--junit": side.junit, "--summary": side.summary},
+        {"the model": job.model, "the data": job.data_path},
+    )
+    if job.threads > MAX_THREADS:
+        raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {job.threads}.")
+    stages = Stages(progress=progress, total=8)
+    with output_folder(job.output), stages.bar():
+        return _run(job, progress, stages, side)
+
+
+def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Report:
+    from mnist_export.core.known import remember
+    from mnist_export.export.artifacts import Described, write_artifacts
+    from mnist_export.pipeline.findings import with_findings
+    from mnist_export.pipeline.methods.method import Source
+    from mnist_export.pipeline.network import make_network
+    from mnist_export.pipeline.reporting import build_report, write_report
+    from mnist_export.quantize.lowering import lower
+    from mnist_export.train.loading import load_model
+
+    with stages.stage("data", "data"):
+        dataset = _data(job, progress)
+    with stages.stage("import tensorflow", "starting TensorFlow"):
+        from mnist_export.train.engine import tensorflow
+
+        tensorflow()  # timed on its own: it is the longest stage of a short run
+    with stages.stage("model", "model"):
+        loaded = load_model(job.model, dataset, trust=job.trust, notify=progress.note, until=job.until)
+        if job.until is None:
+            _check_range(job, loaded, dataset, progress)
+    with stages.stage("lower", "lowering"):
+        graph = lower(loaded.model, tuple(loaded.input_shape))
+    with stages.stage("quantize", f"quantizing to {job.scheme.precision}"):
+        calibration = _calibration(job, dataset, progress)
+        source = Source(loaded=loaded, graph=graph, dataset=dataset, calibration=calibration)
+        made = make_network(job, source, progress)
+        network = made.network
+    with stages.stage("export", "writing files"):
+        described = Described(
+            name=loaded.name,
+            data=dataset.name if loaded.source.kind != "file" else None,
+            class_names=dataset.class_names,
+            source_sha256=loaded.source.sha256,
+            data_sha256=dataset.provenance.sha256,
+            seed=job.seed,
+        )
+        from mnist_export.pipeline.equality import certificate_json, judged_by_equality
+
+        written = write_artifacts(
+            network,
+            described,
+            job.formats,
+            job.output,
+            io=job.io,
+            target=job.target,
+            certify=certificate_json if job.extra.exact else None,
+        )
+        remember(item.sha256 for item in written.artifacts)
+    with stages.stage("check", "checking parity and latency"):
+        result = _check(job, loaded, dataset, [item.path for item in written.artifacts], progress)
+    with stages.stage("report", "report"):
+        report = build_report(job, loaded, dataset, network, written, result, dict(stages.seconds))
+        report = with_findings(report, made, dataset, result)
+        if job.extra.exact:
+            report = judged_by_equality(report, written, dataset, progress)
+        if job.until is not None:
+            from mnist_export.pipeline.submodel import judged_by_values
+
+            report = judged_by_values(report)
+        write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
+    return report
+
+
+def _data(job: Job, progress: Progress) -> Dataset:
+    from mnist_export.data import load_dataset
+
+    if not isinstance(job.data, str):
+        return job.data
+    return load_dataset(job.data, seed=job.seed, notify=progress.warn)
+
+
+def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Progress) -> None:
+    from mnist_export.data import stratified_sample
+    from mnist_export.runtime.parity.input_ranges import check_range
+
+    if not len(dataset.test):
+        raise InputError(f"checking on '{dataset.name}': expected test images, found none. Use other data.")
+    some = dataset.test.take(stratified_sample(dataset.test, min(_RANGE_IMAGES, len(dataset.test)), job.seed))
+    found = check_range(
+        lambda images: loaded.model(images, training=False),
+        some.images,
+        some.labels,
+        job.input_range,
+        input_shape=tuple(loaded.input_shape),
+    )
+    if found.wrong and not job.range_stated:
+        raise InputError(
+            f"{loaded.name}: {found.message()} To insist on the default, give "
+            f"--input-range {job.input_range.lo:g},{job.input_range.hi:g}."
+        )
+    if text := found.message():
+        progress.warn(f"{loaded.name}: {text}")
+
+
+def _calibration(job: Job, dataset: Dataset, progress: Progress) -> Split | None:
+    if job.scheme.precision not in {Precision.INT8, Precision.INT16X8}:
+        return None
+    from mnist_export.data import stratified_sample
+    from mnist_export.data.checks import Severity, check_calibration
+
+    if not len(dataset.train):
+        raise InputError(
+            f"calibration on '{dataset.name}': expected training images, found none. Use other data."
+        )
+    count = min(job.calibration_samples, len(dataset.train))
+    split = dataset.train.take(stratified_sample(dataset.train, count, job.seed))
+    for finding in check_calibration(split.images, split.labels, dataset):
+        if finding.severity is Severity.ERROR:
+            raise InputError(finding.message)
+        progress.warn(finding.message)
+    return split
+
+
+def _check(
+    job: Job, loaded: LoadedModel, dataset: Dataset, paths: list[Path], progress: Progress
+) -> CheckResult:
+    from contextlib import ExitStack
+
+    from mnist_export.runtime import open_runner
+    from mnist_export.runtime.parity.checking import check
+    from mnist_export.runtime.runners.keras import KerasRunner
+
+    with ExitStack() as stack:
+        reference = stack.enter_context(
+            KerasRunner.of(loaded, threads=job.threads, input_range=job.input_range)
+        )
+        candidates = [
+            stack.enter_context(open_runner(path, threads=job.threads, trust=True)) for path in paths
+        ]
+        if job.until is None:
+            return check(
+                reference, candidates, dataset.test, thresholds=job.thresholds, notify=progress.detail
+            )
+        from mnist_export.pipeline.submodel import unlabelled
+        from mnist_export.runtime.parity.comparison import Thresholds
+
+        images = unlabelled(reference, dataset.test)
+        anything = Thresholds(max_drop_pp=100.0, min_agreement=0.0)
+        return check(reference, candidates, images, thresholds=anything, notify=progress.detail)

@@ -1,0 +1,43 @@
+"""A search for the smallest change of the scheme that keeps the accuracy that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mnist_export.core.errors import InputError
+from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewritten, with_rewrites
+from mnist_export.report.context import Finding
+
+if TYPE_CHECKING:
+    from mnist_export.pipeline.job import Job
+    from mnist_export.pipeline.methods.method import Source
+    from mnist_export.pipeline.progress import Progress
+
+
+def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
+    if source.calibration is None:
+        raise InputError(
+            f"--auto: expected precision int8 or int16x8, found {job.scheme.precision}. Use --int8."
+        )
+    from mnist_export.quantize.auto import search
+
+    graph, applied = rewritten(job, source.graph)
+    found = search(
+        graph,
+        job.scheme,
+        source.calibration.images,
+        source.dataset.validation,
+        max_drop_pp=job.thresholds.max_drop_pp,
+        min_agreement=job.thresholds.min_agreement,
+        notify=progress.note,
+    )
+    if not found.met:
+        progress.warn(f"{found.model.notes[-1]}; the nearest was kept")
+    trials = tuple(
+        Finding(text=f"tried {trial.sentence()}{'; chosen' if trial is found.chosen else ''}", where="--auto")
+        for trial in found.trials
+    )
+    return QuantizedNetwork(network=with_rewrites(found.model, applied), findings=trials)
+
+
+METHOD = Method(title="searched scheme", wanted=lambda job: job.extra.auto, make=_make)

@@ -1,0 +1,75 @@
+"""Quantization-aware training, pruning and weight clustering, alone or together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewritten, with_rewrites
+
+if TYPE_CHECKING:
+    from mnist_export.pipeline.job import Job
+    from mnist_export.pipeline.methods.method import Source
+    from mnist_export.pipeline.progress import Progress
+
+
+def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
+    from mnist_export.quantize import quantize
+    from mnist_export.quantize.lowering import lower
+    from mnist_export.quantize.rewrites import round_alike
+    from mnist_export.quantize.training.compress import CompressionConfig, compress
+    from mnist_export.quantize.training.finetune import FineTuning
+    from mnist_export.quantize.training.qat import VARIANT, train_quantized
+    from mnist_export.quantize.training.rebuild import check_equal, rebuild
+    from mnist_export.train.recipe import Recipe
+
+    loaded, dataset, calibration = source.loaded, source.dataset, source.calibration
+    config = CompressionConfig(sparsity=job.extra.sparsity, clusters=job.extra.clusters)
+    shape = tuple(loaded.input_shape)
+    rebuilt = rebuild(loaded.model, shape, for_int8=not config.wanted)
+    equality = check_equal(loaded.model, rebuilt, dataset.train.images[:256], job.input_range)
+    progress.note(equality.sentence())
+    how = FineTuning(
+        dataset=dataset,
+        epochs=job.extra.epochs,
+        recipe=Recipe.from_json(loaded.card.recipe) if loaded.card else None,
+        pixels=job.input_range,
+        seed=job.seed,
+        teacher=rebuilt,
+        distillation=job.extra.distillation,
+        notify=progress.note,
+    )
+    notes: tuple[str, ...] = (equality.sentence(),)
+    if not job.thresholds.min_agreement:
+        notes += ("training changes answers on purpose: the drop is judged, agreement is only shown",)
+    history: dict[str, tuple[float | None, ...]] = {}
+    model = rebuilt
+    if config.wanted:
+        compressed = compress(rebuilt, config, how)
+        model, notes = compressed.model, (*notes, *compressed.notes)
+        history |= {f"{name} val_accuracy": tuned.val_accuracy for name, tuned in compressed.tuned.items()}
+    images = calibration.images if calibration is not None else None
+    if job.extra.qat_epochs is None or images is None:
+        graph, applied = rewritten(job, lower(model, shape))
+        network = with_rewrites(quantize(graph, job.scheme, images), applied)
+        network = replace(network, variant=config.variant, notes=(*notes, *network.notes))
+        return QuantizedNetwork(network=network, compressed=True, history=history)
+    variant = f"{config.variant}-{VARIANT}" if config.wanted else VARIANT
+    result = train_quantized(
+        rebuild(model, shape) if config.wanted else model,
+        replace(how, epochs=job.extra.qat_epochs),
+        images,
+        scheme=config.scheme(),
+        variant=variant,
+    )
+    history["val_accuracy"] = result.tuned.val_accuracy
+    network = round_alike(result.model) if job.prepare else result.model
+    return QuantizedNetwork(
+        network=replace(network, notes=(*notes, *network.notes)),
+        fake_quant=result.fake_quant,
+        compressed=config.wanted,
+        history=history,
+    )
+
+
+METHOD = Method(title="trained", wanted=lambda job: job.extra.trains, make=_make)
