@@ -9,6 +9,7 @@ from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.registry import unknown_name
 from mnist_export.data.limits import shown
 from mnist_export.train.checks import last_activation
+from mnist_export.train.heads import flat_output, two_logits
 from mnist_export.train.nodes import is_operation, parts
 
 Framework = Literal["keras", "tf_keras"]
@@ -27,7 +28,8 @@ class Ending:
     notes: tuple[str, ...]
 
 
-def _package(framework: Framework) -> Any:
+def package_of(framework: Framework) -> Any:
+    """The Keras that a model is of: Keras 3 or tf_keras."""
     if framework == "keras":
         import keras
 
@@ -60,11 +62,6 @@ def to_logits(model: Any, framework: Framework) -> Ending:
             f"model '{shown(model.name)}': expected logits or a softmax at its end, found {activation}. "
             "Save it with a last layer without activation."
         )
-    if activation == "sigmoid" and int(model.output_shape[-1]) < 2:
-        raise UnsupportedError(
-            f"model '{shown(model.name)}': expected one output a class, found a single sigmoid. "
-            "Only classifiers of two classes or more with an output each are exported."
-        )
     last = parts(model)[-1]
     if getattr(last, "layers", None):
         raise UnsupportedError(
@@ -73,12 +70,23 @@ def to_logits(model: Any, framework: Framework) -> Ending:
         )
     name = shown(last.name)
     if type(last).__name__ in {"Softmax", "Activation", "TFOpLambda"} or is_operation(last):
-        cut = _package(framework).Model(model.inputs, last.input, name=model.name)
+        cut = package_of(framework).Model(model.inputs, last.input, name=model.name)
+        if activation == "sigmoid" and int(cut.output_shape[-1]) == 1:
+            return _two_classes(cut, framework)
         return Ending(model=cut, notes=(f"final {activation} layer '{name}' cut off",))
-    last.activation = _package(framework).activations.linear
+    last.activation = package_of(framework).activations.linear
     # A model traced before would still hold the old function.
-    rebuilt = _package(framework).Model(model.inputs, last(last.input), name=model.name)
+    rebuilt = package_of(framework).Model(model.inputs, last(last.input), name=model.name)
+    if activation == "sigmoid" and int(rebuilt.output_shape[-1]) == 1:
+        return _two_classes(rebuilt, framework)
     return Ending(model=rebuilt, notes=(f"final {activation} of layer '{name}' cut off",))
+
+
+def _two_classes(model: Any, framework: Framework) -> Ending:
+    """A single sigmoid, cut off, as two classes."""
+    flat, said = flat_output(model, package_of(framework))
+    wide, note = two_logits(flat, package_of(framework))
+    return Ending(model=wide, notes=(*said, *note))
 
 
 def cut_at(model: Any, layer_name: str, framework: Framework) -> Ending:
@@ -99,6 +107,6 @@ def cut_at(model: Any, layer_name: str, framework: Framework) -> Ending:
     if isinstance(output, (list, tuple)):
         raise InputError(f"--until {shown(layer_name)}: expected a layer of one output, found {len(output)}.")
     if len(output.shape) > 2:
-        output = _package(framework).layers.Flatten(name="until_flatten")(output)
-    cut = _package(framework).Model(model.inputs, output, name=model.name)
+        output = package_of(framework).layers.Flatten(name="until_flatten")(output)
+    cut = package_of(framework).Model(model.inputs, output, name=model.name)
     return Ending(model=cut, notes=(f"ends at layer '{shown(layer_name)}' (--until)",))

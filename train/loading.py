@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,7 +58,8 @@ def load_model(
     if spec in ARCHITECTURES:
         loaded = _by_name(spec, dataset, notify, until)
     elif _exists(path):
-        loaded = _by_path(path, trust=trust, until=until)
+        image = tuple(dataset.image_shape) if dataset is not None else None
+        loaded = _by_path(path, trust=trust, until=until, image=image)
     else:
         raise _no_such(spec)
     if dataset is not None:
@@ -137,7 +139,7 @@ def _trained_now(name: str, dataset: Dataset, notify: Notify) -> Any:
     return keep_trained(trained)
 
 
-def _by_path(path: Path, *, trust: bool, until: str | None) -> LoadedModel:
+def _by_path(path: Path, *, trust: bool, until: str | None, image: tuple[int, ...] | None) -> LoadedModel:
     from mnist_export.train.checks import last_activation, loss_mismatch
     from mnist_export.train.foreign.compiled import compiled_takes_logits
     from mnist_export.train.foreign.files import open_file, read_file
@@ -167,6 +169,7 @@ def _by_path(path: Path, *, trust: bool, until: str | None) -> LoadedModel:
         built, compiled = open_file(path, content)
         if mismatch := loss_mismatch(last_activation(built.model), compiled_takes_logits(compiled)):
             notes.append(f"it was compiled with a loss that does not fit: {mismatch}")
+    built = _with_plain_ends(built, image)
     _check_interface(built, path)
     card = _card_beside(path, built, notes)
     return _finished(
@@ -178,6 +181,20 @@ def _by_path(path: Path, *, trust: bool, until: str | None) -> LoadedModel:
         card=card,
         until=until,
     )
+
+
+def _with_plain_ends(built: Built, image: tuple[int, ...] | None) -> Built:
+    """One tensor out of a dict or list of one; the data's size where the input has none."""
+    from mnist_export.train.ending import package_of
+    from mnist_export.train.foreign.frozen import FrozenFunction
+    from mnist_export.train.heads import fixed_input, one_output
+
+    if isinstance(built.model, FrozenFunction):
+        return built
+    package = package_of(built.framework)
+    model, taken = one_output(built.model, package)
+    model, sized = fixed_input(model, image, package)
+    return replace(built, model=model, notes=(*built.notes, *taken, *sized))
 
 
 def safe_name(path: Path) -> str:
@@ -232,8 +249,9 @@ def _finished(
     until: str | None,
 ) -> LoadedModel:
     from mnist_export.train.checks import check_output_shape
-    from mnist_export.train.ending import cut_at, to_logits
+    from mnist_export.train.ending import cut_at, package_of, to_logits
     from mnist_export.train.foreign.frozen import FrozenFunction
+    from mnist_export.train.heads import flat_output
     from mnist_export.train.macs import count_macs
     from mnist_export.train.scopes import traceable
 
@@ -245,10 +263,12 @@ def _finished(
         extra = ("final softmax cut off",) if model.cut_softmax else ()
         macs, parameters = model.macs, model.parameters
     else:
-        if until is None:
-            check_output_shape(model, None)
         ending = to_logits(model, framework) if until is None else cut_at(model, until, framework)
         model, extra = ending.model, ending.notes
+        if until is None:
+            model, flat = flat_output(model, package_of(framework))
+            extra = (*extra, *flat)
+            check_output_shape(model, None)
         if framework == "keras":
             model = traceable(model)
         macs, parameters = count_macs(model), int(model.count_params())

@@ -114,7 +114,9 @@ def check_range(
     others = [] if found >= PLAUSIBLE_TOP1 else [pixels for pixels in ranges if pixels != given]
     tried = [(top1(pixels), -number, pixels) for number, pixels in enumerate(others)]
     best = max(tried, default=(0.0, 0, given), key=lambda entry: entry[:2])
-    better = best[2] if best[0] - found >= NOTED_GAP else None
+    # a range under which the model only guesses is no advice
+    far_better = best[0] - found >= NOTED_GAP and not near_chance(best[0], labels)
+    better = best[2] if far_better else None
     return RangeCheck(
         given=given,
         top1=found,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mnist_export.train.foreign import hdf5
 from mnist_export.train.foreign.archive import CONFIG, METADATA, WEIGHTS, read_archive
 from mnist_export.train.foreign.building import Built, Ingredients, build
 from mnist_export.train.foreign.configuration import check_configuration, parse_configuration
+from mnist_export.train.foreign.half_precision import NOTE, to_float32
 from mnist_export.train.foreign.hdf5_trial import try_hdf5
 from mnist_export.train.foreign.limits import MAX_FILE_BYTES, quoted
 from mnist_export.train.foreign.restoring import restore_modules, with_configuration
@@ -72,6 +74,7 @@ def _open_archive(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
     archive = read_archive(content, path)
     config = parse_configuration(archive.config, path)
     compiled = config.get("compile_config")
+    half = to_float32(config)
     check_configuration(config, path)
     try_hdf5(archive.weights, path)
     stored = hdf5.inspect_hdf5(archive.weights, path)
@@ -91,7 +94,7 @@ def _open_archive(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
             stored_elements=stored.elements,
         )
     )
-    return built, compiled if isinstance(compiled, dict) else {}
+    return _noted(built, half), compiled if isinstance(compiled, dict) else {}
 
 
 def _open_hdf5(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
@@ -107,8 +110,9 @@ def _open_hdf5(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
         raise refuse(path, "the group model_weights", "none", "Save the whole model again.")
     config = parse_configuration(stored.attributes["model_config"], path)
     restored = stored.attributes.get("keras_version", "").startswith("3.") and restore_modules(config)
+    half = to_float32(config)
     check_configuration(config, path)
-    if restored:
+    if restored or half:
         content = with_configuration(content, config)
     built = build(
         Ingredients(
@@ -119,7 +123,11 @@ def _open_hdf5(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
             stored_elements=stored.elements,
         )
     )
-    return built, _compiled(stored.attributes.get("training_config", ""))
+    return _noted(built, half), _compiled(stored.attributes.get("training_config", ""))
+
+
+def _noted(built: Built, half: bool) -> Built:
+    return replace(built, notes=(*built.notes, NOTE)) if half else built
 
 
 def _compiled(text: str) -> dict[str, Any]:
