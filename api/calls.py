@@ -46,6 +46,7 @@ def export(
     symmetric: bool = False,
     reduce_range: bool = False,
     keep_float: Sequence[str] = (),
+    full_integer: bool = False,
     exact: bool = False,
     qat: int | None = None,
     sparsity: float | None = None,
@@ -93,6 +94,7 @@ def export(
         symmetric: activations with zero point 0.
         reduce_range: 7-bit weights.
         keep_float: layers (or globs) that stay in float.
+        full_integer: refuse layers that have no integer form; otherwise they stay in float.
         exact: the same integers on every runtime, with a certificate.
         qat: epochs of quantization-aware training; None is without.
         sparsity: share of weights to prune, with training.
@@ -130,7 +132,8 @@ def export(
             output=Path(output),
             calibration_samples=calibration_samples, calibration_method=calibration_method, seed=seed,
             per_tensor=per_tensor, per_tensor_dense=per_tensor_dense, symmetric=symmetric,
-            reduce_range=reduce_range, keep_float=tuple(keep_float), exact=exact, qat=qat, sparsity=sparsity,
+            reduce_range=reduce_range, keep_float=tuple(keep_float), full_integer=full_integer,
+            exact=exact, qat=qat, sparsity=sparsity,
             clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
             target=target, no_rewrites=no_rewrites, max_drop=max_drop, min_agreement=min_agreement,

@@ -105,6 +105,10 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--keep-float", nargs="+", default=[], metavar="LAYER", help="layers (or globs) that stay in float"
     )
+    group.add_argument(
+        "--full-integer", action="store_true",
+        help="refuse layers that have no integer form (otherwise they stay in float)",
+    )  # fmt: skip
     add_quantize_options(group)
 
 

@@ -33,6 +33,7 @@ class Job:
         seed: chooses the calibration images.
         thresholds: what the verdict is measured against.
         range_stated: whether the user stated `input_range`: a check that disagrees then only warns.
+        full_integer: refuse layers that have no integer form; otherwise they stay in float.
         threads: threads of one inference.
         trust: a SavedModel may be opened.
         until: export the sub-model that ends at this layer.
@@ -53,6 +54,7 @@ class Job:
     seed: int
     thresholds: Thresholds
     range_stated: bool = False
+    full_integer: bool = False
     threads: int = 1
     trust: bool = False
     until: str | None = None

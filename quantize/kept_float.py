@@ -11,6 +11,12 @@ from mnist_export.quantize.operators import RULES
 from mnist_export.quantize.scheme import SchemeConfig
 
 
+def layers_without_integers(graph: Graph) -> tuple[str, ...]:
+    """Names of the layers that hold an operator without an integer form, in the graph's order."""
+    found = (op for op in graph.ops if op.kind not in RULES)
+    return tuple(dict.fromkeys(layer_of(graph.tensors[op.outputs[0]].name) for op in found))
+
+
 def refuse_unknown(graph: Graph, is_float: set[Op]) -> None:
     """Refuse a graph with operators that have no integer form and are not to stay in float.
 
@@ -21,7 +27,8 @@ def refuse_unknown(graph: Graph, is_float: set[Op]) -> None:
     if not found:
         return
     first = graph.tensors[found[0].outputs[0]].name
-    layers = dict.fromkeys(layer_of(graph.tensors[op.outputs[0]].name) for op in found)
+    floats = {layer_of(graph.tensors[op.outputs[0]].name) for op in found}
+    layers = [name for name in layers_without_integers(graph) if name in floats]
     raise UnsupportedError(
         f"int8: layer '{layer_of(first)}' uses the operator {found[0].kind}, which has no integer form here. "
         f"Leave such layers in float with {keep_float_words(*layers)}."

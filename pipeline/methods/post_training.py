@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
+from mnist_export.core.kinds import Precision
 from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewritten, with_rewrites
 
 if TYPE_CHECKING:
+    from mnist_export.core.graph import Graph
     from mnist_export.pipeline.job import Job
     from mnist_export.pipeline.methods.method import Source
     from mnist_export.pipeline.progress import Progress
+    from mnist_export.quantize import SchemeConfig
+
+_NAMED: Final = 12
 
 
 def _make(job: Job, source: Source, _progress: Progress) -> QuantizedNetwork:
     from mnist_export.quantize import quantize
 
     graph, applied = rewritten(job, source.graph)
-    network = quantize(graph, job.scheme, source.calibration.images if source.calibration else None)
+    scheme, notes = _with_floats(job, graph)
+    network = quantize(graph, scheme, source.calibration.images if source.calibration else None)
+    network = replace(network, notes=(*network.notes, *notes))
     return QuantizedNetwork(network=with_rewrites(network, applied))
+
+
+def _with_floats(job: Job, graph: Graph) -> tuple[SchemeConfig, tuple[str, ...]]:
+    """The scheme, with layers that have no integer form left in float, and a note that names them."""
+    if job.full_integer or job.scheme.precision not in {Precision.INT8, Precision.INT16X8}:
+        return job.scheme, ()
+    from mnist_export.quantize.kept_float import kept_float, layers_without_integers
+    from mnist_export.quantize.layers import literal_names
+
+    names = layers_without_integers(graph)
+    if not names:
+        return job.scheme, ()
+    scheme = replace(job.scheme, keep_float=(*job.scheme.keep_float, *names))
+    literal = replace(scheme, keep_float=literal_names(graph, scheme.keep_float))
+    count, total = len(kept_float(graph, literal)), len(graph.ops)
+    listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return scheme, (
+        f"no integer form: {listed} stay in float32 ({count} of {total} operators); "
+        "--full-integer refuses them",
+    )
 
 
 METHOD = Method(title="post-training quantization", wanted=lambda _job: True, make=_make)

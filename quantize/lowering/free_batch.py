@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from mnist_export.core.errors import ConversionError
+from mnist_export.core.errors import ConversionError, UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
 
 BATCH = 7
@@ -23,6 +23,7 @@ def free_batch(graph: Graph) -> Graph:
 
     Raises:
         ConversionError: a layer mixes the images of a batch; it is named.
+        UnsupportedError: a transposed convolution; it is named.
     """
     changes: dict[int, Tensor] = {}
     for index in graph.activations():
@@ -35,6 +36,12 @@ def free_batch(graph: Graph) -> Graph:
         changes[index] = replace(tensor, shape=(-1, *tensor.shape[1:]))
     ops = []
     for op in graph.ops:
+        if op.kind == "TRANSPOSE_CONV":
+            name = graph.tensors[op.outputs[0]].name
+            raise UnsupportedError(
+                f"TFLite conversion: layer '{name}' is a transposed convolution, whose output shape holds a "
+                "fixed number of images. Replace it with UpSampling2D and Conv2D."
+            )
         if op.kind == "RESHAPE":
             changes |= _free_reshape(graph, op)
         ops.append(_free_slice(graph, op) if op.kind == "STRIDED_SLICE" else op)

@@ -14,11 +14,14 @@ LAYERS = frozenset(
         "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization", "Normalization",
         # shape
         "Flatten", "Reshape", "Permute", "ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D",
-        "UpSampling2D", "Resizing", "CenterCrop", "RepeatVector",
+        "UpSampling1D", "UpSampling2D", "Resizing", "CenterCrop", "RepeatVector",
         # pooling
         "MaxPooling1D", "MaxPooling2D", "MaxPool2D", "AveragePooling1D", "AveragePooling2D", "AvgPool2D",
         "GlobalAveragePooling1D", "GlobalMaxPooling1D",
         "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPooling2D", "GlobalMaxPool2D",
+        # attention
+        "MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention",
+        "AdditiveAttention",
         # pointwise
         "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "Softmax", "Rescaling",
         "Identity",
