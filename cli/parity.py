@@ -17,6 +17,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("mnist_export.cli.parity_verify", "check a folder of exports against its manifests"),
     "certify": ("mnist_export.cli.parity_certify", "prove that no rounding rule can change a file's answers"),
     "layers": ("mnist_export.cli.parity_layers", "find the layer at which two models part"),
+    "devices": ("mnist_export.cli.parity_devices", "other runtimes that check --on can ask, and their state"),
     "profile": ("mnist_export.cli.parity_profile", "a file's time by operator, and why int8 is slow"),
 }
 

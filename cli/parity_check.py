@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit_json
+from mnist_export.cli.parity_devices import chosen, print_rows, rows_as_json
 from mnist_export.cli.parity_options import (
     add_model_options,
     existing,
@@ -37,6 +38,7 @@ _EXAMPLES = """examples:
   mnist-parity check golden.npz model.tflite --max-drop 0.2 --min-agreement 99.5 --junit parity.xml
   mnist-parity check float.onnx int8.onnx --data digits --json
   mnist-parity check lenet5.keras int8.tflite int8.onnx --isolate --pin
+  mnist-parity check lenet5.keras int8.tflite int8.onnx --on tflm,openvino
 """
 # A Keras original is open here and in its own process: neither may take all of a GPU's memory.
 _SHARED_GPU: Final = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -68,6 +70,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="time each model in a process of its own, as mnist-bench does; with --pin, each is held on "
         "processors of its own count of threads",
     )
+    parser.add_argument(
+        "--on", metavar="DEVICES", help="also on these devices, such as tflm,openvino (mnist-parity devices)"
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
     parser.add_argument(
         "--summary", type=Path, metavar="FILE", help="append a Markdown summary (CI step summary)"
@@ -78,14 +83,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    """Run ``check``; returns 0 where every candidate passes, else 1."""
+    """Run ``check``; returns 0 where every candidate passes, on each device of ``--on`` too, else 1."""
     from mnist_export.pipeline.check_report import build_report
     from mnist_export.runtime.parity.checking import check
     from mnist_export.runtime.parity.golden import GoldenRunner
+    from mnist_export.runtime.parity.on_devices import check_on_devices
     from mnist_export.runtime.timing.latency import pinned
 
     limits = _limits(arguments)
     existing(arguments.candidates)
+    devices = chosen(arguments)
     check_side_files(
         {"--junit": arguments.junit, "--summary": arguments.summary},
         {
@@ -128,6 +135,10 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             notify=console.note,
         )
         result = _explained(result, candidates, dataset)
+        original = result.reference.logits
+        on_devices = check_on_devices(
+            devices, candidates, dataset.test, original, thresholds=limits, notify=console.note
+        )
         layers = [_layers(reference, runner, dataset, arguments) for runner in candidates]
     result = dataclasses.replace(result, seconds={"load": loaded, **result.seconds})
     from mnist_export.runtime.parity.input_ranges import near_chance
@@ -143,10 +154,12 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     for note in result.reference.notes:
         console.note(f"note: {result.reference.label}: {note}")
     if arguments.json:
-        emit_json(as_json(report))
+        emit_json(as_json(report) | ({"devices": rows_as_json(on_devices)} if devices else {}))
     else:
         print_report(report, console)
-    return EXIT_PASS if result.verdict.value == "pass" else EXIT_VERDICT
+        print_rows(on_devices)
+    failed = "fail" in {result.verdict.value, *(row.verdict for row in on_devices)}
+    return EXIT_VERDICT if failed else EXIT_PASS
 
 
 def _explained(result: CheckResult, runners: Sequence[Runner], dataset: Dataset) -> CheckResult:

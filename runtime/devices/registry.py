@@ -1,0 +1,48 @@
+"""The table of devices: a new one is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.registry import LazyRegistry
+from mnist_export.runtime.devices.device import Device
+
+DEVICES: Final[LazyRegistry[Device]] = LazyRegistry(
+    "device",
+    {
+        "tflm": "mnist_export.runtime.devices.tflm:DEVICE",
+        "openvino": "mnist_export.runtime.devices.openvino:DEVICE",
+        "tract": "mnist_export.runtime.devices.tract:DEVICE",
+    },
+)
+
+
+def devices_of(option: str, names: str) -> tuple[Device, ...]:
+    """Look up a list of names such as ``tflm,openvino``; a name that comes twice counts once.
+
+    Args:
+        option: where the list was given, for the message.
+        names: separated by commas.
+
+    Raises:
+        InputError: no name, or one that no table holds.
+    """
+    wanted: Sequence[str] = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    if not wanted:
+        raise InputError(f"{option}: expected names of devices such as {','.join(DEVICES)}, found none.")
+    return tuple(DEVICES.get(name) for name in wanted)
+
+
+def require_ready(devices: Sequence[Device]) -> None:
+    """Refuse devices that are not ready, in one line that names the command which prepares all of them.
+
+    Raises:
+        InputError: one is not ready.
+    """
+    lacking = [(device.name, why) for device in devices if (why := device.why_not_ready())]
+    if lacking:
+        reasons = "; ".join(f"{name}: {why}" for name, why in lacking)
+        names = ",".join(name for name, _ in lacking)
+        raise InputError(f"--on: not ready ({reasons}). Run: mnist-parity devices --prepare {names}")

@@ -1,0 +1,210 @@
+"""Devices: environments that appear whole or not at all, children that are watched, rows that say why."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnist_export.cli import parity
+from mnist_export.core.errors import InputError, UnsupportedError
+from mnist_export.core.files import TEMPORARY_PREFIX
+from mnist_export.data import Split
+from mnist_export.runtime.devices import asking, environment, registry
+from mnist_export.runtime.devices.device import Answer, Question
+from mnist_export.runtime.devices.environment import Environment
+from mnist_export.runtime.parity.on_devices import check_on_devices
+from mnist_export.runtime.runners.opening import open_runner
+
+
+def _doubles(_path: str, _sample: Any) -> Any:
+    return (lambda piece: piece.reshape(len(piece), -1)[:, :2]), 3, lambda: {"arena_bytes": 7}
+
+
+def _refuses(_path: str, _sample: Any) -> Any:
+    raise ValueError("no kernel for this operator")
+
+
+def _crashes(_path: str, _sample: Any) -> Any:
+    import os
+
+    os.abort()
+
+
+def _other_shape(_path: str, _sample: Any) -> Any:
+    return (lambda piece: piece.reshape(len(piece), -1)), 3, dict
+
+
+def _sleeps(_path: str, _sample: Any) -> Any:
+    import time
+
+    time.sleep(60)
+
+
+def _question(count: int = 7) -> Question:
+    batch = np.arange(count * 4, dtype=np.int8).reshape(count, 4)
+    return Question(
+        label="net.tflite",
+        content=b"x",
+        format="tflite",
+        batch=batch,
+        classes=2,
+        output_type=np.dtype(np.int8),
+    )
+
+
+def test_a_child_answers_every_input_in_pieces_of_its_size():
+    answer = asking.ask("toy", Path(sys.executable), _doubles, _question())
+    np.testing.assert_array_equal(answer.values, _question().batch[:, :2])
+    assert answer.arena_bytes == 7
+
+
+@pytest.mark.parametrize(
+    ("opening", "error", "said"),
+    [
+        (_refuses, UnsupportedError, "no kernel for this operator"),
+        (_crashes, InputError, "SIGABRT"),
+        (_other_shape, InputError, r"expected int8 of shape \(7, 2\)"),
+    ],
+)
+def test_what_goes_wrong_in_a_child_is_one_line(opening, error, said):
+    with pytest.raises(error, match=said) as raised:
+        asking.ask("toy", Path(sys.executable), opening, _question())
+    assert "\n" not in str(raised.value)
+
+
+def test_a_child_that_hangs_is_ended():
+    with pytest.raises(InputError, match="over 1 s"):
+        asking.ask("toy", Path(sys.executable), _sleeps, _question(), wall_s=1)
+
+
+@pytest.fixture()
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MNIST_EXPORT_CACHE", str(tmp_path))
+    return tmp_path / "devices"
+
+
+def test_a_cut_off_download_leaves_nothing(cache, monkeypatch):
+    real = subprocess.run
+
+    def cut_off(command, **options):
+        if "download" in command:
+            return subprocess.CompletedProcess(command, 1, b"", b"ERROR: Connection broken")
+        return real(command, **options)
+
+    monkeypatch.setattr(environment.subprocess, "run", cut_off)
+    toy = Environment(name="toy", requirements=("six==1.16.0",), module="six")
+    with pytest.raises(InputError, match="toy: fetching the packages failed: Connection broken"):
+        toy.prepare(lambda _text: None, quiet=True)
+    assert not [path for path in cache.iterdir() if path.name != ".lock"]
+    assert toy.problem() == "not prepared"
+
+
+def test_a_half_prepared_folder_is_not_ready_and_its_leftovers_are_swept(cache, monkeypatch):
+    toy = Environment(name="toy", requirements=("six==1.16.0",), module="six")
+    toy.folder.mkdir(parents=True)
+    (toy.folder / environment.MANIFEST).write_text("{")
+    assert "manifest" in toy.problem()
+    left = cache / f"{TEMPORARY_PREFIX}killed"
+    left.mkdir()
+    failed = subprocess.CompletedProcess([], 1, b"", b"no venv")
+    monkeypatch.setattr(environment.subprocess, "run", lambda *_a, **_o: failed)
+    with pytest.raises(InputError, match="making the environment failed: no venv"):
+        toy.prepare(lambda _text: None, quiet=True)
+    assert not left.exists()
+
+
+def test_an_unknown_device_and_one_that_is_not_ready_are_one_line(cache, capsys):
+    del cache
+    assert parity.main(["devices", "--prepare", "tflmm"]) == 2
+    assert "Did you mean 'tflm'" in capsys.readouterr().err
+    with pytest.raises(InputError, match="Run: mnist-parity devices --prepare tflm,openvino"):
+        registry.require_ready(registry.devices_of("--on", "tflm,openvino,tflm"))
+
+
+def test_the_list_says_how_to_make_each_ready(cache, capsys):
+    del cache
+    assert parity.main(["devices"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"mnist-parity devices --prepare {name}" in out for name in registry.DEVICES)
+
+
+@dataclass
+class _Fake:
+    """A device that answers as the file's own runtime does, but for what a test wants."""
+
+    runner: Any
+    images: Any
+    formats: tuple[str, ...] = ("tflite",)
+    change: int = 0
+    error: Exception | None = None
+    name: str = "fake"
+    title: str = "a fake"
+    needs: str = "nothing"
+    asked: list[int] = field(default_factory=list)
+
+    def answer(self, question: Question) -> Answer:
+        if self.error is not None:
+            raise self.error
+        self.asked.append(len(question.batch))
+        values = self.runner.run_integers(self.images).copy()
+        values[0, 0] += self.change
+        return Answer(values=values, arena_bytes=100)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    import mnist_export as mx
+
+    folder = tmp_path_factory.mktemp("files")
+    made = mx.export("lenet5", precision="int8", data="digits", output=folder, formats=("tflite", "onnx"))
+    return made.artifacts
+
+
+@pytest.fixture(scope="module")
+def split():
+    from mnist_export.data import load_dataset
+
+    test = load_dataset("digits").test
+    return Split(images=test.images[:50], labels=test.labels[:50])
+
+
+@pytest.mark.parametrize("change", [0, 1])
+def test_a_row_counts_the_logits_that_differ(files, split, change):
+    with open_runner(files["tflite"].path, trust=True) as runner:
+        fake = _Fake(runner=runner, images=split.images, change=change)
+        (row,) = check_on_devices([fake], [runner], split, runner.run(split.images))
+    assert (row.differing, row.values, row.arena_bytes) == (change, 500, 100)
+    assert row.verdict.value == "pass"
+
+
+def test_what_a_device_does_not_read_is_a_row_and_what_it_refuses_fails(files, split):
+    with open_runner(files["tflite"].path, trust=True) as runner:
+        reference = runner.run(split.images)
+        other = _Fake(runner=runner, images=split.images, formats=("onnx",))
+        broken = _Fake(runner=runner, images=split.images, error=UnsupportedError("net: no kernel."))
+        unread, refused = check_on_devices([other, broken], [runner], split, reference)
+    assert unread.verdict is None
+    assert "reads onnx" in unread.why
+    assert refused.verdict.value == "fail"
+    assert refused.why == "net: no kernel."
+
+
+def test_tflm_itself_where_its_packages_can_be_had(files, split, cache):
+    del cache
+    (device,) = registry.devices_of("--on", "tflm")
+    try:
+        device.prepare(lambda _text: None, quiet=True)
+    except InputError as error:
+        pytest.skip(f"tflm cannot be prepared here: {error}")
+    with open_runner(files["tflite"].path, trust=True) as runner:
+        (row,) = check_on_devices([device], [runner], split, runner.run(split.images))
+    assert row.differing < row.values // 10
+    assert row.largest <= 2
+    assert 4096 < row.arena_bytes < 65536
+    assert row.verdict.value == "pass"
