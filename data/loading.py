@@ -9,12 +9,18 @@ from pathlib import Path
 from mnist_export.core.errors import InputError, OutputError
 from mnist_export.data.dataset import Dataset
 from mnist_export.data.limits import bad_file, shown
+from mnist_export.data.picture_options import PictureOptions
 from mnist_export.data.registry import DATASETS, READERS
 from mnist_export.data.request import Notify, Request, UnavailableError, to_stderr
 
 
 def load_dataset(
-    spec: str = "auto", *, download: bool = True, seed: int = 0, notify: Notify = to_stderr
+    spec: str = "auto",
+    *,
+    download: bool = True,
+    seed: int = 0,
+    notify: Notify = to_stderr,
+    pictures: PictureOptions | None = None,
 ) -> Dataset:
     """Load a data set by name or path.
 
@@ -25,11 +31,12 @@ def load_dataset(
         download: whether MNIST and its like may be downloaded when they are not on this machine.
         seed: chooses the validation part (and test where the data has none); 0 or more.
         notify: called with one sentence for whatever the user should know.
+        pictures: channels and size that a folder of images is read in; None keeps the images' own.
 
     Raises:
         InputError: no such name or path, or unsound data.
     """
-    request = Request(download=download, seed=seed, notify=notify)
+    request = Request(download=download, seed=seed, notify=notify, pictures=pictures or PictureOptions())
     if spec == "auto":
         return _auto(request)
     if spec in DATASETS:

@@ -132,14 +132,16 @@ def own_dataset(
     train: Split,
     test: Split | None,
     request: Request,
+    validation: Split | None = None,
     class_names: Sequence[str] | None = None,
     sha256: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
+    every_class: bool = True,
 ) -> Dataset:
     """Number the classes, split what has no parts yet, and build the `Dataset`.
 
-    A tenth of train becomes validation; where there is no test part, another tenth becomes test. Both
-    are seeded and stratified, and the split is noted in the provenance.
+    Where there is no validation part, a tenth of train becomes it; where there is no test part, another
+    tenth becomes test. Both are seeded and stratified, and the split is noted in the provenance.
 
     Args:
         path: where the data is from.
@@ -147,16 +149,18 @@ def own_dataset(
         train: the training part.
         test: the test part, or None.
         request: the seed, and whom to tell.
+        validation: the validation part, or None.
         class_names: names in the order of the class numbers; ``"0"``, ``"1"``... if None.
         sha256: hashes of what was read.
         notes: further sentences for the provenance.
+        every_class: whether training images of every class are needed.
 
     Raises:
         InputError: gaps in the class numbers, unequal image shapes, or too few images of a class.
     """
     names = tuple(class_names) if class_names else tuple(map(str, range(int(train.labels.max()) + 1)))
-    parts_needed = 2 if test is not None else 3
-    _check_classes(path, train.labels, names, parts_needed)
+    parts_needed = 1 + (test is None) + (validation is None)
+    _check_classes(path, train.labels, names, parts_needed if every_class else 0)
     if test is not None and len(test) and test.labels.max() >= len(names):
         raise bad_file(
             path,
@@ -172,14 +176,15 @@ def own_dataset(
             "Resize them to one shape.",
         )
     all_notes = list(notes)
-    share = max(len(names), round(len(train) / _SHARE))
+    share = min(max(len(names), round(len(train) / _SHARE)), max(1, len(train) // 2))
     if test is None:
         train, test = carve(train, share, request.seed)
         all_notes.append(
             f"No test part: {len(test)} images were set aside for test, stratified, seed {request.seed}."
         )
         request.notify(f"{shown(path)} has no test part: setting aside {len(test)} of its images for test.")
-    train, validation = carve(train, share, request.seed)
+    if validation is None:
+        train, validation = carve(train, share, request.seed)
     return Dataset(
         name=safe_name(path),
         train=train,

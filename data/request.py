@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from mnist_export.core.errors import InputError
 from mnist_export.data.dataset import Dataset
+from mnist_export.data.picture_options import PictureOptions
 
 Notify = Callable[[str], None]
 
@@ -31,11 +32,13 @@ class Request:
         download: whether the network may be used.
         seed: chooses the validation part (and the test part of data that has none); 0 or more.
         notify: called with one sentence for whatever the user should know.
+        pictures: what pictures in a folder become.
     """
 
     download: bool = True
     seed: int = 0
     notify: Notify = to_stderr
+    pictures: PictureOptions = field(default_factory=PictureOptions)
 
     def __post_init__(self) -> None:
         """Refuse a negative seed."""
