@@ -37,6 +37,7 @@ def export(
     io: str | None = None,
     data: Data = "auto",
     input_range: Range | None = None,
+    resize: str = "bilinear",
     output: str | Path = "exports",
     calibration_samples: int = 300,
     calibration_method: str = "minmax",
@@ -85,6 +86,7 @@ def export(
             (n, height, width[, channels]) and integer labels of shape (n,); or a `Dataset`.
         input_range: what pixel values 0 and 255 become for the model, such as ``(-1, 1)``; None is
             0,1, and is refused where another range gives far better answers.
+        resize: how pictures of a folder are brought to the model's size.
         output: the folder for the files.
         calibration_samples: training images that set the ranges.
         calibration_method: ``"minmax"``, ``"percentile"``, ``"entropy"`` or ``"mse"``.
@@ -129,7 +131,7 @@ def export(
         job = job_with(
             model=_model(model, folder), format=_words(formats), precision=precision, int8=int8, io=io,
             data=_data(data, seed), input_range=None if input_range is None else _range(input_range),
-            output=Path(output),
+            output=Path(output), resize=resize,
             calibration_samples=calibration_samples, calibration_method=calibration_method, seed=seed,
             per_tensor=per_tensor, per_tensor_dense=per_tensor_dense, symmetric=symmetric,
             reduce_range=reduce_range, keep_float=tuple(keep_float), full_integer=full_integer,

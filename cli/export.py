@@ -67,6 +67,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="what pixel values 0 and 255 become for the model (default 0,1)",
     )  # fmt: skip
     parser.add_argument(
+        "--resize", default="bilinear", metavar="R",
+        help="how pictures are brought to the model's size: bilinear (default), area, nearest, crop, pad",
+    )  # fmt: skip
+    parser.add_argument(
         "-o", "--output", default="exports", type=Path, metavar="DIR", help="output folder (default exports)"
     )
     _add_quantization(parser)

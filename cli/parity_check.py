@@ -211,6 +211,7 @@ def _reference_and_data(arguments: argparse.Namespace, console: Console) -> tupl
     if path.exists():
         reference = open_original(arguments.reference, None, arguments, console)
         recorded = reference.golden.meta.data if isinstance(reference, GoldenRunner) else None
-        return reference, load_data(arguments, console, recorded=recorded)
+        shape = tuple(reference.image_tail)
+        return reference, load_data(arguments, console, recorded=recorded, input_shape=shape)
     dataset = load_data(arguments, console)
     return open_original(arguments.reference, dataset, arguments, console), dataset

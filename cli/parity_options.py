@@ -41,6 +41,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="what pixels 0 and 255 become for the model (default: the file's own, else 0,1)",
     )
     parser.add_argument(
+        "--resize",
+        default="bilinear",
+        metavar="R",
+        help="how pictures are brought to the model's size: bilinear (default), area, nearest, crop, pad",
+    )
+    parser.add_argument(
         "--trust", action="store_true", help="open SavedModels, and files without a trial run first"
     )
 
@@ -59,19 +65,28 @@ def existing(paths: Sequence[str]) -> None:
             raise InputError(f"{path}: no such file. Check the path.")
 
 
-def load_data(arguments: argparse.Namespace, console: Console, *, recorded: str | None = None) -> Dataset:
+def load_data(
+    arguments: argparse.Namespace,
+    console: Console,
+    *,
+    recorded: str | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> Dataset:
     """Load the data that ``--data`` or a recording names.
 
     Args:
         arguments: the parsed command line.
         console: told what was chosen.
         recorded: the data set's name in a golden file.
+        input_shape: of one image as the reference takes it: pictures of a folder are read so.
     """
     import dataclasses
 
     from mnist_export.data import Split, load_dataset
+    from mnist_export.data.picture_options import Resize, pictures_for
 
-    dataset = load_dataset(arguments.data or recorded or "auto", notify=console.warn)
+    pictures = pictures_for(input_shape, Resize.parse(arguments.resize))
+    dataset = load_dataset(arguments.data or recorded or "auto", notify=console.warn, pictures=pictures)
     if arguments.images is None:
         return dataset
     if arguments.images < 1:

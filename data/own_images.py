@@ -131,13 +131,13 @@ def _notes(counted: Counter[str], options: PictureOptions) -> list[str]:
     if counted["resized"] and options.size is not None:
         height, width = options.size
         notes.append(
-            f"{counted['resized']} pictures were resized to {height}x{width} ({options.resize}, as Keras does, "
-            "then rounded to whole pixel values)."
+            f"{counted['resized']} pictures were resized to {height}x{width} ({options.resize}, as Keras "
+            "does, then rounded to whole pixel values)."
         )
     if counted["transparent"]:
         notes.append(
-            f"{counted['transparent']} pictures have transparent pixels: the transparency was dropped, as Keras "
-            "does."
+            f"{counted['transparent']} pictures have transparent pixels: the transparency was dropped, "
+            "as Keras does."
         )
     return notes
 

@@ -82,12 +82,12 @@ def pictures_for(
         shape = (*shape[1:], shape[0])
     elif len(shape) == 2:
         shape = (*shape, 1)
-    elif len(shape) == 1 and (shape[0] or 0) > 0:
+    elif len(shape) == 1 and shape[0]:
         shape = _square(shape[0])
     if len(shape) != 3 or shape[2] not in {1, 3}:
         return PictureOptions(resize=resize)
     height, width, channels = shape
-    size = (height, width) if (height or 0) > 0 and (width or 0) > 0 else None
+    size = (height, width) if height and width else None
     return PictureOptions(channels=channels, size=size, resize=resize)
 
 

@@ -33,7 +33,7 @@ class Layout:
     """What a folder holds.
 
     Attributes:
-        parts: part to its classes: ``train`` always, ``validation`` and ``test`` where there are such folders.
+        parts: part to its classes: ``train`` always, ``validation`` and ``test`` where there are any.
         class_names: of all parts, by value where all are whole numbers, else by name.
         passed_over: files that are no pictures by their names.
     """

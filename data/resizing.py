@@ -1,9 +1,9 @@
 """Brings a picture to another size exactly as TensorFlow and Keras do, in numpy.
 
 Everything is computed in float32 on pixels 0..255 without antialiasing (area apart, which averages), in the
-order of TensorFlow's CPU kernels; positions are those of ``half_pixel_centers``. `to_uint8` then rounds to the
-nearest whole number, halves to the even one. Keras hands the float values on, so that an image here differs
-from Keras's by half a level at most.
+order of TensorFlow's CPU kernels; positions are those of ``half_pixel_centers``. `to_uint8` then rounds to
+the nearest whole number, halves to the even one. Keras hands the float values on: an image here differs from
+Keras's by half a level at most.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def _nearest(image: Pixels, size: Size) -> Values:
     def chosen(found: int, wanted: int) -> npt.NDArray[np.int64]:
         scale = np.float32(found) / np.float32(wanted)
         exact = (np.arange(wanted, dtype=np.float32) + np.float32(0.5)) * scale
-        return np.minimum(np.floor(exact).astype(np.int64), found - 1)
+        places: npt.NDArray[np.int64] = np.minimum(np.floor(exact).astype(np.int64), found - 1)
+        return places
 
     rows, columns = chosen(image.shape[0], size[0]), chosen(image.shape[1], size[1])
     return image[np.ix_(rows, columns)].astype(np.float32)
@@ -104,7 +105,7 @@ def _cover(found: int, wanted: int, place: int) -> tuple[int, npt.NDArray[np.flo
 
 
 def _crop(image: Pixels, size: Size) -> Values:
-    """``keras.utils.image_utils.smart_resize``: the largest middle part of the wanted aspect, then bilinear."""
+    """``keras.utils.image_utils.smart_resize``: the largest middle part of that aspect, then bilinear."""
     height, width = image.shape[:2]
     crop_height = max(1, min(height, int(np.float32(width * size[0]) / np.float32(size[1]))))
     crop_width = max(1, min(width, int(np.float32(height * size[1]) / np.float32(size[0]))))

@@ -13,6 +13,7 @@ from mnist_export.pipeline.stages import Stages
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset, Split
+    from mnist_export.data.picture_options import PictureOptions
     from mnist_export.pipeline.job import Job
     from mnist_export.pipeline.progress import Progress
     from mnist_export.report.schema import Report
@@ -123,7 +124,17 @@ def _data(job: Job, progress: Progress) -> Dataset:
 
     if not isinstance(job.data, str):
         return job.data
-    return load_dataset(job.data, seed=job.seed, notify=progress.warn)
+    return load_dataset(job.data, seed=job.seed, notify=progress.warn, pictures=_pictures(job))
+
+
+def _pictures(job: Job) -> PictureOptions:
+    """Channels and size that the model takes, where the data may be a folder of pictures."""
+    from mnist_export.data.picture_options import Resize, pictures_for
+    from mnist_export.train.loading import input_shape_of
+
+    resize = Resize.parse(job.resize)
+    folder = isinstance(job.data, str) and Path(job.data).is_dir()
+    return pictures_for(input_shape_of(job.model, trust=job.trust) if folder else None, resize)
 
 
 def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Progress) -> None:

@@ -34,6 +34,7 @@ class Job:
         thresholds: what the verdict is measured against.
         range_stated: whether the user stated `input_range`: a check that disagrees then only warns.
         full_integer: refuse layers that have no integer form; otherwise they stay in float.
+        resize: how pictures of a folder are brought to the size that the model takes.
         threads: threads of one inference.
         trust: a SavedModel may be opened.
         until: export the sub-model that ends at this layer.
@@ -55,6 +56,7 @@ class Job:
     thresholds: Thresholds
     range_stated: bool = False
     full_integer: bool = False
+    resize: str = "bilinear"
     threads: int = 1
     trust: bool = False
     until: str | None = None

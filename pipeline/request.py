@@ -27,6 +27,7 @@ DEFAULTS: Final = MappingProxyType(
         "io": None,
         "data": "auto",
         "input_range": None,
+        "resize": "bilinear",
         "output": Path("exports"),
         "calibration_samples": 300,
         "calibration_method": "minmax",
@@ -87,6 +88,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
     """
     from mnist_export.core.kinds import Format, IoType, Precision
     from mnist_export.core.pixels import InputRange
+    from mnist_export.data.picture_options import Resize
     from mnist_export.export import EXPORTERS
     from mnist_export.quantize.ranges.calibration import OBSERVERS
     from mnist_export.quantize.rewrites.target import Target
@@ -140,6 +142,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
         input_range=input_range,
         range_stated=stated,
         full_integer=arguments.full_integer,
+        resize=Resize.parse(arguments.resize),
         io=IoType(arguments.io) if arguments.io else None,
         calibration_samples=arguments.calibration_samples,
         seed=arguments.seed,

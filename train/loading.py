@@ -70,6 +70,25 @@ def load_model(
     return loaded
 
 
+def input_shape_of(spec: str, *, trust: bool = False) -> tuple[int | None, ...] | None:
+    """The shape of one input of a model file, None where it is open; None for an architecture's name.
+
+    Args:
+        spec: see `load_model`.
+        trust: see `load_model`.
+
+    Raises:
+        InputError: the file is refused.
+    """
+    path = Path(spec).expanduser()
+    if spec in ARCHITECTURES or not _exists(path):
+        return None
+    shape = _built(path, trust=trust)[0].model.input_shape
+    return (
+        tuple(shape[1:]) if isinstance(shape, tuple) and shape and not isinstance(shape[0], tuple) else None
+    )
+
+
 def require_model(spec: str) -> None:
     """Refuse what is neither an architecture's name nor a path that exists; costs no import.
 
@@ -139,9 +158,8 @@ def _trained_now(name: str, dataset: Dataset, notify: Notify) -> Any:
     return keep_trained(trained)
 
 
-def _by_path(path: Path, *, trust: bool, until: str | None, image: tuple[int, ...] | None) -> LoadedModel:
-    from mnist_export.train.checks import last_activation, loss_mismatch
-    from mnist_export.train.foreign.compiled import compiled_takes_logits
+def _built(path: Path, *, trust: bool) -> tuple[Built, dict[str, Any], str]:
+    """Open a file or folder: the model, how it was compiled, and the SHA-256 of what was read."""
     from mnist_export.train.foreign.files import open_file, read_file
     from mnist_export.train.foreign.savedmodel import (
         folder_sha256,
@@ -149,26 +167,33 @@ def _by_path(path: Path, *, trust: bool, until: str | None, image: tuple[int, ..
         open_savedmodel,
     )
 
-    notes: list[str] = []
-    compiled: dict[str, Any] = {}
     if path.is_dir():
         if not looks_like_savedmodel(path):
             raise InputError(
                 f"{shown(path)}: expected a SavedModel folder with a saved_model.pb, found a folder without "
                 "one. Give the model's own folder or file."
             )
-        built = open_savedmodel(path, trust=trust)
-        digest = folder_sha256(path)
-    else:
-        if path.name == "saved_model.pb":
-            raise InputError(
-                f"{shown(path)}: expected the SavedModel's folder, found a file in it. Give its folder."
-            )
-        content = read_file(path)
-        digest = sha256_bytes(content)
-        built, compiled = open_file(path, content)
-        if mismatch := loss_mismatch(last_activation(built.model), compiled_takes_logits(compiled)):
-            notes.append(f"it was compiled with a loss that does not fit: {mismatch}")
+        return open_savedmodel(path, trust=trust), {}, folder_sha256(path)
+    if path.name == "saved_model.pb":
+        raise InputError(
+            f"{shown(path)}: expected the SavedModel's folder, found a file in it. Give its folder."
+        )
+    content = read_file(path)
+    built, compiled = open_file(path, content)
+    return built, compiled, sha256_bytes(content)
+
+
+def _by_path(path: Path, *, trust: bool, until: str | None, image: tuple[int, ...] | None) -> LoadedModel:
+    from mnist_export.train.checks import last_activation, loss_mismatch
+    from mnist_export.train.foreign.compiled import compiled_takes_logits
+
+    notes: list[str] = []
+    built, compiled, digest = _built(path, trust=trust)
+    mismatch = None
+    if not path.is_dir():
+        mismatch = loss_mismatch(last_activation(built.model), compiled_takes_logits(compiled))
+    if mismatch:
+        notes.append(f"it was compiled with a loss that does not fit: {mismatch}")
     built = _with_plain_ends(built, image)
     _check_interface(built, path)
     card = _card_beside(path, built, notes)

@@ -98,6 +98,11 @@ class Runner(ABC):
         self._dtype = inputs.dtype
 
     @property
+    def image_tail(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch."""
+        return tuple(self._tail)
+
+    @property
     def input(self) -> TensorInfo:
         """The input tensor."""
         return self._input

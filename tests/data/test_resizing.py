@@ -10,7 +10,6 @@ from PIL import Image
 
 from mnist_export.data.picture_options import Resize
 from mnist_export.data.pictures import read_picture
-
 from mnist_export.data.resizing import resized, to_uint8
 
 SIZES = ((90, 300), (131, 97), (40, 41), (96, 96), (1000, 333), (7, 5))
@@ -31,7 +30,7 @@ def test_each_way_is_that_of_tensorflow(how: Resize, channels: int) -> None:
     tf = pytest.importorskip("tensorflow")
     keras = pytest.importorskip("keras")
     ways = {
-        Resize.CROP: lambda image, size: keras.preprocessing.image.smart_resize(image, size),
+        Resize.CROP: keras.preprocessing.image.smart_resize,
         Resize.PAD: lambda image, size: tf.image.resize_with_pad(image, *size, method="bilinear"),
     }
     for found in SIZES:
@@ -47,7 +46,7 @@ def test_each_way_is_that_of_tensorflow(how: Resize, channels: int) -> None:
 @pytest.mark.parametrize("how", [Resize.BILINEAR, Resize.CROP, Resize.PAD])
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp"])
 def test_a_file_becomes_what_keras_makes_of_it(how: Resize, suffix: str, tmp_path: Path) -> None:
-    """Both decoders give the same pixels here; ours are then rounded, Keras's stay as they are."""
+    """PNG and BMP to the last bit, rounded; decoders of JPEG part by a few levels."""
     keras = pytest.importorskip("keras")
     for name, sizes in (("a", SIZES[:2]), ("b", SIZES[2:4])):
         (tmp_path / name).mkdir()
@@ -66,7 +65,9 @@ def test_a_file_becomes_what_keras_makes_of_it(how: Resize, suffix: str, tmp_pat
     assert len(files) == 4
     for file, (expected, _) in zip(files, theirs, strict=True):
         ours = read_picture(file, (48, 32), channels=3, resize=how).pixels
-        np.testing.assert_array_equal(ours, to_uint8(expected.numpy()), err_msg=str(file))
+        apart = np.abs(ours.astype(int) - to_uint8(expected.numpy()).astype(int))
+        assert apart.max() <= (8 if suffix == "jpg" else 0), str(file)
+        assert apart.mean() <= 2
 
 
 def test_rounding_is_to_the_even_number() -> None:
