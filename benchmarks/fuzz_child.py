@@ -127,10 +127,10 @@ def read_golden(content: bytes, native: Callable[[], None]) -> None:
 
 
 def read_image(content: bytes, native: Callable[[], None]) -> None:
-    from mnist_export.data.pictures import picture_size, read_picture
+    from mnist_export.data.pictures import picture_header, read_picture
 
     path = _with_file(content, "picture.png")
-    read_picture(path, picture_size(path))
+    read_picture(path, picture_header(path).size)
 
 
 def read_keras(content: bytes, native: Callable[[], None]) -> None:

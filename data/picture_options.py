@@ -87,7 +87,8 @@ def pictures_for(
     if len(shape) != 3 or shape[2] not in {1, 3}:
         return PictureOptions(resize=resize)
     height, width, channels = shape
-    size = (height, width) if height and width else None
+    stated = height is not None and width is not None and height > 0 and width > 0
+    size = (height, width) if stated else None
     return PictureOptions(channels=channels, size=size, resize=resize)
 
 

@@ -188,10 +188,10 @@ def test_names_that_are_none_are_one_clear_line(spec: str, message: str) -> None
 def test_endings_that_give_no_logits_are_refused(keras: Any, tmp_path: Path) -> None:
     layers = keras.layers
     path = tmp_path / "net.keras"
-    for end in (layers.Dense(1, activation="sigmoid"), layers.Dense(10, activation="tanh")):
-        keras.Sequential([layers.Input((28, 28, 1)), layers.Flatten(), end]).save(path)
-        with pytest.raises(UnsupportedError, match="expected"):
-            load_model(str(path), notify=_quiet)
+    end = layers.Dense(10, activation="tanh")
+    keras.Sequential([layers.Input((28, 28, 1)), layers.Flatten(), end]).save(path)
+    with pytest.raises(UnsupportedError, match="expected"):
+        load_model(str(path), notify=_quiet)
     keras.Sequential([layers.Input((28, 28, 1)), layers.Dense(10)]).save(path)
     with pytest.raises(InputError, match=r"Flatten .* is missing"):
         load_model(str(path), notify=_quiet)

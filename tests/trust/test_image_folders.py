@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mnist_export.data import load_dataset
+
 
 @pytest.fixture()
 def folder(tmp_path):
@@ -86,16 +88,22 @@ def test_sixteen_bits_a_pixel(refuse_folder, folder):
     refuse_folder(folder, "16")
 
 
-def test_transparent_pixels(refuse_folder, folder):
+def _said_of(folder):
+    said = []
+    load_dataset(str(folder), notify=said.append)
+    return " ".join(said)
+
+
+def test_transparent_pixels_are_said(folder):
     Image.new("RGBA", (28, 28), (1, 2, 3, 100)).save(folder / "cat" / "05.png")
-    refuse_folder(folder, "transparent")
+    assert "1 pictures have transparent pixels" in _said_of(folder)
 
 
-def test_a_palette_with_a_transparent_colour(refuse_folder, folder):
+def test_a_palette_with_a_transparent_colour_is_said(folder):
     picture = Image.new("P", (28, 28), 0)
     picture.putpalette([0, 0, 0, 255, 255, 255])
     picture.save(folder / "cat" / "05.png", transparency=0)
-    refuse_folder(folder, "transparent")
+    assert "1 pictures have transparent pixels" in _said_of(folder)
 
 
 def test_another_format_behind_the_extension(refuse_folder, folder):
