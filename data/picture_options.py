@@ -87,8 +87,9 @@ def pictures_for(
     if len(shape) != 3 or shape[2] not in {1, 3}:
         return PictureOptions(resize=resize)
     height, width, channels = shape
-    stated = height is not None and width is not None and height > 0 and width > 0
-    size = (height, width) if stated else None
+    size = None
+    if height is not None and width is not None and height > 0 and width > 0:
+        size = (height, width)
     return PictureOptions(channels=channels, size=size, resize=resize)
 
 
