@@ -1,6 +1,6 @@
 # One task runner: `make check`, `make test`, `make bench`. PYTHON chooses the environment.
 PYTHON ?= python
-ROOMS = core data train quantize export runtime report pipeline cli
+ROOMS = core data models train quantize export runtime parity report pipeline cli
 TYPES = build/types
 
 .PHONY: check lint types test bench lock sbom audit

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mnist_export.data.dataset import Dataset
-    from mnist_export.pipeline.progress import Progress
-    from mnist_export.runtime.certificate.certifying import Certificate
-    from mnist_export.runtime.parity.golden import Golden
+    from mnist_export.models.trained import Trained
+    from mnist_export.parity.certificate.certifying import Certificate
+    from mnist_export.pipeline.jobs.progress import Progress
+    from mnist_export.runtime.runners.golden import Golden
     from mnist_export.runtime.timing.profile import Profile
-    from mnist_export.train.training import Trained
 
     Data: TypeAlias = str | Path | Dataset | Sequence[npt.NDArray[np.generic]]
 
@@ -126,7 +126,7 @@ def export(
     with _quiet(progress), _scratch() as folder:
         from mnist_export.core.side_files import SideFiles
         from mnist_export.pipeline.export import run_job
-        from mnist_export.pipeline.request import job_with
+        from mnist_export.pipeline.jobs.request import job_with
 
         job = job_with(
             model=_model(model, folder), format=_words(formats), precision=precision, int8=int8, io=io,
@@ -185,8 +185,8 @@ def check(
         InputError: what the command would refuse with exit code 2.
     """
     with _quiet(progress), _scratch() as folder:
+        from mnist_export.parity.thresholds import thresholds_from
         from mnist_export.pipeline.comparing import compare_files
-        from mnist_export.runtime.parity.thresholds import thresholds_from
 
         files = [candidates] if isinstance(candidates, str | Path) else list(candidates)
         return Result(
@@ -237,8 +237,8 @@ def record(
     if path.suffix != ".npz":
         raise InputError(f"output: expected a name that ends in .npz, found '{output}'.")
     with _quiet(progress), _scratch() as folder:
+        from mnist_export.parity.recording import record as record_answers
         from mnist_export.pipeline.comparing import data_for, open_reference
-        from mnist_export.runtime.parity.recording import record as record_answers
 
         dataset = data_for(_data(data, 0), None, images, _progress(progress))
         spec = _model(model, folder)
@@ -264,7 +264,7 @@ def certify(file: str | Path) -> Certificate:
         InputError: the file is damaged or of another kind.
     """
     with one_call():
-        from mnist_export.runtime.certificate.certifying import certify_file
+        from mnist_export.parity.certificate.certifying import certify_file
 
         return certify_file(Path(file))
 
@@ -286,7 +286,7 @@ def profile(
     """
     with one_call():
         from mnist_export.pipeline.comparing import data_for
-        from mnist_export.pipeline.progress import SILENT
+        from mnist_export.pipeline.jobs.progress import SILENT
         from mnist_export.runtime.runners.opening import open_runner
         from mnist_export.runtime.timing.profile import can_profile
         from mnist_export.runtime.timing.profile import profile as profile_runner
@@ -336,9 +336,9 @@ def train(
         InputError: what the command would refuse with exit code 2.
     """
     with _quiet(progress):
+        from mnist_export.models.registry import ARCHITECTURES
+        from mnist_export.models.saving import save_trained
         from mnist_export.pipeline.comparing import data_for
-        from mnist_export.train.registry import ARCHITECTURES
-        from mnist_export.train.saving import save_trained
         from mnist_export.train.training import train_architecture
 
         told = _progress(progress)
@@ -364,7 +364,7 @@ def _quiet(progress: bool) -> contextlib.AbstractContextManager[None]:
 
 
 def _progress(wanted: bool) -> Progress:
-    from mnist_export.pipeline.progress import SILENT, Callback
+    from mnist_export.pipeline.jobs.progress import SILENT, Callback
 
     return Callback(notify=lambda text: print(text, file=sys.stderr)) if wanted else SILENT  # noqa: T201
 

@@ -28,19 +28,19 @@ from mnist_export.export.c_format import CExporter
 from mnist_export.export.onnx_format import OnnxExporter
 from mnist_export.export.request import ExportRequest
 from mnist_export.export.tflite_format import TfliteExporter
+from mnist_export.parity.certificate.certifying import certify
+from mnist_export.parity.certificate.equality import equality
+from mnist_export.parity.certificate.implementations import IMPLEMENTATIONS
 from mnist_export.quantize import QuantizedModel, SchemeConfig, quantize
 from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.exact.training import fine_tune_exact
 from mnist_export.quantize.lowering import lower
 from mnist_export.quantize.rewrites import prepare
-from mnist_export.runtime.certificate.certifying import certify
-from mnist_export.runtime.certificate.equality import equality
-from mnist_export.runtime.certificate.implementations import IMPLEMENTATIONS
 from mnist_export.runtime.environment import describe
 from mnist_export.runtime.runners.c import CRunner
 from mnist_export.runtime.runners.litert import LiteRtRunner
 from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
-from mnist_export.train.loading import load_model
+from mnist_export.train.obtaining import load_or_train
 
 SEED = 0
 CALIBRATION = 1000
@@ -121,7 +121,7 @@ def top1(files: dict[str, bytes], dataset: Dataset, count: int) -> float:
 
 
 def measure(path: str, dataset: Dataset, count: int, epochs: int) -> dict[str, Any]:
-    loaded = load_model(path, None if Path(path).exists() else dataset, trust=True, notify=print)
+    loaded = load_or_train(path, None if Path(path).exists() else dataset, trust=True, notify=print)
     shape = tuple(loaded.input_shape)
     fits = shape == dataset.image_shape
     graph = lower(loaded.model, shape)
@@ -195,7 +195,7 @@ def timed(plain: dict[str, bytes], files: dict[str, bytes], images: Any) -> dict
 
 def refreshed(path: str, dataset: Dataset, before: dict[str, Any]) -> dict[str, Any]:
     """Times and sizes alone; scales are those of least square error, which change neither."""
-    loaded = load_model(path, None if Path(path).exists() else dataset, trust=True, notify=print)
+    loaded = load_or_train(path, None if Path(path).exists() else dataset, trust=True, notify=print)
     graph = lower(loaded.model, tuple(loaded.input_shape))
     images = dataset.train.images[:300]
     if tuple(loaded.input_shape) != dataset.image_shape:

@@ -80,9 +80,9 @@ def mutated_gzip(content: bytes, rng: random.Random) -> bytes:
 
 def read_tflite(content: bytes, native: Callable[[], None]) -> None:
     from mnist_export.core.graph.tflite_reader import read_tflite as graph_of
-    from mnist_export.runtime.foreign.sandbox_child import _noise
     from mnist_export.runtime.foreign.tflite_check import check_tflite
     from mnist_export.runtime.runners.litert import LiteRtRunner
+    from mnist_export.runtime.runners.sandbox_child import _noise
 
     check_tflite(content, label="f")
     graph_of(content)
@@ -93,8 +93,8 @@ def read_tflite(content: bytes, native: Callable[[], None]) -> None:
 
 def read_onnx(content: bytes, native: Callable[[], None]) -> None:
     from mnist_export.runtime.foreign.onnx_check import check_onnx
-    from mnist_export.runtime.foreign.sandbox_child import _noise
     from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
+    from mnist_export.runtime.runners.sandbox_child import _noise
 
     check_onnx(content, label="f")
     native()
@@ -121,7 +121,7 @@ def read_npz(content: bytes, native: Callable[[], None]) -> None:
 
 
 def read_golden(content: bytes, native: Callable[[], None]) -> None:
-    from mnist_export.runtime.parity.golden import load_golden
+    from mnist_export.runtime.runners.golden import load_golden
 
     load_golden(_with_file(content, "golden.npz"))
 
@@ -134,8 +134,8 @@ def read_image(content: bytes, native: Callable[[], None]) -> None:
 
 
 def read_keras(content: bytes, native: Callable[[], None]) -> None:
-    from mnist_export.train.foreign.archive import read_archive
-    from mnist_export.train.foreign.configuration import check_configuration, parse_configuration
+    from mnist_export.models.foreign.archive import read_archive
+    from mnist_export.models.foreign.configuration import check_configuration, parse_configuration
 
     archive = read_archive(content, "f")
     check_configuration(parse_configuration(archive.config, "f"), "f")
@@ -143,7 +143,7 @@ def read_keras(content: bytes, native: Callable[[], None]) -> None:
 
 
 def read_h5(content: bytes, native: Callable[[], None]) -> None:
-    from mnist_export.train.foreign.configuration import check_configuration, parse_configuration
+    from mnist_export.models.foreign.configuration import check_configuration, parse_configuration
 
     stored = read_weights(content, native)
     if "model_config" in stored.attributes:
@@ -154,7 +154,7 @@ def read_weights(content: bytes, native: Callable[[], None]):
     """Judge an HDF5 file, and read what was not refused, as Keras would."""
     import h5py
 
-    from mnist_export.train.foreign import hdf5
+    from mnist_export.models.foreign import hdf5
 
     native()
     found = hdf5.inspect_hdf5(content, "f")

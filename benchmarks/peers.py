@@ -23,22 +23,23 @@ import numpy as np
 
 from mnist_export.cli.common import console_of, run
 from mnist_export.cli.export import build_parser as export_parser
+from mnist_export.core.cache import cache_folder
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import write_atomic
 from mnist_export.data import Dataset, load_dataset, stratified_sample
+from mnist_export.parity.versions import Measured, measure_targets
 from mnist_export.pipeline.export import run_job
-from mnist_export.pipeline.progress import SILENT
-from mnist_export.pipeline.request import job_of
+from mnist_export.pipeline.jobs.progress import SILENT
+from mnist_export.pipeline.jobs.request import job_of
 from mnist_export.report.benchmark_rows import ONNX_FLOAT, ORIGINAL, rows_of
 from mnist_export.report.benchmark_table import ratio
 from mnist_export.report.codec import encode
 from mnist_export.report.markdown import render_table
 from mnist_export.report.measured import environment_of
 from mnist_export.report.wording import duration, percent
-from mnist_export.runtime.bench.measuring import FULL, QUICK, Measured, Plan, Target, measure_targets
+from mnist_export.runtime.bench.measuring import FULL, QUICK, Plan, Target
 from mnist_export.runtime.environment import describe
-from mnist_export.train.loading import load_model
-from mnist_export.train.training import cache_folder
+from mnist_export.train.obtaining import load_or_train
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "peer"
@@ -162,7 +163,7 @@ def measure_model(
     """Convert and measure one model."""
     with tempfile.TemporaryDirectory(prefix="mnist-peers-") as text:
         work = Path(text)
-        load_model(model, dataset, notify=note).model.save(work / "model.keras")
+        load_or_train(model, dataset, notify=note).model.save(work / "model.keras")
         chosen = dataset.train.take(stratified_sample(dataset.train, CALIBRATION_IMAGES, 0))
         calibration = work / "calibration.npy"
         np.save(calibration, chosen.images.astype(np.float32) / np.float32(255), allow_pickle=False)

@@ -61,7 +61,7 @@ def _models(folder: Path) -> None:
 
     from mnist_export.cli.export import main as export
     from mnist_export.cli.parity import main as parity
-    from mnist_export.train.engine import tensorflow
+    from mnist_export.models.structure.engine import tensorflow
 
     tensorflow()
     import keras

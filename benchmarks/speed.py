@@ -76,9 +76,9 @@ def forms_of(spec: str, dataset: Any) -> tuple[str, list[Form], dict[str, Any]]:
     from mnist_export.quantize import SchemeConfig, quantize
     from mnist_export.quantize.lowering import lower
     from mnist_export.quantize.rewrites import Target, prepare
-    from mnist_export.train.loading import load_model
+    from mnist_export.train.obtaining import load_or_train
 
-    loaded = load_model(spec, dataset)
+    loaded = load_or_train(spec, dataset)
     graph = lower(loaded.model, tuple(loaded.input_shape))
     images = dataset.train.images[stratified_sample(dataset.train, 300, 0)]
     prepared, before = prepare(graph)

@@ -109,7 +109,8 @@ def _turn(work: Callable[[], Any]) -> Any:
 def check_speed(folder: Path, data: str) -> dict[str, Any]:
     """Part 2: both runtimes on the int8 files, the check (answers and comparison) against the loop."""
     from mnist_export.data import load_dataset
-    from mnist_export.runtime import compare, open_runner
+    from mnist_export.parity.comparison import compare
+    from mnist_export.runtime.runners.opening import open_runner
     from mnist_export.runtime.timing.latency import Effort, interleave
 
     test = load_dataset(data, download=False, notify=lambda _: None).test
@@ -184,7 +185,7 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
-    from mnist_export.runtime import open_runner
+    from mnist_export.runtime.runners.opening import open_runner
     from mnist_export.runtime.timing.latency import ratio_of
 
     path = next((folder / "run0").glob("*.int8.tflite"))

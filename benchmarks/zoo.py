@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnist_export.train.card import ModelCard
-from mnist_export.train.registry import ARCHITECTURES
+from mnist_export.models.card import ModelCard
+from mnist_export.models.registry import ARCHITECTURES
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "zoo.json"
@@ -170,7 +170,7 @@ def main() -> int:
     parser.add_argument("--models", type=Path, default=Path("runs/zoo"), help="folder of the models")
     parser.add_argument("--only-trained", action="store_true", help="leave out what is not trained yet")
     parser.add_argument("--no-export", action="store_true", help="do not export; keep what is recorded")
-    parser.add_argument("--ship", action="store_true", help="write train/weights from the models")
+    parser.add_argument("--ship", action="store_true", help="write models/weights from the models")
     parser.add_argument("--table", action="store_true", help="only write the table from what is recorded")
     options = parser.parse_args()
     recorded: dict[str, Any] = {}
@@ -193,10 +193,10 @@ def main() -> int:
 
 def ship(folder: Path) -> None:
     """Write the shipped weights and cards; the same models give the same bytes."""
-    from mnist_export.train.loading import load_model
-    from mnist_export.train.shipped import SHIPPED as TARGET
-    from mnist_export.train.shipped import keep_trained
-    from mnist_export.train.training import Trained
+    from mnist_export.models.loading import load_model
+    from mnist_export.models.shipped import SHIPPED as TARGET
+    from mnist_export.models.shipped import keep_trained
+    from mnist_export.models.trained import Trained
 
     for stem in SHIPPED:
         loaded = load_model(str(folder / f"{stem}.keras"))

@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         from mnist_export.core.side_files import SideFiles
         from mnist_export.pipeline.export import run_job
-        from mnist_export.pipeline.request import job_of
+        from mnist_export.pipeline.jobs.request import job_of
 
         arguments.model = _model_of(arguments)
         job = job_of(arguments, shlex.join(["mnist-export", *words]))

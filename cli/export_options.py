@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnist_export.pipeline.options import DEFAULT_DISTILLATION, DEFAULT_EPOCHS
+from mnist_export.pipeline.jobs.options import DEFAULT_DISTILLATION, DEFAULT_EPOCHS
 
 
 def add_quantize_options(group: Any) -> None:

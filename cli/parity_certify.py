@@ -10,7 +10,7 @@ from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit, emit
 from mnist_export.core.kinds import Verdict
 
 if TYPE_CHECKING:
-    from mnist_export.runtime.certificate.certifying import Certificate
+    from mnist_export.parity.certificate.certifying import Certificate
 
 _EXAMPLES = """examples:
   mnist-parity certify lenet5.int8-exact.tflite lenet5.int8-exact.onnx
@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``certify``; returns 0, or 1 where a file is not exact."""
-    from mnist_export.runtime.certificate.certifying import certify_file
+    from mnist_export.parity.certificate.certifying import certify_file
 
     found = [(path, certify_file(path)) for path in arguments.files]
     if arguments.json:

@@ -28,9 +28,9 @@ from mnist_export.core.side_files import check_side_files
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
+    from mnist_export.parity.comparison import Thresholds
+    from mnist_export.parity.results import CheckResult
     from mnist_export.report.parts import LayerError
-    from mnist_export.runtime.parity.comparison import Thresholds
-    from mnist_export.runtime.parity.results import CheckResult
     from mnist_export.runtime.runners.runner import Runner
 
 _EXAMPLES = """examples:
@@ -84,10 +84,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``check``; returns 0 where every candidate passes, on each device of ``--on`` too, else 1."""
+    from mnist_export.parity.checking import check
+    from mnist_export.parity.on_devices import check_on_devices
     from mnist_export.pipeline.check_report import build_report
-    from mnist_export.runtime.parity.checking import check
-    from mnist_export.runtime.parity.golden import GoldenRunner
-    from mnist_export.runtime.parity.on_devices import check_on_devices
+    from mnist_export.runtime.runners.golden import GoldenRunner
     from mnist_export.runtime.timing.latency import pinned
 
     limits = _limits(arguments)
@@ -141,7 +141,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         )
         layers = [_layers(reference, runner, dataset, arguments) for runner in candidates]
     result = dataclasses.replace(result, seconds={"load": loaded, **result.seconds})
-    from mnist_export.runtime.parity.input_ranges import near_chance
+    from mnist_export.parity.input_ranges import near_chance
 
     if near_chance(result.reference.top1, dataset.test.labels):
         console.warn(
@@ -185,9 +185,9 @@ def _layers(
     """Errors by layer on the first images, where they were asked for."""
     if not arguments.layers:
         return ()
+    from mnist_export.parity.layers.activations import activations_of
+    from mnist_export.parity.layers.comparison import compare_layers
     from mnist_export.report.measured import layers_of
-    from mnist_export.runtime.layers.activations import activations_of
-    from mnist_export.runtime.layers.comparison import compare_layers
 
     theirs = activations_of(reference, dataset.test.images)
     count = len(theirs[0].values)
@@ -195,7 +195,7 @@ def _layers(
 
 
 def _limits(arguments: argparse.Namespace) -> Thresholds:
-    from mnist_export.runtime.parity.thresholds import thresholds_from
+    from mnist_export.parity.thresholds import thresholds_from
 
     return thresholds_from(
         config=Path(arguments.config) if arguments.config else None,
@@ -205,7 +205,7 @@ def _limits(arguments: argparse.Namespace) -> Thresholds:
 
 
 def _reference_and_data(arguments: argparse.Namespace, console: Console) -> tuple[Runner, Dataset]:
-    from mnist_export.runtime.parity.golden import GoldenRunner
+    from mnist_export.runtime.runners.golden import GoldenRunner
 
     path = Path(arguments.reference)
     if path.exists():

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mnist_export.cli.common import EXIT_PASS, Console, emit, emit_json, printable
 
 if TYPE_CHECKING:
+    from mnist_export.parity.on_devices import OnDevice
     from mnist_export.runtime.devices.device import Device
-    from mnist_export.runtime.parity.on_devices import OnDevice
 
 _EXAMPLES = """examples:
   mnist-parity devices
@@ -66,8 +66,8 @@ def chosen(arguments: argparse.Namespace) -> tuple[Device, ...]:
     """The devices of ``--on``, refused in one line where one is not ready or reads none of the files."""
     if arguments.on is None:
         return ()
+    from mnist_export.parity.on_devices import require_readable
     from mnist_export.runtime.devices.registry import devices_of, require_ready
-    from mnist_export.runtime.parity.on_devices import require_readable
 
     devices = devices_of("--on", arguments.on)
     require_ready(devices)
@@ -77,7 +77,7 @@ def chosen(arguments: argparse.Namespace) -> tuple[Device, ...]:
 
 def rows_as_json(rows: Sequence[OnDevice]) -> list[Any]:
     """The rows as ``json`` takes them."""
-    from mnist_export.runtime.parity.results import to_json
+    from mnist_export.parity.results import to_json
 
     return [to_json(row) for row in rows]
 

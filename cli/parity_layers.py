@@ -18,7 +18,7 @@ from mnist_export.cli.parity_options import (
 from mnist_export.core.errors import InputError
 
 if TYPE_CHECKING:
-    from mnist_export.runtime.layers.comparison import LayersResult
+    from mnist_export.parity.layers.comparison import LayersResult
 
 _EXAMPLES = """examples:
   mnist-parity layers lenet5.keras exports/lenet5-mnist.int8.tflite
@@ -45,10 +45,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``layers``; returns 0 where all layers are within their budgets, else 1."""
-    from mnist_export.runtime.layers.activations import DEFAULT_IMAGES, activations_of
-    from mnist_export.runtime.layers.comparison import BUDGET_SQNR_DB, BUDGET_STEPS, compare_layers
-    from mnist_export.runtime.parity.golden import GoldenRunner
-    from mnist_export.runtime.parity.results import to_json
+    from mnist_export.parity.layers.activations import DEFAULT_IMAGES, activations_of
+    from mnist_export.parity.layers.comparison import BUDGET_SQNR_DB, BUDGET_STEPS, compare_layers
+    from mnist_export.parity.results import to_json
+    from mnist_export.runtime.runners.golden import GoldenRunner
 
     existing([arguments.candidate])
     count = arguments.images or DEFAULT_IMAGES

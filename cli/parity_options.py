@@ -121,9 +121,8 @@ def open_kernels(path: str, arguments: argparse.Namespace) -> Runner:
     ``--kernels`` applies to the runtime that knows the name; the other one keeps its default.
     """
     from mnist_export.core.registry import unknown_name
-    from mnist_export.runtime import open_runner
     from mnist_export.runtime.runners.litert import KERNELS
-    from mnist_export.runtime.runners.opening import runtime_of
+    from mnist_export.runtime.runners.opening import open_runner, runtime_of
     from mnist_export.runtime.runners.ort import LEVELS
 
     known = {"litert": KERNELS, "onnxruntime": LEVELS}

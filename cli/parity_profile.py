@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``profile``; returns 0."""
-    from mnist_export.runtime.parity.results import to_json
+    from mnist_export.parity.results import to_json
     from mnist_export.runtime.timing.latency import measure_interleaved
     from mnist_export.runtime.timing.profile import can_profile, profile, why_slow
 

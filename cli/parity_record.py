@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``record``; returns 0."""
-    from mnist_export.runtime.parity.recording import record
+    from mnist_export.parity.recording import record
 
     output: Path = arguments.output
     if output.suffix != ".npz":
@@ -78,7 +78,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _layers(runner: Runner, dataset: Dataset) -> dict[str, npt.NDArray[np.float32]]:
-    from mnist_export.runtime.layers.activations import activations_of
+    from mnist_export.parity.layers.activations import activations_of
 
     found = activations_of(runner, dataset.test.images)
     return {activation.name: activation.values for activation in found}

@@ -11,8 +11,8 @@ from mnist_export.cli.common import Console, emit
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
+    from mnist_export.parity.results import CheckResult
     from mnist_export.report.schema import Report
-    from mnist_export.runtime.parity.results import CheckResult
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``verify``; returns 0 where the folder is as it was written, else 1."""
-    from mnist_export.runtime.certificate.verification import problems, verify_folder
+    from mnist_export.parity.certificate.verification import problems, verify_folder
 
     found = verify_folder(arguments.folder, allow_extra=arguments.allow_extra)
     wrong = problems(found.files)

@@ -19,8 +19,8 @@ from mnist_export.cli.common import (
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
-    from mnist_export.train.recipe import Recipe
-    from mnist_export.train.training import Trained
+    from mnist_export.models.recipe import Recipe
+    from mnist_export.models.trained import Trained
 
 _EXAMPLES = """\
 examples:
@@ -105,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: argparse.Namespace, console: Console) -> int:
     from mnist_export.core.errors import InputError
     from mnist_export.data import load_dataset
-    from mnist_export.train.registry import ARCHITECTURES, TRAINERS
+    from mnist_export.models.registry import ARCHITECTURES
+    from mnist_export.train.registry import TRAINERS
 
     names = list(dict.fromkeys(arguments.architectures))
     if names == ["all"]:
@@ -147,8 +148,8 @@ def _show(results: list[Trained], data: Dataset, arguments: argparse.Namespace, 
 
 
 def _recipe(name: str, arguments: argparse.Namespace) -> Recipe:
-    from mnist_export.train.augmentation import Augmentation
-    from mnist_export.train.registry import ARCHITECTURES
+    from mnist_export.models.augmentation import Augmentation
+    from mnist_export.models.registry import ARCHITECTURES
 
     recipe = ARCHITECTURES.get(name).recipe(arguments.recipe)
     augmentation = None if arguments.augment is None else Augmentation.parse(arguments.augment)
@@ -170,8 +171,8 @@ def _target(name: str, data: str, output: Path | None) -> Path:
 def _train(name: str, data: Dataset, path: Path, arguments: argparse.Namespace, console: Console) -> Trained:
     from mnist_export.core.files import output_folder
     from mnist_export.core.registry import unknown_name
-    from mnist_export.train.engine import Strategy
-    from mnist_export.train.saving import save_trained
+    from mnist_export.models.saving import save_trained
+    from mnist_export.train.devices import Strategy
     from mnist_export.train.training import train_architecture
 
     if arguments.strategy not in set(Strategy):
@@ -201,9 +202,9 @@ def _train(name: str, data: Dataset, path: Path, arguments: argparse.Namespace, 
 
 def _summaries(names: list[str], console: Console) -> None:
     """Print the layers of architectures, or of a model's file."""
-    from mnist_export.train.loading import load_model
-    from mnist_export.train.registry import ARCHITECTURES
-    from mnist_export.train.structure import summary
+    from mnist_export.models.loading import load_model
+    from mnist_export.models.registry import ARCHITECTURES
+    from mnist_export.models.structure.layer_table import summary
 
     for name in names:
         if name in ARCHITECTURES:

@@ -7,19 +7,18 @@ what a manifest says of a file counts only where this record, which no download 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+
+from mnist_export.core.cache import cache_folder
 
 MAX_KEPT = 10_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def _folder() -> Path:
-    configured = os.environ.get("MNIST_EXPORT_CACHE")
-    cache = Path(configured).expanduser() if configured else Path.home() / ".cache" / "mnist-export"
-    return cache / "known"
+    return cache_folder() / "known"
 
 
 def remember(digests: Iterable[str]) -> None:

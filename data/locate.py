@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from mnist_export.core.cache import cache_folder, home_folder
 from mnist_export.core.errors import InputError
 from mnist_export.data.dataset import Dataset
 from mnist_export.data.idx import idx_sha256, read_idx_labels
@@ -123,25 +123,10 @@ def recognise(part: str, sha256: str) -> Published | None:
     return None
 
 
-def cache_folder() -> Path:
-    """This tool's own cache: `MNIST_EXPORT_CACHE`, else ``mnist-export`` in the XDG cache folder."""
-    if own := os.environ.get("MNIST_EXPORT_CACHE"):
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else _home() / ".cache") / "mnist-export"
-
-
 def keras_folder() -> Path:
     """Keras's folder: `KERAS_HOME`, else ``~/.keras``."""
     value = os.environ.get("KERAS_HOME")
-    return Path(value).expanduser() if value else _home() / ".keras"
-
-
-def _home() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError:  # a container's user without a home
-        return Path(tempfile.gettempdir())
+    return Path(value).expanduser() if value else home_folder() / ".keras"
 
 
 def _read_npz_parts(path: Path) -> dict[str, Bytes]:

@@ -13,32 +13,12 @@ from mnist_export.core.files import sha256_bytes, write_atomic
 from mnist_export.core.kinds import Format, IoType
 from mnist_export.export import EXPORTERS
 from mnist_export.export.audit import AuditResult, audit
+from mnist_export.export.described import Described
 from mnist_export.export.manifest import manifest_text
 from mnist_export.export.request import ExportRequest, file_stem
 from mnist_export.export.rewriting import rewritten
+from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.rewrites.target import Target
-from mnist_export.quantize.scheme import QuantizedModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class Described:
-    """What the files are called and say about themselves.
-
-    Attributes:
-        name: the model's name.
-        data: the data set's name where the weights belong to it; it becomes part of file names.
-        class_names: one name a class.
-        source_sha256: hash of the model that was converted.
-        data_sha256: file name to hash, of the data that calibration images came from.
-        seed: what chose the calibration images.
-    """
-
-    name: str
-    data: str | None
-    class_names: tuple[str, ...]
-    source_sha256: str
-    data_sha256: Mapping[str, str]
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from mnist_export.export.c_source import generate
 from mnist_export.export.request import ExportRequest, file_stem
 from mnist_export.export.tflite_format import TfliteExporter
 from mnist_export.quantize.exact import VARIANT
-from mnist_export.quantize.scheme import QuantizedModel
+from mnist_export.quantize.network.scheme import QuantizedModel
 
 
 def is_exact(model: QuantizedModel) -> bool:

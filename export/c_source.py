@@ -13,7 +13,7 @@ from mnist_export.export.c_kernels import KERNELS, ORDER
 from mnist_export.export.c_names import rows
 from mnist_export.export.c_plan import MOVES_NOTHING, ArenaPlan, plan_arena
 from mnist_export.quantize.exact.arithmetic import code_range, exponent, shifts_of, zero_point
-from mnist_export.quantize.exact.geometry import Window, window_of
+from mnist_export.quantize.network.geometry import Window, window_of
 
 _CALLS = {
     "CONV_2D": "conv", "DEPTHWISE_CONV_2D": "depthwise", "FULLY_CONNECTED": "dense",

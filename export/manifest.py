@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from mnist_export.core.checksums import seal
 from mnist_export.core.files import sha256_bytes
 from mnist_export.export.request import ExportRequest
-from mnist_export.quantize.scheme import QuantizedModel
+from mnist_export.quantize.network.scheme import QuantizedModel
 
 if TYPE_CHECKING:
-    from mnist_export.export.artifacts import Described
+    from mnist_export.export.described import Described
 
 MANIFEST_SCHEMA = 1
 _PACKAGES = (

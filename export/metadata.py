@@ -6,7 +6,7 @@ import json
 
 from mnist_export.core.kinds import IoType
 from mnist_export.export.request import ExportRequest
-from mnist_export.quantize.scheme import QuantizedModel
+from mnist_export.quantize.network.scheme import QuantizedModel
 
 METADATA_KEY = "mnist_export"
 """Name of the TFLite metadata buffer and of the ONNX metadata property."""

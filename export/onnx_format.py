@@ -8,8 +8,8 @@ from mnist_export.export.metadata import METADATA_KEY, metadata_text
 from mnist_export.export.onnx_constants import inline_stored_constants
 from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.export.request import ExportRequest, io_for
+from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.rewrites.target import Target
-from mnist_export.quantize.scheme import QuantizedModel
 
 
 class OnnxExporter:

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import IoType, Precision
+from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.rewrites.target import Target
-from mnist_export.quantize.scheme import QuantizedModel
 
 _INTEGER_IO = {
     Precision.INT8: {IoType.INT8, IoType.UINT8, IoType.FLOAT32},

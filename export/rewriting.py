@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mnist_export.core.kinds import Format
+from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.rewrites import Applied, Target, rewrite_for, target_for
-from mnist_export.quantize.scheme import QuantizedModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

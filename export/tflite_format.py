@@ -7,7 +7,7 @@ from mnist_export.core.kinds import IoType
 from mnist_export.export.metadata import METADATA_KEY, metadata_text
 from mnist_export.export.request import ExportRequest, io_for
 from mnist_export.export.tflite_io import with_io
-from mnist_export.quantize.scheme import QuantizedModel
+from mnist_export.quantize.network.scheme import QuantizedModel
 
 
 class TfliteExporter:

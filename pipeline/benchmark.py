@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from mnist_export.core.errors import InputError, MissingExtraError, UnsupportedError
 from mnist_export.core.kinds import Verdict
 from mnist_export.core.pixels import InputRange
-from mnist_export.pipeline.options import DEFAULT_EPOCHS
-from mnist_export.pipeline.progress import Progress
+from mnist_export.pipeline.jobs.options import DEFAULT_EPOCHS
+from mnist_export.pipeline.jobs.progress import Progress
 from mnist_export.report.benchmark_compare import Comparison, Limits
 from mnist_export.runtime.bench.measuring import Plan, Target
 
@@ -201,8 +201,8 @@ def _measure_model(
     job: BenchJob, model: str, dataset: Dataset, notes: list[str], notify: Callable[[str], None]
 ) -> tuple[BenchmarkRow, ...]:
     from mnist_export.data import Split
+    from mnist_export.parity.versions import measure_targets
     from mnist_export.report.benchmark_rows import ONNX_FLOAT, ORIGINAL, rows_of
-    from mnist_export.runtime.bench.measuring import measure_targets
 
     folder = Path(tempfile.mkdtemp(prefix="mnist-bench-"))
     try:
@@ -238,7 +238,7 @@ def _export(
 ) -> list[Target]:
     """Export through mnist-export's own job; what a format cannot carry becomes a note."""
     from mnist_export.pipeline.export import run_job as export
-    from mnist_export.pipeline.request import job_with
+    from mnist_export.pipeline.jobs.request import job_with
 
     try:
         report = export(

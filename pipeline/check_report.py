@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
+    from mnist_export.parity.results import CheckResult
     from mnist_export.report.parts import LayerError
     from mnist_export.report.schema import Report
-    from mnist_export.runtime.parity.results import CheckResult
     from mnist_export.runtime.runners.runner import Runner
 
 
@@ -40,7 +40,7 @@ def build_report(
     )
     from mnist_export.report.schema import Report
     from mnist_export.runtime.environment import describe
-    from mnist_export.runtime.parity.golden import GoldenRunner
+    from mnist_export.runtime.runners.golden import GoldenRunner
 
     file = result.reference.file
     meta = reference.golden.meta if isinstance(reference, GoldenRunner) else None

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_export.core.errors import InputError
-from mnist_export.pipeline.progress import SILENT, Progress
+from mnist_export.pipeline.jobs.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import Dataset
+    from mnist_export.parity.comparison import Thresholds
     from mnist_export.report.schema import Report
-    from mnist_export.runtime.parity.comparison import Thresholds
     from mnist_export.runtime.runners.runner import Runner
 
 
@@ -112,9 +112,9 @@ def compare_files(
     Raises:
         InputError: a file that is not there or refused, no images, or other data than a recording's.
     """
+    from mnist_export.parity.checking import check
     from mnist_export.pipeline.check_report import build_report
-    from mnist_export.runtime.parity.checking import check
-    from mnist_export.runtime.parity.golden import GoldenRunner
+    from mnist_export.runtime.runners.golden import GoldenRunner
     from mnist_export.runtime.runners.opening import open_runner
 
     for path in candidates:

@@ -13,7 +13,7 @@ from mnist_export.core.kinds import Format, Verdict
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
     from mnist_export.export.artifacts import WrittenArtifact, WrittenRun
-    from mnist_export.pipeline.progress import Progress
+    from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.report.schema import ArtifactResult, Report
 
 _CHECKED: Final = (
@@ -34,7 +34,7 @@ _SLOW: Final = {"litert reference": 200}
 
 def certificate_json(content: bytes, label: str) -> Mapping[str, Any]:
     """A file's certificate for the manifest."""
-    from mnist_export.runtime.certificate.certifying import certify
+    from mnist_export.parity.certificate.certifying import certify
 
     return certify(content, label=label).to_json()
 
@@ -51,15 +51,15 @@ def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, pr
     Returns:
         The report with certificates and two more checks an artifact; a check that fails fails the run.
     """
+    from mnist_export.parity.certificate.equality import equality
     from mnist_export.report.parts import Check
-    from mnist_export.runtime.certificate.equality import equality
 
     files: dict[str, bytes] = {}
     for item in written.artifacts:
         files[item.path.suffix] = item.path.read_bytes()
         if item.format == Format.C:
             files[".h"] = item.path.with_suffix(".h").read_bytes()
-    from mnist_export.runtime.certificate.implementations import IMPLEMENTATIONS
+    from mnist_export.parity.certificate.implementations import IMPLEMENTATIONS
 
     names = [name for name in _CHECKED if IMPLEMENTATIONS[name].needs <= set(files)]
     found = equality(files, dataset.test.images, names=names, limits=_SLOW, notify=progress.detail)
@@ -79,9 +79,9 @@ def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, pr
 
 
 def _judged(artifact: ArtifactResult, item: WrittenArtifact | None, same: Any) -> ArtifactResult:
+    from mnist_export.parity.certificate.certifying import certify
     from mnist_export.report.certificate import certificate_of
     from mnist_export.report.parts import Check
-    from mnist_export.runtime.certificate.certifying import certify
 
     checks, certificate = [*artifact.checks, same], None
     if item is not None and item.format in {Format.TFLITE, Format.ONNX}:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Precision
 from mnist_export.core.side_files import SideFiles, check_side_files
-from mnist_export.pipeline.progress import SILENT
+from mnist_export.pipeline.jobs.progress import SILENT
 from mnist_export.pipeline.stages import Stages
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset, Split
     from mnist_export.data.picture_options import PictureOptions
-    from mnist_export.pipeline.job import Job
-    from mnist_export.pipeline.progress import Progress
+    from mnist_export.models.loading import LoadedModel
+    from mnist_export.parity.results import CheckResult
+    from mnist_export.pipeline.jobs.job import Job
+    from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.report.schema import Report
-    from mnist_export.runtime.parity.results import CheckResult
-    from mnist_export.train.loading import LoadedModel
 
 
 _RANGE_IMAGES = 500
@@ -40,8 +40,8 @@ def run_job(job: Job, progress: Progress = SILENT, side_files: SideFiles | None 
             the folder is then as it was.
     """
     from mnist_export.core.files import output_folder
+    from mnist_export.models.loading import require_model
     from mnist_export.runtime.runners.opening import MAX_THREADS
-    from mnist_export.train.loading import require_model
 
     side = side_files or SideFiles()
     require_model(job.model)
@@ -58,22 +58,23 @@ def run_job(job: Job, progress: Progress = SILENT, side_files: SideFiles | None 
 
 def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Report:
     from mnist_export.core.known import remember
-    from mnist_export.export.artifacts import Described, write_artifacts
+    from mnist_export.export.artifacts import write_artifacts
+    from mnist_export.export.described import Described
     from mnist_export.pipeline.findings import with_findings
     from mnist_export.pipeline.methods.method import Source
     from mnist_export.pipeline.network import make_network
     from mnist_export.pipeline.reporting import build_report, write_report
     from mnist_export.quantize.lowering import lower
-    from mnist_export.train.loading import load_model
+    from mnist_export.train.obtaining import load_or_train
 
     with stages.stage("data", "data"):
         dataset = _data(job, progress)
     with stages.stage("import tensorflow", "starting TensorFlow"):
-        from mnist_export.train.engine import tensorflow
+        from mnist_export.models.structure.engine import tensorflow
 
         tensorflow()  # timed on its own: it is the longest stage of a short run
     with stages.stage("model", "model"):
-        loaded = load_model(job.model, dataset, trust=job.trust, notify=progress.note, until=job.until)
+        loaded = load_or_train(job.model, dataset, trust=job.trust, notify=progress.note, until=job.until)
         if job.until is None:
             _check_range(job, loaded, dataset, progress)
     with stages.stage("lower", "lowering"):
@@ -130,7 +131,7 @@ def _data(job: Job, progress: Progress) -> Dataset:
 def _pictures(job: Job) -> PictureOptions:
     """Channels and size that the model takes, where the data may be a folder of pictures."""
     from mnist_export.data.picture_options import Resize, pictures_for
-    from mnist_export.train.loading import input_shape_of
+    from mnist_export.models.loading import input_shape_of
 
     resize = Resize.parse(job.resize)
     folder = isinstance(job.data, str) and Path(job.data).is_dir()
@@ -139,7 +140,7 @@ def _pictures(job: Job) -> PictureOptions:
 
 def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Progress) -> None:
     from mnist_export.data import stratified_sample
-    from mnist_export.runtime.parity.input_ranges import check_range
+    from mnist_export.parity.input_ranges import check_range
 
     if not len(dataset.test):
         raise InputError(f"checking on '{dataset.name}': expected test images, found none. Use other data.")
@@ -184,9 +185,9 @@ def _check(
 ) -> CheckResult:
     from contextlib import ExitStack
 
-    from mnist_export.runtime import open_runner
-    from mnist_export.runtime.parity.checking import check
+    from mnist_export.parity.checking import check
     from mnist_export.runtime.runners.keras import KerasRunner
+    from mnist_export.runtime.runners.opening import open_runner
 
     with ExitStack() as stack:
         reference = stack.enter_context(
@@ -199,8 +200,8 @@ def _check(
             return check(
                 reference, candidates, dataset.test, thresholds=job.thresholds, notify=progress.detail
             )
+        from mnist_export.parity.comparison import Thresholds
         from mnist_export.pipeline.submodel import unlabelled
-        from mnist_export.runtime.parity.comparison import Thresholds
 
         images = unlabelled(reference, dataset.test)
         anything = Thresholds(max_drop_pp=100.0, min_agreement=0.0)

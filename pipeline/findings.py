@@ -12,9 +12,9 @@ from mnist_export.report.context import Gap
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
+    from mnist_export.parity.results import CheckResult
     from mnist_export.pipeline.methods.method import QuantizedNetwork
     from mnist_export.report.schema import ArtifactResult, Report
-    from mnist_export.runtime.parity.results import CheckResult
 
 
 def with_findings(report: Report, made: QuantizedNetwork, dataset: Dataset, result: CheckResult) -> Report:
@@ -80,7 +80,7 @@ def _gaps(made: QuantizedNetwork, dataset: Dataset, result: CheckResult) -> tupl
     """Float to fake-quant, fake-quant to the int8 integers, the integers to each runtime."""
     if made.fake_quant is None:
         return ()
-    from mnist_export.quantize.simulate import run_tensors
+    from mnist_export.quantize.network.simulate import run_tensors
     from mnist_export.quantize.training.qat import logits_of
 
     images, network = dataset.test.images, made.network
@@ -105,7 +105,7 @@ def _gaps(made: QuantizedNetwork, dataset: Dataset, result: CheckResult) -> tupl
 
 
 def _gap(name: str, reference: Any, candidate: Any, labels: Any, text: str) -> Gap:
-    from mnist_export.runtime.parity.comparison import compare
+    from mnist_export.parity.comparison import compare
 
     found = compare(reference, candidate, labels)
     return Gap(

@@ -11,9 +11,9 @@ from mnist_export.report.context import Finding
 if TYPE_CHECKING:
     from mnist_export.core.graph import Graph
     from mnist_export.data import Split
-    from mnist_export.pipeline.job import Job
+    from mnist_export.pipeline.jobs.job import Job
+    from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.pipeline.methods.method import QuantizedNetwork, Source
-    from mnist_export.pipeline.progress import Progress
     from mnist_export.quantize import QuantizedModel
     from mnist_export.quantize.diagnosis.debug import Diagnosis
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from mnist_export.core.side_files import SideFiles
     from mnist_export.data import Dataset
     from mnist_export.export.artifacts import WrittenArtifact, WrittenRun
-    from mnist_export.pipeline.job import Job
+    from mnist_export.models.loading import LoadedModel
+    from mnist_export.parity.results import CheckResult
+    from mnist_export.pipeline.jobs.job import Job
     from mnist_export.quantize import QuantizedModel
-    from mnist_export.runtime.parity.results import CheckResult
-    from mnist_export.train.loading import LoadedModel
 
 _FLIP_PICTURES = 24
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from mnist_export.pipeline.progress import Bar, Progress
+from mnist_export.pipeline.jobs.progress import Bar, Progress
 
 
 @dataclass(kw_only=True)

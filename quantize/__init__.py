@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph
-from mnist_export.quantize.scheme import QuantizedModel, SchemeConfig
+from mnist_export.quantize.network.scheme import QuantizedModel, SchemeConfig
 
 __all__ = ["QuantizedModel", "SchemeConfig", "quantize"]
 
@@ -33,10 +33,10 @@ def quantize(
     """
     from mnist_export.quantize.diagnosis.saturation import saturation_shares
     from mnist_export.quantize.improving.improve import improve_floats, improve_integers
-    from mnist_export.quantize.layers import literal_names
-    from mnist_export.quantize.ptq import quantize_graph
+    from mnist_export.quantize.network.layers import literal_names
+    from mnist_export.quantize.post_training.integers import quantize_graph
+    from mnist_export.quantize.post_training.storage import STORAGE
     from mnist_export.quantize.ranges.calibration import calibrate
-    from mnist_export.quantize.storage import STORAGE
 
     if config.precision in STORAGE:
         return QuantizedModel(

@@ -18,10 +18,10 @@ from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.data.dataset import Split
 from mnist_export.quantize import quantize
 from mnist_export.quantize.diagnosis.debug import diagnose
-from mnist_export.quantize.layers import exact_pattern, layer_name
+from mnist_export.quantize.network.layers import exact_pattern, layer_name
+from mnist_export.quantize.network.scheme import QuantizedModel, SchemeConfig
+from mnist_export.quantize.network.simulate import latency_ratio, run_logits
 from mnist_export.quantize.ranges.calibration import OBSERVERS
-from mnist_export.quantize.scheme import QuantizedModel, SchemeConfig
-from mnist_export.quantize.simulate import latency_ratio, run_logits
 
 IMAGES = 2000
 

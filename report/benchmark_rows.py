@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from mnist_export.parity.versions import Measured
 from mnist_export.report.benchmark import BenchmarkRow
 from mnist_export.report.measured import percentiles_of
-from mnist_export.runtime.bench.measuring import Measured, Point
+from mnist_export.runtime.bench.measuring import Point
 from mnist_export.runtime.timing.latency import Ratio
 
 ORIGINAL: Final = "original"

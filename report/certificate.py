@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mnist_export.parity.certificate import certifying as found
 from mnist_export.report.parts import Certificate, CertifiedLayer
-from mnist_export.runtime.certificate import certifying as found
 
 
 def certificate_of(certificate: found.Certificate) -> Certificate:

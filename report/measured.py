@@ -9,6 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.kinds import Verdict
+from mnist_export.parity.comparison import Parity
+from mnist_export.parity.comparison import Thresholds as Limits
+from mnist_export.parity.layers.comparison import LayersResult
+from mnist_export.parity.results import CandidateResult, CheckResult, to_json
 from mnist_export.report.context import EnvironmentInfo, PairInfo, Thresholds
 from mnist_export.report.parts import (
     Check,
@@ -21,10 +25,6 @@ from mnist_export.report.parts import (
 )
 from mnist_export.report.schema import ArtifactResult, ReferenceInfo
 from mnist_export.runtime.environment import Environment
-from mnist_export.runtime.layers.comparison import LayersResult
-from mnist_export.runtime.parity.comparison import Parity
-from mnist_export.runtime.parity.comparison import Thresholds as Limits
-from mnist_export.runtime.parity.results import CandidateResult, CheckResult, to_json
 from mnist_export.runtime.timing.latency import Latency
 
 MATRIX_CLASSES = 200

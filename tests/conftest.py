@@ -15,12 +15,12 @@ import pytest
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import Precision
-from mnist_export.data import Dataset, load_dataset
+from mnist_export.data import Dataset, Provenance, Split, load_dataset
 from mnist_export.data.mnist import load as mnist_loader
 from mnist_export.data.request import Request
 from mnist_export.quantize import quantize
 from mnist_export.quantize.exact import quantize_exact
-from mnist_export.quantize.scheme import QuantizedModel, SchemeConfig
+from mnist_export.quantize.network.scheme import QuantizedModel, SchemeConfig
 from mnist_export.runtime.timing import latency
 
 _settled: list[object] = []
@@ -269,3 +269,57 @@ def litert() -> Callable[..., np.ndarray]:
         return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def keras() -> Any:
+    """Keras 3, imported without TensorFlow's noise."""
+    from mnist_export.models.structure.engine import tensorflow
+
+    tensorflow()
+    import keras
+
+    return keras
+
+
+@pytest.fixture()
+def small_model(keras: Any) -> Callable[..., Any]:
+    """A factory of small classifiers of 28x28x1 images: ten classes, logits unless told otherwise."""
+
+    def build(activation: str | None = None, name: str = "small", extra: tuple[Any, ...] = ()) -> Any:
+        keras.utils.set_random_seed(5)
+        layers = keras.layers
+        return keras.Sequential(
+            [
+                layers.Input((28, 28, 1)),
+                layers.Conv2D(4, 3, strides=2, activation="relu", name="conv"),
+                *extra,
+                layers.GlobalAveragePooling2D(name="pool"),
+                layers.Dense(10, activation=activation, name="last"),
+            ],
+            name=name,
+        )
+
+    return build
+
+
+def _stripes(count: int, seed: int) -> Split:
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 4, count)
+    images = generator.integers(0, 60, (count, 28, 28, 1))
+    for image, label in zip(images, labels, strict=True):
+        image[7 * label : 7 * label + 7] += 180
+    return Split(images=images.astype(np.uint8), labels=labels.astype(np.int64))
+
+
+@pytest.fixture(scope="session")
+def stripes() -> Dataset:
+    """Four classes that any network can learn: where a bright band lies."""
+    return Dataset(
+        name="stripes",
+        train=_stripes(256, 1),
+        validation=_stripes(64, 2),
+        test=_stripes(64, 3),
+        class_names=("top", "upper", "lower", "bottom"),
+        provenance=Provenance(source="made", path=""),
+    )

@@ -1,13 +1,26 @@
 """The house: imports run one way along the flow, and light rooms stay light."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOW = ["core", "data", "train", "quantize", "export", "runtime", "report", "pipeline", "cli"]
-LIGHT = ["core", "data", "runtime", "report", "pipeline", "cli", "api"]
+FLOW = [
+    "core",
+    "data",
+    "models",
+    "train",
+    "quantize",
+    "export",
+    "runtime",
+    "parity",
+    "report",
+    "pipeline",
+    "cli",
+]
+LIGHT = ["core", "data", "runtime", "parity", "report", "pipeline", "cli", "api"]
 HEAVY = {
     "tensorflow",
     "tf_keras",
@@ -39,17 +52,124 @@ def imports(path: Path, *, top_level_only: bool) -> list[tuple[int, str]]:
     return found
 
 
-@pytest.mark.parametrize("room", FLOW)
-def test_a_room_imports_only_from_rooms_before_it(room):
-    # runtime takes files, not models: what it needs of training is the loader of originals, when asked.
-    allowed = {"core", *FLOW[: FLOW.index(room) + 1]}
-    wrong = [
-        f"{path.relative_to(ROOT)}:{line} imports {module}"
-        for path in sorted((ROOT / room).rglob("*.py"))
-        for line, module in imports(path, top_level_only=False)
-        if module.startswith("mnist_export.") and module.split(".")[1] not in allowed
+def name_of(path: Path, root: Path) -> str:
+    return ".".join(["mnist_export", *path.relative_to(root).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def registered(tree: ast.AST) -> set[str]:
+    """Modules that the entries of registries name, as ``"module:attribute"``."""
+    texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return {found[0] for text in texts if (found := re.findall(r"^(mnist_export\.[\w.]+):\w+$", text))}
+
+
+def house(root: Path, *, registries: bool = True) -> dict[str, set[str]]:
+    """Module to the modules of this project that it imports, in functions and for types too.
+
+    With ``registries``, an entry of a registry counts as an import of the module that it names.
+    """
+    files = {name_of(path, root): path for room in FLOW for path in (root / room).rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found = registered(tree) if registries else set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                places = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {place for place in places if place in files} or {node.module}
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+        graph[name] = {module for module in found if module in files and module != name}
+    return graph
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def arrows_back(graph: dict[str, set[str]]) -> list[str]:
+    """Imports of a room further down the flow."""
+    return [
+        f"{module} imports {other}"
+        for module, others in sorted(graph.items())
+        for other in sorted(others)
+        if FLOW.index(room_of(other)) > FLOW.index(room_of(module))
     ]
-    assert not wrong, "\n".join(wrong)
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of names that reach one another."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = list(graph[start])
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting += graph.get(name, ())
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    groups = {
+        tuple(sorted({name} | {other for other in reach[name] if name in reach.get(other, ())}))
+        for name in graph
+        if name in reach[name]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def folders(graph: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The same between folders: a folder's __init__ and its files are one."""
+    packages = {name for name in graph if any(other.startswith(f"{name}.") for other in graph)}
+    packages |= {name.rpartition(".")[0] for name in graph}
+
+    def folder(name: str) -> str:
+        return name if name in packages else name.rpartition(".")[0]
+
+    found: dict[str, set[str]] = {folder(name): set() for name in graph}
+    for name, others in graph.items():
+        found[folder(name)] |= {folder(other) for other in others} - {folder(name)}
+    return found
+
+
+def test_rooms_import_from_rooms_before_them_only():
+    assert not arrows_back(house(ROOT))
+
+
+def test_no_two_files_or_folders_import_each_other():
+    graph = house(ROOT, registries=False)
+    assert not circles(graph)
+    assert not circles(folders(graph))
+
+
+@pytest.mark.parametrize(
+    ("planted", "found"),
+    [
+        ({"core/a.py": "from mnist_export.data.b import c", "data/b.py": ""}, (1, 0, 0)),
+        ({"data/a.py": "X = 'mnist_export.report.b:THING'", "report/b.py": ""}, (1, 0, 0)),
+        ({"data/a.py": "def f():\n    from mnist_export.cli import b", "cli/b.py": ""}, (1, 0, 0)),
+        (
+            {"data/a.py": "import mnist_export.data.b", "data/b.py": "from mnist_export.data import a"},
+            (0, 1, 0),
+        ),
+        (
+            {
+                "data/one/a.py": "from mnist_export.data.two.b import c",
+                "data/one/d.py": "",
+                "data/two/b.py": "from mnist_export.data.one import d",
+            },
+            (0, 0, 1),
+        ),
+        ({"data/a.py": "from mnist_export.data.one import b", "data/one/b.py": "import os"}, (0, 0, 0)),
+    ],
+)
+def test_a_planted_arrow_or_circle_is_found(tmp_path, planted, found):
+    for name, text in planted.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    graph = house(tmp_path)
+    bare = house(tmp_path, registries=False)
+    assert (len(arrows_back(graph)), len(circles(bare)), len(circles(folders(bare)))) == found
 
 
 @pytest.mark.parametrize("room", LIGHT)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mnist_export.train.augmentation import Augmentation
-from mnist_export.train.engine import tensorflow
+from mnist_export.models.augmentation import Augmentation
+from mnist_export.models.structure.engine import tensorflow
 
 _ELASTIC_SIGMA = 4.0
 _DEGREE = math.pi / 180.0

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from mnist_export.models.history import History
+from mnist_export.models.recipe import Schedule
+from mnist_export.models.structure.engine import tensorflow
 from mnist_export.train.checkpoint import Checkpoint, identity_of
 from mnist_export.train.checks import FIRST_BATCHES, stuck_loss
-from mnist_export.train.engine import tensorflow
-from mnist_export.train.job import History, Job
-from mnist_export.train.recipe import Schedule
+from mnist_export.train.job import Job
 
 # Attributes of Keras's callbacks that decide what they do next; `on_train_begin` resets them.
 _KEPT = ("best", "wait", "cooldown_counter", "stopped_epoch", "best_epoch")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.statistics import wilson_interval
-from mnist_export.train.card import Score
+from mnist_export.models.card import Score
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Split
@@ -30,7 +30,7 @@ def logits_of(model: Any, images: npt.NDArray[np.uint8], pixels: InputRange) -> 
     Returns:
         float32 (n, classes).
     """
-    from mnist_export.train.engine import tensorflow
+    from mnist_export.models.structure.engine import tensorflow
 
     tf = tensorflow()
     shape = tuple(int(size) for size in model.input_shape[1:])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mnist_export.models.structure.engine import tensorflow
 from mnist_export.train.augment import augment
-from mnist_export.train.engine import tensorflow
 
 if TYPE_CHECKING:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data.dataset import Split
-    from mnist_export.train.recipe import Recipe
+    from mnist_export.models.recipe import Recipe
 
 EVALUATION_BATCH = 256
 

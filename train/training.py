@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_export.core.cache import cache_folder
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.request import to_stderr
-from mnist_export.train.card import ModelCard, TrainingData, refuse_overlap
-from mnist_export.train.engine import Strategy
+from mnist_export.models.card import ModelCard, TrainingData, refuse_overlap
+from mnist_export.models.recipe import Recipe
+from mnist_export.models.registry import ARCHITECTURES, Architecture
+from mnist_export.models.trained import Trained
+from mnist_export.train.devices import Strategy
 from mnist_export.train.job import Job, Notify
-from mnist_export.train.recipe import Recipe
-from mnist_export.train.registry import ARCHITECTURES, TRAINERS, Architecture
+from mnist_export.train.registry import TRAINERS
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A trained model.
-
-    Attributes:
-        model: Keras 3, with the weights of the best epoch.
-        card: what it is.
-    """
-
-    model: Any
-    card: ModelCard
-
-
-def cache_folder() -> Path:
-    """Where trained models and unfinished trainings are kept: MNIST_EXPORT_CACHE or ~/.cache/mnist-export."""
-    configured = os.environ.get("MNIST_EXPORT_CACHE")
-    return Path(configured).expanduser() if configured else Path.home() / ".cache" / "mnist-export"
 
 
 def versions() -> dict[str, str]:
@@ -123,9 +105,9 @@ def _checkpoint_path(name: str, dataset: Dataset, recipe: Recipe, seed: int) -> 
 def _card(
     job: Job, architecture: Architecture, outcome: Any, training_data: TrainingData, *, trainer: str
 ) -> ModelCard:
+    from mnist_export.models.structure.macs import count_macs
+    from mnist_export.models.weights_file import weights_sha256
     from mnist_export.train.evaluation import evaluate
-    from mnist_export.train.macs import count_macs
-    from mnist_export.train.weights_file import weights_sha256
 
     model, data = outcome.model, job.dataset
     return ModelCard(

@@ -8,9 +8,9 @@ from mnist_export.core.errors import InputError
 from mnist_export.pipeline.methods.method import Method, QuantizedNetwork
 
 if TYPE_CHECKING:
-    from mnist_export.pipeline.job import Job
+    from mnist_export.pipeline.jobs.job import Job
+    from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.pipeline.methods.method import Source
-    from mnist_export.pipeline.progress import Progress
 
 CALIBRATION_IMAGES: Final = 1000
 
@@ -27,8 +27,8 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     validation = dataset.validation if len(dataset.validation) and job.until is None else None
     network = quantize_exact(graph, images, validation, job.scheme, seed=job.seed, notify=progress.note)
     if job.extra.qat_epochs is not None:
+        from mnist_export.models.recipe import Recipe
         from mnist_export.quantize.exact.training import fine_tune_exact
-        from mnist_export.train.recipe import Recipe
 
         network = fine_tune_exact(
             network,

@@ -11,12 +11,12 @@ from mnist_export.report.context import Finding
 if TYPE_CHECKING:
     from mnist_export.core.graph import Graph
     from mnist_export.data import Dataset, Split
-    from mnist_export.pipeline.job import Job
-    from mnist_export.pipeline.progress import Progress
+    from mnist_export.models.loading import LoadedModel
+    from mnist_export.pipeline.jobs.job import Job
+    from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.quantize import QuantizedModel
     from mnist_export.quantize.diagnosis.debug import Diagnosis
     from mnist_export.quantize.rewrites import Applied
-    from mnist_export.train.loading import LoadedModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

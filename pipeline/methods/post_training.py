@@ -10,9 +10,9 @@ from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewri
 
 if TYPE_CHECKING:
     from mnist_export.core.graph import Graph
-    from mnist_export.pipeline.job import Job
+    from mnist_export.pipeline.jobs.job import Job
+    from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.pipeline.methods.method import Source
-    from mnist_export.pipeline.progress import Progress
     from mnist_export.quantize import SchemeConfig
 
 _NAMED: Final = 12
@@ -32,8 +32,8 @@ def _with_floats(job: Job, graph: Graph) -> tuple[SchemeConfig, tuple[str, ...]]
     """The scheme, with layers that have no integer form left in float, and a note that names them."""
     if job.full_integer or job.scheme.precision not in {Precision.INT8, Precision.INT16X8}:
         return job.scheme, ()
-    from mnist_export.quantize.kept_float import kept_float, layers_without_integers
-    from mnist_export.quantize.layers import literal_names
+    from mnist_export.quantize.network.layers import literal_names
+    from mnist_export.quantize.post_training.kept_float import kept_float, layers_without_integers
 
     names = layers_without_integers(graph)
     if not names:

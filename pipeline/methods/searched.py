@@ -9,9 +9,9 @@ from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewri
 from mnist_export.report.context import Finding
 
 if TYPE_CHECKING:
-    from mnist_export.pipeline.job import Job
+    from mnist_export.pipeline.jobs.job import Job
+    from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.pipeline.methods.method import Source
-    from mnist_export.pipeline.progress import Progress
 
 
 def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:

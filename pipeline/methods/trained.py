@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewritten, with_rewrites
 
 if TYPE_CHECKING:
-    from mnist_export.pipeline.job import Job
+    from mnist_export.pipeline.jobs.job import Job
+    from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.pipeline.methods.method import Source
-    from mnist_export.pipeline.progress import Progress
 
 
 def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
+    from mnist_export.models.recipe import Recipe
     from mnist_export.quantize import quantize
     from mnist_export.quantize.lowering import lower
     from mnist_export.quantize.rewrites import round_alike
@@ -21,7 +22,6 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     from mnist_export.quantize.training.finetune import FineTuning
     from mnist_export.quantize.training.qat import VARIANT, train_quantized
     from mnist_export.quantize.training.rebuild import check_equal, rebuild
-    from mnist_export.train.recipe import Recipe
 
     loaded, dataset, calibration = source.loaded, source.dataset, source.calibration
     config = CompressionConfig(sparsity=job.extra.sparsity, clusters=job.extra.clusters)

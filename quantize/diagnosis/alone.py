@@ -8,7 +8,7 @@ import numpy as np
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Graph, Op, Tensor
-from mnist_export.quantize.layers import by_name, has_bias
+from mnist_export.quantize.network.layers import by_name, has_bias
 
 _ROUNDED = "rounded"
 

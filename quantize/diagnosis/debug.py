@@ -16,10 +16,10 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph, Op
 from mnist_export.quantize.diagnosis.alone import rounded_output, with_quantized_layer
 from mnist_export.quantize.diagnosis.saturation import quantized_outputs, saturation_shares
-from mnist_export.quantize.layers import has_weights, keep_float_words, layer_name, readers
-from mnist_export.quantize.operators import RULES
-from mnist_export.quantize.scheme import QuantizedModel
-from mnist_export.quantize.simulate import decibels, run_logits, run_tensors, sqnr_db
+from mnist_export.quantize.network.layers import has_weights, keep_float_words, layer_name, readers
+from mnist_export.quantize.network.operators import RULES
+from mnist_export.quantize.network.scheme import QuantizedModel
+from mnist_export.quantize.network.simulate import decibels, run_logits, run_tensors, sqnr_db
 
 IMAGES = 128
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
-from mnist_export.quantize.layers import layer_name, weighted_ops
+from mnist_export.quantize.network.layers import layer_name, weighted_ops
 
 LOWEST, HIGHEST = -32768, 32767
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Graph
 from mnist_export.core.pixels import InputRange
-from mnist_export.quantize.layers import by_name
-from mnist_export.quantize.simulate import run_tensors
+from mnist_export.quantize.network.layers import by_name
+from mnist_export.quantize.network.simulate import run_tensors
 
 
 def representable(quant: QuantParams, dtype: npt.DTypeLike) -> tuple[float, float]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mnist_export.core.graph import Graph
     from mnist_export.data.dataset import Split
-    from mnist_export.quantize.scheme import QuantizedModel, SchemeConfig
+    from mnist_export.quantize.network.scheme import QuantizedModel, SchemeConfig
 
 __all__ = ["VARIANT", "quantize_exact"]
 
@@ -52,7 +52,7 @@ def quantize_exact(
     from mnist_export.quantize.exact.prepare import prepare
     from mnist_export.quantize.exact.scales import plan_scales
     from mnist_export.quantize.exact.search import search_scales
-    from mnist_export.quantize.scheme import QuantizedModel
+    from mnist_export.quantize.network.scheme import QuantizedModel
 
     prepared = prepare(graph, config.input_range)
     observed = observe(prepared, calibration_images, seed=seed)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Padding
 from mnist_export.quantize.exact.editor import AFFINE, Editor, activation_of, refusal
-from mnist_export.quantize.operators import WEIGHTED
+from mnist_export.quantize.network.operators import WEIGHTED
 
 _PASSES_SCALE = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D", "PAD"}
 _PASSES_SHIFT = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D"}

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Tensor
-from mnist_export.quantize.exact.geometry import patches, window_of
 from mnist_export.quantize.exact.grid import FLOAT32_INTEGERS, exponent_of
+from mnist_export.quantize.network.geometry import patches, window_of
 
 Codes = npt.NDArray[np.int8]
 CHUNK = 32

@@ -13,7 +13,6 @@ from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.quantize.exact.advance import advance
 from mnist_export.quantize.exact.arithmetic import run_op, zero_point
-from mnist_export.quantize.exact.geometry import patches, window_of
 from mnist_export.quantize.exact.grid import (
     BIAS_LIMIT,
     FLOAT32_EVEN_INTEGERS,
@@ -29,8 +28,9 @@ from mnist_export.quantize.exact.observe import Observed
 from mnist_export.quantize.exact.prepare import Prepared
 from mnist_export.quantize.exact.rounding import LayerRounder, spread_average, statistics
 from mnist_export.quantize.exact.scales import ScalePlan
-from mnist_export.quantize.operators import WEIGHTED
-from mnist_export.quantize.scheme import SchemeConfig
+from mnist_export.quantize.network.geometry import patches, window_of
+from mnist_export.quantize.network.operators import WEIGHTED
+from mnist_export.quantize.network.scheme import SchemeConfig
 
 MAX_VALUES: Final = 8_000_000
 """Values of sampled windows a layer, float32, twice: what its statistics are computed from."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Tensor
-from mnist_export.quantize.exact.geometry import Window, window_of
+from mnist_export.quantize.network.geometry import Window, window_of
 
 AFFINE: Final = "AFFINE"
 

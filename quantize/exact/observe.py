@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.quantize.exact.prepare import Prepared
-from mnist_export.quantize.operators import WEIGHTED
+from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.ranges.calibration import run_activations
 
 MEMORY_BYTES: Final = 512 << 20

@@ -15,8 +15,9 @@ from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_affine, step
 from mnist_export.quantize.exact.arithmetic import KERNELS
 from mnist_export.quantize.exact.editor import AFFINE, Editor, activation_of, refusal
-from mnist_export.quantize.operators import WEIGHTED
-from mnist_export.quantize.rewrites.average_as_depthwise import AVERAGES, average_as_depthwise, obstacle
+from mnist_export.quantize.network.averages import AVERAGES, obstacle
+from mnist_export.quantize.network.operators import WEIGHTED
+from mnist_export.quantize.rewrites.average_as_depthwise import average_as_depthwise
 from mnist_export.quantize.rewrites.depthwise import WEIGHTS
 
 INPUT_STEP = 2.0**-8

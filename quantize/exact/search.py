@@ -15,8 +15,8 @@ from mnist_export.quantize.exact.build import build
 from mnist_export.quantize.exact.observe import Observed
 from mnist_export.quantize.exact.prepare import Prepared
 from mnist_export.quantize.exact.scales import ScalePlan
+from mnist_export.quantize.network.scheme import SchemeConfig
 from mnist_export.quantize.ranges.calibration import run_activations
-from mnist_export.quantize.scheme import SchemeConfig
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Split

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op
 from mnist_export.quantize.exact.arithmetic import code_range, shifts_of, zero_point
-from mnist_export.quantize.exact.geometry import window_of
-from mnist_export.quantize.operators import WEIGHTED
+from mnist_export.quantize.network.geometry import window_of
+from mnist_export.quantize.network.operators import WEIGHTED
 
 _BATCH = 128
 

@@ -32,12 +32,12 @@ from mnist_export.quantize.exact.grid import (
     snap_weights,
 )
 from mnist_export.quantize.exact.simulation import float_function
-from mnist_export.quantize.operators import WEIGHTED
-from mnist_export.quantize.scheme import QuantizedModel
+from mnist_export.quantize.network.operators import WEIGHTED
+from mnist_export.quantize.network.scheme import QuantizedModel
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
-    from mnist_export.train.recipe import Recipe
+    from mnist_export.models.recipe import Recipe
 
 RATE: Final = 0.02
 """First learning rate, in the grid's own units: fourths of weights, steps of outputs. It falls to 0."""
@@ -166,10 +166,10 @@ def _epochs(
     import keras
     import tensorflow as tf
 
+    from mnist_export.models.recipe import Schedule
     from mnist_export.quantize.training.finetune import DEFAULT_RECIPE
-    from mnist_export.train.engine import seed_everything
+    from mnist_export.train.devices import seed_everything
     from mnist_export.train.pipeline import steps_per_epoch, training_batches
-    from mnist_export.train.recipe import Schedule
 
     seed_everything(seed)
     recipe = replace(recipe or DEFAULT_RECIPE, epochs=epochs, schedule=Schedule.CONSTANT, stop_patience=0)

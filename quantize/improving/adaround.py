@@ -15,8 +15,8 @@ import numpy.typing as npt
 from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.improving.patches import Floats, Patches, collect
-from mnist_export.quantize.layers import by_name, has_bias, layer_name, weighted_ops
-from mnist_export.quantize.operators import RULES
+from mnist_export.quantize.network.layers import by_name, has_bias, layer_name, weighted_ops
+from mnist_export.quantize.network.operators import RULES
 
 # The paper's: stretch of the sigmoid, annealing of the regularizer, its weight, its warm-up.
 _ZETA, _GAMMA = 1.1, -0.1

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from mnist_export.core.graph import Graph
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.improving.preactivation import preactivation
-from mnist_export.quantize.layers import by_name, has_bias, weighted_ops
-from mnist_export.quantize.simulate import run_tensors
+from mnist_export.quantize.network.layers import by_name, has_bias, weighted_ops
+from mnist_export.quantize.network.simulate import run_tensors
 
 
 def correct_biases(

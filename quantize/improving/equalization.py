@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op, Tensor
-from mnist_export.quantize.layers import has_bias, has_weights, weighted_ops
+from mnist_export.quantize.network.layers import has_bias, has_weights, weighted_ops
 
 _OUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
 _PASSES = frozenset(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph
 from mnist_export.core.registry import LazyRegistry, unknown_name
-from mnist_export.quantize.scheme import SchemeConfig
+from mnist_export.quantize.network.scheme import SchemeConfig
 
 Images = npt.NDArray[np.uint8]
 

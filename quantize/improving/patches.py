@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mnist_export.core.graph import Graph, Op, Padding
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.improving.preactivation import preactivation
-from mnist_export.quantize.simulate import run_tensors
+from mnist_export.quantize.network.simulate import run_tensors
 
 Floats = npt.NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from mnist_export.core.graph import Activation, Graph, Op, Tensor
-from mnist_export.quantize.layers import has_bias
+from mnist_export.quantize.network.layers import has_bias
 
 
 def preactivation(

@@ -15,10 +15,10 @@ from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.scratch import temporaries_in_scratch
+from mnist_export.models.structure.scopes import own_names
 from mnist_export.quantize.lowering.free_batch import BATCH, free_batch
 from mnist_export.quantize.lowering.layer_names import INPUT_NAME, OUTPUT_NAME, marked_layers, renamed
 from mnist_export.quantize.lowering.subsampling import join_subsampling
-from mnist_export.train.scopes import own_names
 
 
 def lower(model: Any, input_shape: tuple[int, ...]) -> Graph:
@@ -94,7 +94,7 @@ def convert_function(
     Returns:
         The bytes of a .tflite file.
     """
-    from mnist_export.train.engine import tensorflow
+    from mnist_export.models.structure.engine import tensorflow
 
     tf = tensorflow()
     signature = [tf.TensorSpec((BATCH, *input_shape), tf.float32, name=INPUT_NAME)]

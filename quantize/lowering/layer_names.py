@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from mnist_export.core.graph import Graph, Op
-from mnist_export.quantize.operators import WEIGHTED
-from mnist_export.train.scopes import renamed_layers, scoped_operations
+from mnist_export.models.structure.scopes import renamed_layers, scoped_operations
+from mnist_export.quantize.network.operators import WEIGHTED
 
 _BESIDES = {"QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
 _MARK = re.compile(r"mxlayer(\d{5})")

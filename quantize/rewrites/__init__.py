@@ -18,7 +18,7 @@ from mnist_export.quantize.rewrites.rewrite import Applied, Rewrite, Stage, run
 from mnist_export.quantize.rewrites.target import Target, target_for
 
 if TYPE_CHECKING:
-    from mnist_export.quantize.scheme import QuantizedModel
+    from mnist_export.quantize.network.scheme import QuantizedModel
 
 __all__ = [
     "REWRITES",
@@ -91,7 +91,7 @@ def round_alike(model: QuantizedModel) -> QuantizedModel:
         The same network: average pools and changes of scale are depthwise convolutions, which round to even,
         and sums of tensors have scales without ties. The very same where it has none of them.
     """
-    from mnist_export.quantize.rescaled import without_ties
+    from mnist_export.quantize.scales.rescaled import without_ties
 
     graph, applied = model.graph, []
     for name in _ALIKE:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
-from mnist_export.quantize.rewrites.editing import GraphEditor
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 _SLOPED = {"LEAKY_RELU", "PRELU"}

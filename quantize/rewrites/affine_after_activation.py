@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
-from mnist_export.quantize.operators import WEIGHTED
+from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.chains import Affine, activation_of, affine_after
-from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 _BOUNDS = {

@@ -13,10 +13,10 @@ import numpy as np
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Graph, Op, Padding
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.rewrites.block import Block, Choose
 from mnist_export.quantize.rewrites.block_site import Site, candidates, is_plain, site_of
 from mnist_export.quantize.rewrites.blocks import gathering, toeplitz
-from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnist_export.core.graph import Graph, Op, Padding
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.rewrites.chains import only_reader
-from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 _POOLS = {"MAX_POOL_2D", "AVERAGE_POOL_2D"}

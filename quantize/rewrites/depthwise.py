@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Padding, Tensor
-from mnist_export.quantize.rewrites.editing import GraphEditor
+from mnist_export.core.graph.editing import GraphEditor
 
 WEIGHTS = "/average"
 """How the names of the made weights end."""

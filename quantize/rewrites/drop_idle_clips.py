@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from mnist_export.core.graph import Graph, Op
-from mnist_export.quantize.rewrites.editing import GraphEditor
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 _IDLE = {"MAXIMUM": -128, "MINIMUM": 127}

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.rewrites.chains import activation_of, only_reader
-from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 

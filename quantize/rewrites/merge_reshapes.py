@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mnist_export.core.graph import Graph, Op
-from mnist_export.quantize.rewrites.editing import GraphEditor
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 _RESHAPES = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
-from mnist_export.quantize.exact.geometry import Window, patches, window_of
+from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.quantize.network.geometry import Window, patches, window_of
 from mnist_export.quantize.rewrites.depthwise import add_average
-from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 

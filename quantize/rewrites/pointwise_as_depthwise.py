@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
-from mnist_export.quantize.operators import WEIGHTED
+from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.chains import activation_of, channel_vector, composed, only_reader
 from mnist_export.quantize.rewrites.depthwise import add_depthwise
-from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 _CLIPS = {"RELU": Activation.RELU, "RELU6": Activation.RELU6, "RELU_N1_TO_1": Activation.RELU_N1_TO_1}

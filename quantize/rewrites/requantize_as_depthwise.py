@@ -12,8 +12,8 @@ import math
 import numpy as np
 
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.rewrites.depthwise import add_average
-from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Graph, Op, Padding
-from mnist_export.quantize.operators import WEIGHTED
+from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.chains import channel_vector
-from mnist_export.quantize.rewrites.editing import GraphEditor
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 _COMMUTES = {"MAX_POOL_2D", "AVERAGE_POOL_2D"}

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from mnist_export.core.errors import InputError, UnsupportedError
+from mnist_export.models.structure.scopes import own_names
 from mnist_export.quantize.training.finetune import FineTuning, Tuned, fine_tune
 from mnist_export.quantize.training.qat import toolkit
-from mnist_export.train.scopes import own_names
 
 PRUNING_RATE = 0.5
 """Pruning takes weights away and the others have to move: larger steps than other fine-tuning.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnist_export.core.graph import Graph
-from mnist_export.quantize.layers import layer_name, weighted_ops
+from mnist_export.quantize.network.layers import layer_name, weighted_ops
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ import numpy as np
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.request import to_stderr
+from mnist_export.models.recipe import Optimizer, Recipe, Schedule
 from mnist_export.quantize.training import distillation
 from mnist_export.quantize.training.statistics import quick_statistics
-from mnist_export.train.recipe import Optimizer, Recipe, Schedule
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
@@ -137,7 +137,7 @@ def fine_tune(
 
     import tf_keras
 
-    from mnist_export.train.engine import seed_everything
+    from mnist_export.train.devices import seed_everything
     from mnist_export.train.pipeline import evaluation_batches, steps_per_epoch, training_batches
 
     data, recipe = how.dataset, how.settings

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from mnist_export.core.errors import UnsupportedError
+from mnist_export.models.structure.nodes import Call, is_operation
+from mnist_export.models.structure.scopes import own_names, stand_in
 from mnist_export.quantize.training.translate import refuse, scaled
-from mnist_export.train.nodes import Call, is_operation
-from mnist_export.train.scopes import own_names, stand_in
 
 _NAMES: Mapping[str, str] = MappingProxyType(
     {

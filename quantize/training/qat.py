@@ -21,10 +21,10 @@ from mnist_export.core.errors import ConversionError, MissingExtraError, Unsuppo
 from mnist_export.core.graph import Graph
 from mnist_export.core.kinds import Precision
 from mnist_export.core.pixels import InputRange
+from mnist_export.models.structure.scopes import own_names
 from mnist_export.quantize.lowering import lower_integers
-from mnist_export.quantize.scheme import QuantizedModel
+from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.training.finetune import FineTuning, Tuned, fine_tune
-from mnist_export.train.scopes import own_names
 
 VARIANT = "qat"
 PREFIX = "quant_"
@@ -52,7 +52,7 @@ def toolkit() -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
-    from mnist_export.train.engine import tf_keras
+    from mnist_export.models.structure.engine import tf_keras
 
     tf_keras()
     before = os.environ.get("TF_USE_LEGACY_KERAS")

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import ConversionError, UnsupportedError
 from mnist_export.core.pixels import InputRange
+from mnist_export.models.structure.nodes import calls, graph_of, is_function
+from mnist_export.models.structure.scopes import stand_in
 from mnist_export.quantize.training.functions import translate_function
 from mnist_export.quantize.training.translate import translate
-from mnist_export.train.nodes import calls, graph_of, is_function
-from mnist_export.train.scopes import stand_in
 
 _STEPS_ALLOWED = 256
 """Float32 roundings that two orders of summation may be apart, in units of the largest logit's last place.

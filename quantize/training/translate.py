@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from mnist_export.core.errors import UnsupportedError
+from mnist_export.models.structure.scopes import own_names, stand_in
 from mnist_export.quantize.lowering.subsampling import skips_pixels
-from mnist_export.train.scopes import own_names, stand_in
 
 _CONV = ("filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "use_bias")
 _DEPTHWISE = ("kernel_size", "strides", "padding", "depth_multiplier", "dilation_rate", "use_bias")

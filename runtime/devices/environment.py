@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from mnist_export.core.cache import cache_folder
 from mnist_export.core.errors import InputError, OutputError
 from mnist_export.core.files import TEMPORARY_PREFIX, sha256_file, write_atomic_one
-from mnist_export.data.locate import cache_folder
 
 MANIFEST: Final = "manifest.json"
 LIMIT_S: Final = 1_800.0

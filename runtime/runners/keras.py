@@ -18,7 +18,7 @@ from mnist_export.runtime.runners.runner import Runner, TensorInfo
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
-    from mnist_export.train.loading import LoadedModel
+    from mnist_export.models.loading import LoadedModel
 
 
 class KerasRunner(Runner):
@@ -71,7 +71,7 @@ class KerasRunner(Runner):
     def of(
         cls, loaded: LoadedModel, *, threads: int = 1, input_range: InputRange | None = None
     ) -> KerasRunner:
-        """Wrap what `mnist_export.train.loading` gives."""
+        """Wrap what `mnist_export.models.loading` gives."""
         runner = cls(
             loaded.model,
             label=loaded.name,
@@ -124,10 +124,10 @@ def open_keras(
         InputError: the file is damaged, or a SavedModel without ``trust``.
     """
     try:
-        from mnist_export.train.loading import load_model
+        from mnist_export.train.obtaining import load_or_train
 
         started = time.perf_counter()
-        loaded = load_model(str(path), dataset, trust=trust, notify=notify or _silent)
+        loaded = load_or_train(str(path), dataset, trust=trust, notify=notify or _silent)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnist_export":
             raise

@@ -11,10 +11,10 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.registry import LazyRegistry
-from mnist_export.runtime.foreign.sandbox import is_vouched, try_in_child
 from mnist_export.runtime.runners.model_file import ModelFile
 from mnist_export.runtime.runners.precision import precision_of_onnx, precision_of_tflite
 from mnist_export.runtime.runners.runner import Runner
+from mnist_export.runtime.runners.sandbox import is_vouched, try_in_child
 
 MAX_FILE_BYTES: Final = 2 << 30  # both formats end at 2 GiB: signed 32-bit offsets
 
@@ -26,7 +26,7 @@ RUNTIMES: Final[LazyRegistry[Callable[..., Runner]]] = LazyRegistry(
         "litert": "mnist_export.runtime.runners.litert:LiteRtRunner",
         "onnxruntime": "mnist_export.runtime.runners.ort:OnnxRuntimeRunner",
         "keras": "mnist_export.runtime.runners.keras:open_keras",
-        "golden": "mnist_export.runtime.parity.golden:GoldenRunner",
+        "golden": "mnist_export.runtime.runners.golden:GoldenRunner",
         "c": "mnist_export.runtime.runners.c:open_c",
     },
 )

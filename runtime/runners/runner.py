@@ -229,7 +229,7 @@ class Runner(ABC):
         Args:
             batch: from `prepare`.
         """
-        from mnist_export.runtime.timing.latency import time_block
+        from mnist_export.runtime.runners.clock import time_block
 
         return functools.partial(time_block, self.caller(batch), batch)
 

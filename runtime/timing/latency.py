@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.statistics import bootstrap_interval, percentile_interval
+from mnist_export.runtime.runners.clock import time_block
 from mnist_export.runtime.runners.runner import Runner
-from mnist_export.runtime.statistics import bootstrap_interval, percentile_interval
 
 Interval = tuple[float, float]
 _BLOCK_NS: Final = 2_000_000  # one runner's turn: long against a switch, short against a drift of the clock
@@ -178,31 +179,6 @@ def _quiet_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def time_block(
-    call: Callable[[npt.NDArray[Any]], Any], batch: npt.NDArray[Any], count: int
-) -> npt.NDArray[np.int64]:
-    """Time ``count`` calls one by one.
-
-    Args:
-        call: usually a runner's `Runner.caller`.
-        batch: its argument.
-        count: calls.
-
-    Returns:
-        int64 nanoseconds, shape (count,), with ``time.perf_counter_ns``: from one call's end to
-        the next one's, so each holds one reading of the clock.
-    """
-    # one stamp a call, not two: the clock itself takes a tenth of a microsecond, a whole inference 4 to 8
-    clock = time.perf_counter_ns
-    stamps = [0] * (count + 1)
-    stamps[0] = clock()
-    for index in range(1, count + 1):
-        call(batch)
-        stamps[index] = clock()
-    ends = np.array(stamps, np.int64)
-    return ends[1:] - ends[:-1]
 
 
 def warm_up(

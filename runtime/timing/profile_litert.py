@@ -17,8 +17,9 @@ from mnist_export.core.graph.ir import Graph, Op, Tensor
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.native_log import quiet_stderr
 from mnist_export.runtime.environment import busy_note
+from mnist_export.runtime.runners.clock import time_block
 from mnist_export.runtime.timing.arena import activation_memory
-from mnist_export.runtime.timing.latency import Effort, Turn, interleave, time_block, warm_up
+from mnist_export.runtime.timing.latency import Effort, Turn, interleave, warm_up
 from mnist_export.runtime.timing.operator_cut import CutOperator, Network, cut_operators, outputs
 from mnist_export.runtime.timing.operator_time import INTEGERS, NodeTime, Profile
 

@@ -58,7 +58,7 @@ def test_each_pytest_example_runs_on_this_projects_interface(code):
     test(fake)
     import inspect
 
-    from mnist_export.runtime.pytest_plugin import check_files
+    from mnist_export.parity.pytest_plugin import check_files
 
     for files, options in calls:
         inspect.signature(check_files).bind(*files, **options)

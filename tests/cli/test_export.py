@@ -104,7 +104,7 @@ def test_with_json_stdout_holds_the_report_and_nothing_else(brief, tmp_path, cap
 
 
 def test_a_verdict_that_fails_exits_1_and_still_writes_everything(brief, tmp_path, monkeypatch):
-    from mnist_export.quantize import ptq
+    from mnist_export.quantize.post_training import integers as ptq
 
     real = ptq.quantize_weights
 

@@ -8,7 +8,7 @@ import pytest
 
 from mnist_export.cli.export import main
 from mnist_export.cli.parity import main as parity
-from mnist_export.runtime.certificate.certifying import certify
+from mnist_export.parity.certificate.certifying import certify
 
 STEM = "lenet5-digits.int8-exact"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mnist_export.core.batches import LARGEST_BATCH, batch_size, image_batches
 from mnist_export.core.pixels import InputRange
-from mnist_export.runtime.parity.input_ranges import check_range
+from mnist_export.parity.input_ranges import check_range
 
 
 def test_small_images_go_in_large_batches_and_large_ones_alone():

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from mnist_export.core.cache import cache_folder
 from mnist_export.core.errors import OutputError
 from mnist_export.core.files import TEMPORARY_PREFIX
 from mnist_export.data import download
 from mnist_export.data.download import fetch
-from mnist_export.data.locate import PublishedLoader, cache_folder
+from mnist_export.data.locate import PublishedLoader
 from mnist_export.data.mnist import load as mnist
 from mnist_export.data.published import PARTS, Published, archive_name, hashes, idx_files, read_parts
 from mnist_export.data.request import Request, UnavailableError

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mnist_export.core.cache import cache_folder
 from mnist_export.core.errors import InputError
 from mnist_export.data.idx import encode_idx, idx_header, read_idx
-from mnist_export.data.locate import PublishedLoader, cache_folder, keras_folder
+from mnist_export.data.locate import PublishedLoader, keras_folder
 from mnist_export.data.mnist import load as mnist
 from mnist_export.data.own_idx import READER
 from mnist_export.data.published import PARTS, Published, hashes, idx_files, read_parts

@@ -14,8 +14,8 @@ from mnist_export.export.c_format import CExporter
 from mnist_export.export.request import ExportRequest
 from mnist_export.export.tflite_format import TfliteExporter
 from mnist_export.quantize import quantize
-from mnist_export.quantize.scheme import SchemeConfig
-from mnist_export.runtime import open_runner
+from mnist_export.quantize.network.scheme import SchemeConfig
+from mnist_export.runtime.runners.opening import open_runner
 
 REQUEST = ExportRequest(name="edges", class_names=tuple("0123456789"), source_sha256="0" * 64, stem="net")
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]

@@ -18,9 +18,9 @@ from mnist_export.export.c_selftest import golden_images
 from mnist_export.export.request import ExportRequest
 from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.exact.arithmetic import run_graph
-from mnist_export.quantize.scheme import SchemeConfig
-from mnist_export.runtime import open_runner
+from mnist_export.quantize.network.scheme import SchemeConfig
 from mnist_export.runtime.runners.compiled import run_compiled
+from mnist_export.runtime.runners.opening import open_runner
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]

@@ -10,8 +10,8 @@ import pytest
 
 from mnist_export.core.kinds import IoType
 from mnist_export.export.onnx_writer import write_onnx
+from mnist_export.models.structure.engine import tensorflow
 from mnist_export.quantize.lowering import lower
-from mnist_export.train.engine import tensorflow
 
 
 def _both(body):

@@ -11,7 +11,8 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Padding
 from mnist_export.core.graph.tflite_reader import metadata_of, parse_model, read_tflite
 from mnist_export.core.kinds import Format
-from mnist_export.export.artifacts import Described, write_artifacts
+from mnist_export.export.artifacts import write_artifacts
+from mnist_export.export.described import Described
 from mnist_export.export.rewriting import rewritten
 from mnist_export.export.tuning import interleaved, measured
 from mnist_export.quantize.rewrites import Block, Target
@@ -108,7 +109,7 @@ def test_the_faster_of_two_calls_is_measured_as_faster():
 
 def test_the_command_refuses_contradictions_and_unknown_targets():
     from mnist_export.cli.export import build_parser
-    from mnist_export.pipeline.request import job_of
+    from mnist_export.pipeline.jobs.request import job_of
 
     with pytest.raises(InputError, match=r"unknown target 'litter'.*Did you mean 'litert'"):
         job_of(build_parser().parse_args(["--int8", "--target", "litter"]), "")

@@ -12,7 +12,7 @@ from mnist_export.core.kinds import Format, Precision
 from mnist_export.data import Dataset, calibration_images, load_dataset
 from mnist_export.data.mnist import load as mnist_loader
 from mnist_export.data.request import Request
-from mnist_export.runtime.pytest_plugin import parity
+from mnist_export.parity.pytest_plugin import parity
 
 __all__ = ["parity"]  # the installed plugin's fixture, for a checkout that was installed before it had one
 
@@ -53,16 +53,17 @@ def graph(original):
 @pytest.fixture(scope="session")
 def original(dataset):
     """The shipped LeNet-5 for that data."""
-    from mnist_export.train.loading import load_model
+    from mnist_export.models.loading import load_model
 
     return load_model("lenet5", dataset, notify=lambda _: None)
 
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory, dataset, original, graph) -> Exports:
-    from mnist_export.export.artifacts import Described, write_artifacts
+    from mnist_export.export.artifacts import write_artifacts
+    from mnist_export.export.described import Described
+    from mnist_export.parity.recording import record
     from mnist_export.quantize import SchemeConfig, quantize
-    from mnist_export.runtime.parity.recording import record
     from mnist_export.runtime.runners.keras import KerasRunner
 
     folder = tmp_path_factory.mktemp("parity")

@@ -7,9 +7,8 @@ import pytest
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import Precision, Verdict
 from mnist_export.data import calibration_images
+from mnist_export.parity.comparison import SIGNIFICANCE, compare
 from mnist_export.quantize import SchemeConfig, quantize
-from mnist_export.runtime import compare
-from mnist_export.runtime.parity.comparison import SIGNIFICANCE
 from mnist_export.runtime.runners.litert import LiteRtRunner
 
 SEEDS = 20

@@ -7,8 +7,8 @@ import pytest
 
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.graph.tflite_writer import write_tflite
-from mnist_export.runtime.layers.activations import activations_of
-from mnist_export.runtime.layers.comparison import compare_layers
+from mnist_export.parity.layers.activations import activations_of
+from mnist_export.parity.layers.comparison import compare_layers
 from mnist_export.runtime.runners.keras import KerasRunner
 from mnist_export.runtime.runners.litert import LiteRtRunner
 from mnist_export.runtime.runners.opening import open_runner

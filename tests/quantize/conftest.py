@@ -18,7 +18,7 @@ from mnist_export.data.splitting import calibration_images
 @pytest.fixture(scope="session")
 def tiny_model(digits: Dataset) -> Any:
     """Two convolutions and a dense layer, trained for a few seconds; about 95 % on the digits."""
-    from mnist_export.train.engine import tensorflow
+    from mnist_export.models.structure.engine import tensorflow
 
     tensorflow()
     import keras

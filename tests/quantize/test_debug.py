@@ -16,7 +16,7 @@ from mnist_export.data import Dataset
 from mnist_export.quantize import SchemeConfig, auto, quantize
 from mnist_export.quantize.auto import search
 from mnist_export.quantize.diagnosis.debug import diagnose
-from mnist_export.quantize.simulate import run_logits, sqnr_db
+from mnist_export.quantize.network.simulate import run_logits, sqnr_db
 
 Images = npt.NDArray[np.uint8]
 PER_TENSOR = SchemeConfig(per_channel=False, per_channel_dense=False)
@@ -168,7 +168,7 @@ def test_auto_needs_validation_images(tiny_graph: Graph, calibration: Images, di
 
 
 def test_names_with_glob_characters_keep_only_their_own_layer(tiny_graph: Graph, calibration: Images) -> None:
-    from mnist_export.quantize.layers import exact_pattern
+    from mnist_export.quantize.network.layers import exact_pattern
 
     index = next(i for i, t in enumerate(tiny_graph.tensors) if t.name == "conv1")
     odd = tiny_graph.with_tensors({index: replace(tiny_graph.tensors[index], name="conv[12]*")})

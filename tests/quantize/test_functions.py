@@ -13,8 +13,8 @@ import pytest
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
+from mnist_export.models.structure.engine import tensorflow, tf_keras
 from mnist_export.quantize.training.rebuild import check_equal, rebuild
-from mnist_export.train.engine import tensorflow, tf_keras
 
 
 def _keras(body: Callable[[Any, Any], Any]) -> Any:
@@ -103,7 +103,7 @@ def test_names_that_recur_in_a_nested_model(digits: Dataset, unit: InputRange) -
 
 def test_functions_of_keras_2(digits: Dataset, unit: InputRange, tmp_path: Path) -> None:
     tf, kind = tensorflow(), tf_keras()
-    from mnist_export.train.loading import load_model
+    from mnist_export.models.loading import load_model
 
     inputs = kind.Input((28, 28, 1))
     x = kind.layers.Conv2D(4, 3, padding="same")(inputs)

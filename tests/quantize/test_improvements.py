@@ -22,9 +22,9 @@ from mnist_export.quantize.improving.adaround import RoundingConfig, adaround
 from mnist_export.quantize.improving.bias_correction import correct_biases, mean_by_channel
 from mnist_export.quantize.improving.equalization import equalize
 from mnist_export.quantize.improving.preactivation import preactivation
-from mnist_export.quantize.layers import weighted_ops
+from mnist_export.quantize.network.layers import weighted_ops
+from mnist_export.quantize.network.simulate import run_logits, sqnr_db
 from mnist_export.quantize.rewrites import prepare
-from mnist_export.quantize.simulate import run_logits, sqnr_db
 
 Images = npt.NDArray[np.uint8]
 PER_TENSOR = SchemeConfig(per_channel=False, per_channel_dense=False)

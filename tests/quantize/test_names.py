@@ -17,8 +17,8 @@ from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
 from mnist_export.quantize import SchemeConfig, quantize
-from mnist_export.quantize.layers import keep_float_words
 from mnist_export.quantize.lowering import lower
+from mnist_export.quantize.network.layers import keep_float_words
 from mnist_export.quantize.training.compress import CompressionConfig, compress
 from mnist_export.quantize.training.finetune import FineTuning
 from mnist_export.quantize.training.qat import train_quantized
@@ -49,7 +49,7 @@ def odd_file(tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def odd(odd_file: Path) -> Any:
-    from mnist_export.train.loading import load_model
+    from mnist_export.models.loading import load_model
 
     return load_model(str(odd_file), notify=lambda _: None).model
 

@@ -12,12 +12,12 @@ import pytest
 
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
+from mnist_export.models.loading import load_model
 from mnist_export.quantize.training.compress import CompressionConfig, compress
 from mnist_export.quantize.training.finetune import FineTuning
 from mnist_export.quantize.training.qat import train_quantized
 from mnist_export.quantize.training.rebuild import rebuild
-from mnist_export.train.engine import seed_everything
-from mnist_export.train.loading import load_model
+from mnist_export.train.devices import seed_everything
 
 
 def quiet(_: str) -> None:

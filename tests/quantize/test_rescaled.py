@@ -13,10 +13,10 @@ from mnist_export.core.graph import Op
 from mnist_export.core.kinds import IoType, Precision
 from mnist_export.core.pixels import InputRange
 from mnist_export.export.onnx_writer import write_onnx
-from mnist_export.quantize.rescaled import rescaled, without_ties
+from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.rewrites import round_alike
-from mnist_export.quantize.scheme import QuantizedModel
-from mnist_export.quantize.tie_free import distance_from_ties, error_bound
+from mnist_export.quantize.scales.rescaled import rescaled, without_ties
+from mnist_export.quantize.scales.tie_free import distance_from_ties, error_bound
 
 SIDE = 6
 

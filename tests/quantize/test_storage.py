@@ -15,9 +15,9 @@ from mnist_export.core.kinds import Precision
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
 from mnist_export.quantize import SchemeConfig, quantize
-from mnist_export.quantize.layers import weighted_ops
 from mnist_export.quantize.lowering import lower
-from mnist_export.quantize.simulate import run_logits
+from mnist_export.quantize.network.layers import weighted_ops
+from mnist_export.quantize.network.simulate import run_logits
 
 
 def test_the_float_graph_gives_the_models_logits(

@@ -13,16 +13,16 @@ import pytest
 from mnist_export.core.graph import Graph
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
+from mnist_export.models.loading import LoadedModel, load_model
 from mnist_export.quantize import SchemeConfig, quantize
 from mnist_export.quantize.diagnosis.debug import diagnose
 from mnist_export.quantize.lowering import lower
-from mnist_export.quantize.simulate import run_logits
+from mnist_export.quantize.network.simulate import run_logits
 from mnist_export.quantize.training.compress import CompressionConfig, compress
 from mnist_export.quantize.training.compression import weight_figures
 from mnist_export.quantize.training.finetune import FineTuning
 from mnist_export.quantize.training.qat import train_quantized
 from mnist_export.quantize.training.rebuild import check_equal, rebuild
-from mnist_export.train.loading import LoadedModel, load_model
 
 
 def quiet(_: str) -> None:

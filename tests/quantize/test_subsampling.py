@@ -11,7 +11,7 @@ import pytest
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
 from mnist_export.quantize.lowering import lower
-from mnist_export.quantize.simulate import run_logits
+from mnist_export.quantize.network.simulate import run_logits
 from mnist_export.quantize.training.finetune import FineTuning
 from mnist_export.quantize.training.qat import logits_of, train_quantized
 from mnist_export.quantize.training.rebuild import check_equal, rebuild

@@ -13,7 +13,7 @@ from mnist_export.core.affine import QuantParams, asymmetric
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.kinds import IoType
 from mnist_export.export.onnx_writer import write_onnx
-from mnist_export.quantize.tie_free import distance_from_ties, error_bound, tie_free
+from mnist_export.quantize.scales.tie_free import distance_from_ties, error_bound, tie_free
 
 KERNELS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "BUILTIN_REF")
 PAIRS = np.array(list(itertools.product(range(-128, 128), repeat=2)), np.int8).reshape(-1, 1, 1, 2)

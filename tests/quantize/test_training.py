@@ -17,7 +17,7 @@ from mnist_export.data import Dataset, Split
 from mnist_export.export.audit import audit
 from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.quantize.lowering import lower
-from mnist_export.quantize.simulate import run_logits
+from mnist_export.quantize.network.simulate import run_logits
 from mnist_export.quantize.training import distillation
 from mnist_export.quantize.training.compress import Compressed, CompressionConfig, compress, copied
 from mnist_export.quantize.training.compression import gzip_bytes, weight_figures

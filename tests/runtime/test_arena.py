@@ -8,9 +8,10 @@ import pytest
 from mnist_export.cli.parity import main
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.data import Split
+from mnist_export.parity.versions import measure_targets
 from mnist_export.report.benchmark_rows import rows_of
 from mnist_export.report.benchmark_table import files_table
-from mnist_export.runtime.bench.measuring import Plan, Target, measure_targets
+from mnist_export.runtime.bench.measuring import Plan, Target
 from mnist_export.runtime.runners.litert import LiteRtRunner
 from mnist_export.runtime.timing.arena import activation_memory, live_peak_bytes
 from mnist_export.runtime.timing.latency import Effort

@@ -7,7 +7,8 @@ import pytest
 
 from mnist_export.core.errors import InputError
 from mnist_export.data import Split
-from mnist_export.runtime.bench.measuring import Plan, Target, measure_targets
+from mnist_export.parity.versions import measure_targets
+from mnist_export.runtime.bench.measuring import Plan, Target
 from mnist_export.runtime.bench.process import BenchProcess
 from mnist_export.runtime.timing.latency import Effort
 from mnist_export.runtime.timing.memory import peak_resident_bytes, resident_bytes

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from mnist_export.data import Split
+from mnist_export.parity.versions import measure_targets
 from mnist_export.report.benchmark import Benchmark
 from mnist_export.report.benchmark_compare import compare_benchmarks
 from mnist_export.report.benchmark_rows import ORIGINAL, rows_of
 from mnist_export.report.benchmark_table import benchmark_markdown
 from mnist_export.report.context import EnvironmentInfo
 from mnist_export.report.plots import benchmark_plots
-from mnist_export.runtime.bench.measuring import Plan, Target, measure_targets
+from mnist_export.runtime.bench.measuring import Plan, Target
 from mnist_export.runtime.timing.latency import Effort
 
 EFFORT = Effort(min_time_s=0.02, min_runs=5, min_rounds=3, max_time_s=0.5, max_warmup_s=0.05)

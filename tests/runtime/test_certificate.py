@@ -17,9 +17,9 @@ from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import IoType, Precision, Verdict
 from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.export.tflite_io import with_io
+from mnist_export.parity.certificate.certifying import certify
 from mnist_export.quantize import quantize
-from mnist_export.quantize.scheme import SchemeConfig
-from mnist_export.runtime.certificate.certifying import certify
+from mnist_export.quantize.network.scheme import SchemeConfig
 
 FORMATS = ("tflite", "onnx")
 

@@ -9,8 +9,8 @@ from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import Verdict
 from mnist_export.core.pixels import InputRange
-from mnist_export.runtime.parity.checking import check
-from mnist_export.runtime.parity.comparison import Thresholds
+from mnist_export.parity.checking import check
+from mnist_export.parity.comparison import Thresholds
 from mnist_export.runtime.runners.litert import LiteRtRunner
 from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import Verdict
-from mnist_export.runtime import compare
+from mnist_export.parity.comparison import compare
 from mnist_export.runtime.runners.litert import LiteRtRunner
 
 EXPORTS = 20

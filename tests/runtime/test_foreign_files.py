@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from mnist_export.core.errors import InputError, MnistExportError
 from mnist_export.core.graph import schema
 from mnist_export.core.known import remember
-from mnist_export.runtime import open_runner
 from mnist_export.runtime.foreign.onnx_check import check_onnx
-from mnist_export.runtime.foreign.sandbox import is_vouched, try_in_child
 from mnist_export.runtime.foreign.tflite_check import check_tflite
+from mnist_export.runtime.runners.opening import open_runner
+from mnist_export.runtime.runners.sandbox import is_vouched, try_in_child
 
 
 def packed(content, change):
@@ -260,7 +260,7 @@ def test_a_model_that_needs_too_much_memory_ends_in_the_trial_process(models):
 
 
 def test_a_crash_in_the_trial_process_is_one_clear_error(models, monkeypatch):
-    from mnist_export.runtime.foreign import sandbox
+    from mnist_export.runtime.runners import sandbox
 
     real = sandbox.subprocess.run
 
@@ -274,7 +274,7 @@ def test_a_crash_in_the_trial_process_is_one_clear_error(models, monkeypatch):
 
 
 def test_a_hang_in_the_trial_process_ends(models, monkeypatch):
-    from mnist_export.runtime.foreign import sandbox
+    from mnist_export.runtime.runners import sandbox
 
     real = sandbox.subprocess.run
 

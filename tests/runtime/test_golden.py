@@ -10,10 +10,10 @@ import pytest
 
 from mnist_export.core.errors import InputError
 from mnist_export.data import Split
-from mnist_export.runtime import open_runner
-from mnist_export.runtime.parity.golden import Golden, GoldenRunner, load_golden
-from mnist_export.runtime.parity.recording import record
+from mnist_export.parity.recording import record
+from mnist_export.runtime.runners.golden import Golden, GoldenRunner, load_golden
 from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.runners.opening import open_runner
 from mnist_export.runtime.timing.latency import Effort
 
 QUICK = Effort(min_time_s=0.01, min_runs=5, min_rounds=2, max_time_s=0.1, max_warmup_s=0.02)

@@ -11,9 +11,9 @@ from mnist_export.cli.parity import main
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Split
+from mnist_export.parity.checking import APART, check
 from mnist_export.runtime.bench.isolated import measure_isolated
 from mnist_export.runtime.environment import usable_cores
-from mnist_export.runtime.parity.checking import APART, check
 from mnist_export.runtime.runners.litert import LiteRtRunner
 from mnist_export.runtime.runners.opening import open_runner
 from mnist_export.runtime.timing.latency import Effort

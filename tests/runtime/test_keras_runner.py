@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from mnist_export.core.pixels import InputRange
+from mnist_export.parity.layers.activations import activations_of
+from mnist_export.parity.layers.comparison import compare_layers
+from mnist_export.parity.recording import record
 from mnist_export.runtime.bench.isolated import measure_isolated
-from mnist_export.runtime.layers.activations import activations_of
-from mnist_export.runtime.layers.comparison import compare_layers
-from mnist_export.runtime.parity.recording import record
 from mnist_export.runtime.runners.keras import KerasRunner
 from mnist_export.runtime.runners.litert import LiteRtRunner
 from mnist_export.runtime.runners.opening import open_runner

@@ -10,9 +10,9 @@ from mnist_export.cli.parity import main
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph.tflite_writer import write_tflite
-from mnist_export.runtime.layers.activations import Activation, activations_of
-from mnist_export.runtime.layers.comparison import compare_layers
-from mnist_export.runtime.layers.ort import with_outputs
+from mnist_export.parity.layers.activations import Activation, activations_of
+from mnist_export.parity.layers.comparison import compare_layers
+from mnist_export.parity.layers.ort import with_outputs
 from mnist_export.runtime.runners.litert import LiteRtRunner
 from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mnist_export.runtime.layers.activations import Activation
-from mnist_export.runtime.layers.comparison import compare_layers
-from mnist_export.runtime.layers.layouts import rewritten_layouts, same_layouts
+from mnist_export.parity.layers.activations import Activation
+from mnist_export.parity.layers.comparison import compare_layers
+from mnist_export.parity.layers.layouts import rewritten_layouts, same_layouts
 
 SHAPE = (3, 8, 12, 5)  # n, H, W, C: no size twice
 

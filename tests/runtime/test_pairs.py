@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mnist_export.runtime.parity.pairs import Pair, pairs_of
+from mnist_export.parity.pairs import Pair, pairs_of
 
 
 def runner(label, step):

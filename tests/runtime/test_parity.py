@@ -5,9 +5,9 @@ import pytest
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
-from mnist_export.runtime import Thresholds, compare
-from mnist_export.runtime.parity.logits import softmax
-from mnist_export.runtime.parity.results import to_json
+from mnist_export.parity.comparison import Thresholds, compare
+from mnist_export.parity.logits import softmax
+from mnist_export.parity.results import to_json
 
 
 def answers(n=200, classes=10, seed=0):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-PLUGIN = "mnist_export.runtime.pytest_plugin"
+PLUGIN = "mnist_export.parity.pytest_plugin"
 
 
 def run_pytest(folder, text):

@@ -5,8 +5,8 @@ import pytest
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
-from mnist_export.runtime import open_runner
 from mnist_export.runtime.runners.litert import LiteRtRunner
+from mnist_export.runtime.runners.opening import open_runner
 from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 
 

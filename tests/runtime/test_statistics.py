@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_export.core.errors import InputError
-from mnist_export.runtime.statistics import (
+from mnist_export.core.statistics import (
     bootstrap_interval,
     mcnemar_exact,
     percentile_interval,

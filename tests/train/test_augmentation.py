@@ -8,11 +8,11 @@ import pytest
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
+from mnist_export.models.augmentation import Augmentation
+from mnist_export.models.recipe import Loss, Optimizer, Recipe
+from mnist_export.models.structure.engine import tensorflow
 from mnist_export.train.augment import augment
-from mnist_export.train.augmentation import Augmentation
-from mnist_export.train.engine import tensorflow
 from mnist_export.train.pipeline import evaluation_batches, steps_per_epoch, training_batches
-from mnist_export.train.recipe import Loss, Optimizer, Recipe
 
 
 def _augment(images: np.ndarray, amounts: Augmentation, seed: int = 1) -> np.ndarray:

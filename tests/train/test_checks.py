@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from mnist_export.core.errors import InputError
-from mnist_export.train.checks import (
-    check_before_training,
-    last_activation,
-    loss_mismatch,
-    stuck_loss,
-    takes_logits,
-)
+from mnist_export.models.structure.activations import last_activation, loss_mismatch, takes_logits
+from mnist_export.train.checks import check_before_training, stuck_loss
 
 
 def test_logits_with_a_loss_for_probabilities_are_refused_with_the_line_to_change(

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from mnist_export.data import Dataset
+from mnist_export.models.history import History
+from mnist_export.models.registry import ARCHITECTURES
+from mnist_export.models.structure.layer_table import layer_rows, summary
 from mnist_export.train.figures import write_figures
 from mnist_export.train.figures.confusion import confusion_matrices, confusion_matrix
 from mnist_export.train.figures.curves import history_curves
 from mnist_export.train.figures.mistakes import misclassified
-from mnist_export.train.job import History
-from mnist_export.train.registry import ARCHITECTURES
-from mnist_export.train.structure import layer_rows, summary
 from mnist_export.train.tables import models_table
 from mnist_export.train.training import train_architecture
 

@@ -12,10 +12,11 @@ import pytest
 
 from mnist_export.core.errors import InputError
 from mnist_export.data import Dataset
-from mnist_export.train.augmentation import Augmentation
-from mnist_export.train.engine import Strategy, limit_gpu_memory, open_strategy
-from mnist_export.train.job import History, Job, Outcome
-from mnist_export.train.recipe import Loss, Optimizer, Recipe, Schedule
+from mnist_export.models.augmentation import Augmentation
+from mnist_export.models.history import History
+from mnist_export.models.recipe import Loss, Optimizer, Recipe, Schedule
+from mnist_export.train.devices import Strategy, limit_gpu_memory, open_strategy
+from mnist_export.train.job import Job, Outcome
 from mnist_export.train.registry import TRAINERS
 
 RECIPE = Recipe(
@@ -37,7 +38,8 @@ def _run(trainer: str, job: Job) -> Outcome:
 
 MIRRORED = """
 import numpy as np
-from mnist_export.train.engine import Strategy, tensorflow
+from mnist_export.train.devices import Strategy
+from mnist_export.models.structure.engine import tensorflow
 tf = tensorflow()
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -45,7 +47,8 @@ tf.config.set_visible_devices([cpu])
 from dataclasses import replace
 from mnist_export.data import load_dataset
 from mnist_export.train.job import Job
-from mnist_export.train.registry import ARCHITECTURES, TRAINERS
+from mnist_export.models.registry import ARCHITECTURES
+from mnist_export.train.registry import TRAINERS
 data = load_dataset("digits")
 mlp = ARCHITECTURES.get("mlp")
 recipe = mlp.recipe().with_changes(epochs=1, batch_size=64)

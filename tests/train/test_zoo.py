@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mnist_export.core.errors import InputError
-from mnist_export.train.macs import count_macs
-from mnist_export.train.recipe import Loss, Optimizer, Recipe, Schedule
-from mnist_export.train.registry import ARCHITECTURES
+from mnist_export.models.recipe import Loss, Optimizer, Recipe, Schedule
+from mnist_export.models.registry import ARCHITECTURES
+from mnist_export.models.structure.macs import count_macs
 
 NAMES = list(ARCHITECTURES)
 

@@ -175,7 +175,7 @@ def train_main() -> Main:
 @pytest.fixture(scope="session")
 def keras():
     """Keras 3 on TensorFlow, with tf_keras imported too, so that no test pays or measures that."""
-    from mnist_export.train.engine import tensorflow, tf_keras
+    from mnist_export.models.structure.engine import tensorflow, tf_keras
 
     tensorflow()
     tf_keras()

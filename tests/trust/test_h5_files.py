@@ -179,7 +179,7 @@ def test_a_deep_chain_of_groups(refuse_h5, changed):
 
 
 def test_very_many_objects(refuse_h5, changed, monkeypatch):
-    monkeypatch.setattr("mnist_export.train.foreign.hdf5.MAX_HDF5_OBJECTS", 500)
+    monkeypatch.setattr("mnist_export.models.foreign.hdf5.MAX_HDF5_OBJECTS", 500)
 
     def change(file):
         group = file["model_weights"].create_group("many")
@@ -241,7 +241,7 @@ def test_the_good_file_is_exported(run, export_main, net_files, tmp_path, out):
 )
 def test_what_ends_the_hdf5_library_ends_a_child_process(refuse_h5, net_files, monkeypatch, code, says):
     """The library's own endless loops and crashes are stood in for: they go with its versions."""
-    from mnist_export.train.foreign import hdf5_trial
+    from mnist_export.models.foreign import hdf5_trial
 
     real = hdf5_trial.subprocess.run
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnist_export.core.pixels import InputRange
-from mnist_export.runtime.parity.input_ranges import check_range, near_chance
+from mnist_export.parity.input_ranges import check_range, near_chance
 
 
 @pytest.fixture()

@@ -210,7 +210,7 @@ def test_a_name_that_is_none(refuse):
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5"])
 def test_the_file_as_it_was_is_read_so_that_refusals_mean_something(operated, keras, tmp_path, name):
-    from mnist_export.train.loading import load_model
+    from mnist_export.models.loading import load_model
 
     path = tmp_path / name
     path.write_bytes(operated[name])

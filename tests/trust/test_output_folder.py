@@ -211,7 +211,7 @@ def test_two_real_exports_at_once_end_with_one_whole_folder(run, parity_main, mo
     assert run(parity_main, "verify", out).code == 0
 
 
-@pytest.mark.parametrize("stage", ["train.loading.load_model", "quantize.lowering.lower"])
+@pytest.mark.parametrize("stage", ["train.obtaining.load_or_train", "quantize.lowering.lower"])
 def test_the_folder_is_removed_during_the_run(run, parity_main, export, out, monkeypatch, stage):
     import importlib
 

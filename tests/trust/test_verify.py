@@ -12,7 +12,7 @@ import pytest
 
 from mnist_export.core.checksums import SEAL, checksum_list, read_checksum_list, seal, unseal
 from mnist_export.core.errors import InputError
-from mnist_export.runtime.certificate.verification import State, verify_folder
+from mnist_export.parity.certificate.verification import State, verify_folder
 
 
 @pytest.fixture()

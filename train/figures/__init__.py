@@ -10,7 +10,7 @@ from mnist_export.core.files import write_atomic
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
-    from mnist_export.train.training import Trained
+    from mnist_export.models.trained import Trained
 
 __all__ = ["draw_figures", "report_figures", "write_figures"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mnist_export.train.card import ModelCard
+from mnist_export.models.card import ModelCard
+from mnist_export.models.structure.layer_table import layer_rows, shape_text
 from mnist_export.train.figures.canvas import BLUE, COLORS, GREY, new_figure, plain_text, to_png
-from mnist_export.train.structure import layer_rows, shape_text
 from mnist_export.train.tables import HEADER, rows
 
 _FAMILIES = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mnist_export.models.history import History
 from mnist_export.train.figures.canvas import COLORS, new_figure, plain_text, to_png
-from mnist_export.train.job import History
 
 
 def history_curves(histories: Mapping[str, History]) -> bytes:

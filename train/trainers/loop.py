@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnist_export.train.engine import tensorflow
+from mnist_export.models.structure.engine import tensorflow
 from mnist_export.train.job import Job, Outcome
 from mnist_export.train.trainers.setup import Prepared, finish, make_loss, prepare
 

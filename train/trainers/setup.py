@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from mnist_export.core.errors import InputError
-from mnist_export.train import engine
+from mnist_export.models.recipe import Loss, Optimizer, Recipe
+from mnist_export.models.structure.engine import tensorflow
+from mnist_export.train import devices
 from mnist_export.train.callbacks import make_callbacks
 from mnist_export.train.checkpoint import Checkpoint, identity_of
 from mnist_export.train.checks import check_before_training
 from mnist_export.train.job import Job, Outcome
 from mnist_export.train.pipeline import evaluation_batches, steps_per_epoch, training_batches
-from mnist_export.train.recipe import Loss, Optimizer, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +85,15 @@ def prepare(job: Job) -> Prepared:
     for part, split in (("training", data.train), ("validation", data.validation)):
         if not len(split):
             raise InputError(f"training on {data.name}: expected a {part} part with images, found none.")
-    tf = engine.tensorflow()
-    if job.gpu_memory_mib is not None and not engine.limit_gpu_memory(job.gpu_memory_mib):
+    tf = tensorflow()
+    if job.gpu_memory_mib is not None and not devices.limit_gpu_memory(job.gpu_memory_mib):
         job.notify(
             f"{job.name}: --gpu-memory changes nothing, this machine has no GPU that TensorFlow can use"
         )
-    engine.seed_everything(job.seed)
-    strategy = engine.open_strategy(job.strategy)
+    devices.seed_everything(job.seed)
+    strategy = devices.open_strategy(job.strategy)
     # XLA on a CPU is slower for these models, and is not for steps that are spread over devices.
-    jit = bool(tf.config.list_physical_devices("GPU")) and job.strategy is engine.Strategy.NONE
+    jit = bool(tf.config.list_physical_devices("GPU")) and job.strategy is devices.Strategy.NONE
     with strategy.scope():
         model = job.build()
         loss = make_loss(recipe)
@@ -157,5 +158,5 @@ def finish(prepared: Prepared) -> Outcome:
     if job.checkpoint:
         job.checkpoint.unlink(missing_ok=True)
     return Outcome(
-        model=model, history=history, seconds=float(sum(history.seconds)), device=engine.device_name()
+        model=model, history=history, seconds=float(sum(history.seconds)), device=devices.device_name()
     )

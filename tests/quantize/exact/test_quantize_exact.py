@@ -13,11 +13,11 @@ from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import IoType, Precision, Verdict
 from mnist_export.core.pixels import InputRange
 from mnist_export.export.onnx_writer import write_onnx
+from mnist_export.parity.certificate.certifying import certify
+from mnist_export.parity.certificate.equality import equality
 from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.exact.arithmetic import run_graph
-from mnist_export.quantize.scheme import SchemeConfig
-from mnist_export.runtime.certificate.certifying import certify
-from mnist_export.runtime.certificate.equality import equality
+from mnist_export.quantize.network.scheme import SchemeConfig
 from mnist_export.runtime.foreign.metadata import METADATA_KEY
 
 INT8 = SchemeConfig(precision=Precision.INT8)

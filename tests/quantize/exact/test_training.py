@@ -10,11 +10,11 @@ import pytest
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import Precision, Verdict
+from mnist_export.parity.certificate.certifying import certify
 from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.exact.advance import run_network
 from mnist_export.quantize.exact.arithmetic import run_graph
-from mnist_export.quantize.scheme import SchemeConfig
-from mnist_export.runtime.certificate.certifying import certify
+from mnist_export.quantize.network.scheme import SchemeConfig
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from mnist_export.cli import parity
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.files import TEMPORARY_PREFIX
 from mnist_export.data import Split
+from mnist_export.parity.on_devices import check_on_devices
 from mnist_export.runtime.devices import asking, environment, registry
 from mnist_export.runtime.devices.device import Answer, Question
 from mnist_export.runtime.devices.environment import Environment
-from mnist_export.runtime.parity.on_devices import check_on_devices
 from mnist_export.runtime.runners.opening import open_runner
 
 

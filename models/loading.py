@@ -1,0 +1,337 @@
+"""From what a user writes after ``-m`` to a model that is ready to be converted or run."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.files import sha256_bytes
+from mnist_export.core.registry import unknown_name
+from mnist_export.data.limits import shown
+from mnist_export.data.request import to_stderr
+from mnist_export.models.card import ModelCard, refuse_training_data
+from mnist_export.models.loaded import LoadedModel, ModelSource
+from mnist_export.models.registry import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from mnist_export.data.dataset import Dataset
+    from mnist_export.models.foreign.building import Built
+    from mnist_export.models.shipped import KeptWeights
+    from mnist_export.models.trained import Trained
+
+Notify = Callable[[str], None]
+Train = Callable[[str, "Dataset", Notify], "Trained"]
+
+__all__ = ["LoadedModel", "ModelSource", "load_model"]
+
+
+def load_model(
+    spec: str,
+    dataset: Dataset | None = None,
+    *,
+    trust: bool = False,
+    notify: Notify = to_stderr,
+    until: str | None = None,
+    train: Train | None = None,
+) -> LoadedModel:
+    """Load a model by the name of an architecture, or from a file or folder.
+
+    An architecture's weights come with this package, or from the cache, or from ``train``. A file is
+    a .keras, an .h5 (both are read as data and checked before anything is built) or a SavedModel
+    folder, which has to be trusted. A final softmax is cut off, with a note.
+
+    Args:
+        spec: such as ``"lenet5"`` or ``"net.keras"``.
+        dataset: what the model is for; None for shipped weights on MNIST (or the digits) and for files
+            of any shape.
+        trust: whether code in a SavedModel may run.
+        notify: receives one sentence for whatever the user should know.
+        until: name of a layer; the result is the sub-model that ends there.
+        train: makes weights for an architecture that has none for this data; see `train.obtaining`.
+
+    Raises:
+        InputError: no such name or file, a file that is refused, a model that does not take the data's
+            images or give its classes, or one that was trained on the data's test images.
+        UnsupportedError: its end is none that logits can be had from.
+    """
+    path = Path(spec).expanduser()
+    if spec in ARCHITECTURES:
+        loaded = _by_name(spec, dataset, notify, until, train)
+    elif _exists(path):
+        image = tuple(dataset.image_shape) if dataset is not None else None
+        loaded = _by_path(path, trust=trust, until=until, image=image)
+    else:
+        raise _no_such(spec)
+    if dataset is not None:
+        _check_fit(loaded, dataset, classes=until is None)
+        refuse_training_data(loaded.card, dataset.test, f"the test part of {shown(dataset.name)}")
+    for note in loaded.notes:
+        notify(f"{loaded.name}: {note}")
+    return loaded
+
+
+def input_shape_of(spec: str, *, trust: bool = False) -> tuple[int | None, ...] | None:
+    """The shape of one input of a model file, None where it is open; None for an architecture's name.
+
+    Args:
+        spec: see `load_model`.
+        trust: see `load_model`.
+
+    Raises:
+        InputError: the file is refused.
+    """
+    path = Path(spec).expanduser()
+    if spec in ARCHITECTURES or not _exists(path):
+        return None
+    shape = _built(path, trust=trust)[0].model.input_shape
+    return (
+        tuple(shape[1:]) if isinstance(shape, tuple) and shape and not isinstance(shape[0], tuple) else None
+    )
+
+
+def require_model(spec: str) -> None:
+    """Refuse what is neither an architecture's name nor a path that exists; costs no import.
+
+    Raises:
+        InputError: listing the architectures.
+    """
+    if spec not in ARCHITECTURES and not _exists(Path(spec).expanduser()):
+        raise _no_such(spec)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _no_such(spec: str) -> InputError:
+    if "/" in spec or "." in spec:
+        return InputError(
+            f"model '{shown(spec)}': expected a .keras or .h5 file, a SavedModel folder or an architecture "
+            f"({', '.join(ARCHITECTURES)}), found no such file. Check the path."
+        )
+    return unknown_name("architecture or file", shown(spec), ARCHITECTURES)
+
+
+def _by_name(
+    name: str, dataset: Dataset | None, notify: Notify, until: str | None, train: Train | None
+) -> LoadedModel:
+    from mnist_export.models.shipped import find_shipped, find_weights, load_weights
+
+    kept = None
+    if dataset is None:
+        kept = find_shipped(name, "mnist") or find_shipped(name, "digits")
+        if kept is None:
+            raise InputError(
+                f"model '{name}': expected data to train it on, since no weights are shipped for it. "
+                "Choose data with --data."
+            )
+    else:
+        kept = find_weights(name, dataset)
+        if kept is None and train is not None:
+            kept = _trained_now(name, dataset, notify, train)
+        if kept is None:
+            raise InputError(
+                f"model '{name}': expected weights for {shown(dataset.name)}, found none. Train "
+                f"it first: mnist-train {name} --data {shown(dataset.name)}"
+            )
+    trained = load_weights(kept)
+    return _finished(
+        trained.model,
+        name=name,
+        source=ModelSource(
+            kind="shipped" if kept.shipped else "trained",
+            path=str(kept.weights),
+            sha256=sha256_bytes(kept.weights.read_bytes()),
+        ),
+        framework="keras",
+        notes=(),
+        card=trained.card,
+        until=until,
+    )
+
+
+def _trained_now(name: str, dataset: Dataset, notify: Notify, train: Train) -> KeptWeights:
+    from mnist_export.models.shipped import keep_trained
+
+    notify(
+        f"{name}: no weights are shipped for {dataset.name}: training it now (kept for the next time; "
+        "Ctrl-C and the same command again go on where it stopped)"
+    )
+    return keep_trained(train(name, dataset, notify))
+
+
+def _built(path: Path, *, trust: bool) -> tuple[Built, dict[str, Any], str]:
+    """Open a file or folder: the model, how it was compiled, and the SHA-256 of what was read."""
+    from mnist_export.models.foreign.files import open_file, read_file
+    from mnist_export.models.foreign.savedmodel import (
+        folder_sha256,
+        looks_like_savedmodel,
+        open_savedmodel,
+    )
+
+    if path.is_dir():
+        if not looks_like_savedmodel(path):
+            raise InputError(
+                f"{shown(path)}: expected a SavedModel folder with a saved_model.pb, found a folder without "
+                "one. Give the model's own folder or file."
+            )
+        return open_savedmodel(path, trust=trust), {}, folder_sha256(path)
+    if path.name == "saved_model.pb":
+        raise InputError(
+            f"{shown(path)}: expected the SavedModel's folder, found a file in it. Give its folder."
+        )
+    content = read_file(path)
+    built, compiled = open_file(path, content)
+    return built, compiled, sha256_bytes(content)
+
+
+def _by_path(path: Path, *, trust: bool, until: str | None, image: tuple[int, ...] | None) -> LoadedModel:
+    from mnist_export.models.foreign.compiled import compiled_takes_logits
+    from mnist_export.models.structure.activations import last_activation, loss_mismatch
+
+    notes: list[str] = []
+    built, compiled, digest = _built(path, trust=trust)
+    mismatch = None
+    if not path.is_dir():
+        mismatch = loss_mismatch(last_activation(built.model), compiled_takes_logits(compiled))
+    if mismatch:
+        notes.append(f"it was compiled with a loss that does not fit: {mismatch}")
+    built = _with_plain_ends(built, image)
+    _check_interface(built, path)
+    card = _card_beside(path, built, notes)
+    return _finished(
+        built.model,
+        name=safe_name(path),
+        source=ModelSource(kind="file", path=str(path), sha256=digest),
+        framework=built.framework,
+        notes=(*built.notes, *notes),
+        card=card,
+        until=until,
+    )
+
+
+def _with_plain_ends(built: Built, image: tuple[int, ...] | None) -> Built:
+    """One tensor out of a dict or list of one; the data's size where the input has none."""
+    from mnist_export.models.ending import package_of
+    from mnist_export.models.foreign.frozen import FrozenFunction
+    from mnist_export.models.heads import fixed_input, one_output
+
+    if isinstance(built.model, FrozenFunction):
+        return built
+    package = package_of(built.framework)
+    model, taken = one_output(built.model, package)
+    model, sized = fixed_input(model, image, package)
+    return replace(built, model=model, notes=(*built.notes, *taken, *sized))
+
+
+def safe_name(path: Path) -> str:
+    """Make a name for files from a path: letters, digits, dot, dash and underscore, at most 64."""
+    stem = path.name if path.is_dir() else path.stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:64] or "model"
+
+
+def _card_beside(path: Path, built: Built, notes: list[str]) -> ModelCard | None:
+    from mnist_export.models.saving import card_path
+    from mnist_export.models.weights_file import weights_sha256
+
+    beside = card_path(path)
+    if not _exists(beside) or not hasattr(built.model, "get_weights"):
+        return None
+    try:
+        card = ModelCard.load(beside)
+    except InputError as error:  # a card only adds to a model; a damaged one must not keep it from loading
+        notes.append(f"its model card is left aside: {error}")
+        return None
+    if card.weights_sha256 != weights_sha256(built.model.get_weights()):
+        notes.append(f"the model card {beside.name} belongs to other weights and is left aside")
+        return None
+    return card
+
+
+def _check_interface(built: Built, path: Path) -> None:
+    model = built.model
+    shapes = {"input": model.input_shape, "output": model.output_shape}
+    for side, shape in shapes.items():
+        if not isinstance(shape, tuple) or (shape and isinstance(shape[0], (tuple, list))):
+            count = len(shape) if hasattr(shape, "__len__") else "no"
+            raise InputError(
+                f"{shown(path)}: expected a model of one {side}, found {count}. Save one of one image."
+            )
+    tail = shapes["input"][1:]
+    if len(tail) not in {1, 2, 3} or any(size is None for size in tail):
+        raise InputError(
+            f"{shown(path)}: expected an input of fixed shape (height, width, channels), (height, width) or "
+            f"(pixels,), found {tail}. Save the model with a fixed input shape."
+        )
+
+
+def _finished(
+    model: Any,
+    *,
+    name: str,
+    source: ModelSource,
+    framework: Literal["keras", "tf_keras"],
+    notes: tuple[str, ...],
+    card: ModelCard | None,
+    until: str | None,
+) -> LoadedModel:
+    from mnist_export.models.ending import cut_at, package_of, to_logits
+    from mnist_export.models.foreign.frozen import FrozenFunction
+    from mnist_export.models.heads import flat_output
+    from mnist_export.models.structure.activations import check_output_shape
+    from mnist_export.models.structure.macs import count_macs
+    from mnist_export.models.structure.scopes import traceable
+
+    extra: tuple[str, ...]
+    if isinstance(model, FrozenFunction):
+        if until is not None:
+            raise InputError(f"--until {shown(until)}: expected a Keras model, found a frozen SavedModel.")
+        check_output_shape(model, None)
+        extra = ("final softmax cut off",) if model.cut_softmax else ()
+        macs, parameters = model.macs, model.parameters
+    else:
+        ending = to_logits(model, framework) if until is None else cut_at(model, until, framework)
+        model, extra = ending.model, ending.notes
+        if until is None:
+            model, flat = flat_output(model, package_of(framework))
+            extra = (*extra, *flat)
+            check_output_shape(model, None)
+        if framework == "keras":
+            model = traceable(model)
+        macs, parameters = count_macs(model), int(model.count_params())
+    return LoadedModel(
+        model=model,
+        name=name if until is None else f"{name}-until-{re.sub(r'[^A-Za-z0-9._-]+', '_', until)}",
+        source=source,
+        framework=framework,
+        input_shape=tuple(int(size) for size in model.input_shape[1:]),
+        num_classes=int(model.output_shape[-1]),
+        parameters=parameters,
+        macs=macs,
+        notes=(*notes, *extra),
+        card=card,
+    )
+
+
+def _check_fit(loaded: LoadedModel, dataset: Dataset, *, classes: bool) -> None:
+    image, takes = tuple(dataset.image_shape), loaded.input_shape
+    fits = takes == image or (image[2] == 1 and takes == image[:2]) or takes == (math.prod(image),)
+    if not fits:
+        raise InputError(
+            f"model '{loaded.name}': expected to take the images of {shown(dataset.name)}, {image}, found "
+            f"that it takes {takes}. Choose the data that it was trained on with --data."
+        )
+    if classes and loaded.num_classes != dataset.num_classes:
+        raise InputError(
+            f"model '{loaded.name}': expected {dataset.num_classes} outputs, one for each class of "
+            f"{shown(dataset.name)}, found {loaded.num_classes}. Choose the data that it was trained on with "
+            "--data."
+        )

@@ -1,0 +1,290 @@
+"""Describes an .onnx file's layers for the certificate, from the protobuf itself.
+
+Read are QDQ graphs: DequantizeLinear before and QuantizeLinear behind every operator.
+Reference: onnx/onnx.proto (field numbers) and the operators' specifications.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.parity.certificate.layer import CertifiedLayer
+from mnist_export.parity.certificate.rules import (
+    Codes,
+    Linear,
+    broken,
+    certify_linear,
+    certify_moved,
+    certify_sum,
+)
+from mnist_export.runtime.foreign.onnx_check import check_onnx
+from mnist_export.runtime.foreign.protobuf import Message, parse
+
+_LINEAR: Final = {"Conv", "Gemm", "MatMul"}
+_MOVING: Final = {
+    "Reshape",
+    "Flatten",
+    "Transpose",
+    "Identity",
+    "Squeeze",
+    "Unsqueeze",
+    "MaxPool",
+    "Concat",
+    "Pad",
+}
+_DTYPES: Final = {
+    1: np.float32,
+    2: np.uint8,
+    3: np.int8,
+    5: np.int16,
+    6: np.int32,
+    7: np.int64,
+    10: np.float16,
+}
+_TYPED: Final = {1: (4, np.float32), 2: (5, np.uint8), 3: (5, np.int8), 6: (5, np.int32), 7: (7, np.int64)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Dequantized:
+    """A real value, and the integers that it was dequantized from."""
+
+    source: str
+    scales: npt.NDArray[np.float32]
+    zero_points: npt.NDArray[np.int64]
+    dtype: np.dtype[Any]
+    axis: int
+
+    def codes(self) -> Codes | None:
+        if self.scales.size != 1:
+            return None
+        return Codes(scale=float(self.scales[0]), zero_point=int(self.zero_points[0]), dtype=self.dtype)
+
+
+def onnx_layers(content: bytes, *, label: str) -> list[CertifiedLayer]:
+    """Certify every operator of a file.
+
+    Args:
+        content: the whole file.
+        label: its name for messages.
+
+    Raises:
+        InputError: damaged, or not an ONNX model.
+        UnsupportedError: external data, functions, operators that are not known.
+    """
+    check_onnx(content, label=label)
+    return _Reader(parse(content, label).messages(7)[0]).layers()
+
+
+class _Reader:
+    """Walks a graph's nodes, keeping what each real value was dequantized from."""
+
+    def __init__(self, graph: Message) -> None:
+        self._nodes = graph.messages(1)
+        self._constants = {t.string(8): _array(t) for t in graph.messages(5)}
+        for node in self._nodes:
+            if node.string(4) == "Constant":
+                for attribute in node.messages(5):
+                    for tensor in attribute.messages(5):
+                        self._constants[node.string(2)] = _array(tensor)
+        self._readers: dict[str, list[Message]] = {}
+        for node in self._nodes:
+            for name in node.strings(1):
+                self._readers.setdefault(name, []).append(node)
+        self._inputs = {v.string(1) for v in graph.messages(11)} - set(self._constants)
+        self._outputs = {v.string(1) for v in graph.messages(12)}
+        self._real: dict[str, _Dequantized] = {}
+        self._done: set[int] = set()
+
+    def layers(self) -> list[CertifiedLayer]:
+        found: list[CertifiedLayer] = []
+        for position, node in enumerate(self._nodes):
+            kind = node.string(4)
+            if position in self._done or kind == "Constant":
+                continue
+            if kind == "DequantizeLinear":
+                dequantized = self._dequantized(node)
+                if dequantized is not None:
+                    self._real[node.string(2)] = dequantized
+                    continue
+                found.append(broken(_name(node), kind, "has scales that are computed at run time"))
+            elif kind == "QuantizeLinear":
+                layer = self._quantize(node)
+                found.extend([layer] if layer is not None else [])
+            elif kind in _MOVING and not set(node.strings(1)[:1]) & set(self._real):
+                # A Reshape or Transpose of the codes themselves computes nothing.
+                if node.strings(1)[0] in self._floats():
+                    found.append(broken(_name(node), kind, "computes in float32, expected 8-bit integers"))
+            else:
+                found.append(self._layer(node))
+        return found
+
+    def _floats(self) -> set[str]:
+        return {n.string(2) for n in self._nodes if n.string(4) not in {"QuantizeLinear", *_MOVING}}
+
+    def _dequantized(self, node: Message) -> _Dequantized | None:
+        names = node.strings(1)
+        if len(names) < 2 or names[1] not in self._constants:
+            return None
+        scales = self._constants[names[1]].ravel().astype(np.float32)
+        point = self._constants.get(names[2]) if len(names) > 2 and names[2] else None
+        stored = self._constants.get(names[0])
+        kind = (
+            point.dtype if point is not None else stored.dtype if stored is not None else np.dtype(np.uint8)
+        )
+        points = point.ravel().astype(np.int64) if point is not None else np.zeros(scales.size, np.int64)
+        if not scales.size or points.size != scales.size:
+            return None
+        axis = _attributes(node).get("axis", 1)
+        return _Dequantized(source=names[0], scales=scales, zero_points=points, dtype=kind, axis=int(axis))
+
+    def _quantize(self, node: Message) -> CertifiedLayer | None:
+        """A QuantizeLinear of its own: at the input, or between int8 and uint8."""
+        target, source = self._dequantized(node), node.strings(1)[0]
+        codes = target.codes() if target is not None else None
+        if codes is None:
+            return broken(_name(node), "QuantizeLinear", "has scales that are computed or one a channel")
+        if source in self._real:
+            before = self._real[source].codes()
+            return certify_moved(_name(node), "QuantizeLinear", [before] if before else [], codes)
+        if self._comes_from_input(source):
+            return certify_sum(_name(node), "QuantizeLinear", [], codes, None)
+        return None
+
+    def _comes_from_input(self, name: str) -> bool:
+        for _ in range(len(self._nodes)):
+            if name in self._inputs:
+                return True
+            writer = next((n for n in self._nodes if name in n.strings(2)), None)
+            if writer is None or writer.string(4) not in _MOVING:
+                return False
+            name = writer.strings(1)[0]
+        return False
+
+    def _layer(self, node: Message) -> CertifiedLayer:
+        kind, name = node.string(4), _name(node)
+        carried = [n for n in node.strings(1) if n and n not in self._constants]
+        values = [self._real.get(n) for n in carried]
+        known = [value for value in values if value is not None]
+        if len(known) != len(values) or not known:
+            return broken(name, kind, "computes on values that are not 8-bit integers dequantized")
+        target, ceiling = self._written(node)
+        if target is None and kind in _MOVING and len(known) == 1:
+            # Real values that are only moved stay what they were dequantized from.
+            self._real[node.string(2)] = known[0]
+            return CertifiedLayer(name=name, operator=kind)
+        if target is None:
+            return broken(name, kind, "leaves a result that is not quantized again")
+        if kind in _LINEAR:
+            return self._linear(node, name, target, ceiling)
+        activations = [v.codes() for v in known if v.source not in self._constants]
+        codes = [c for c in activations if c is not None]
+        return _unweighted(name, kind, codes, target, ceiling=ceiling, whole=len(codes) == len(known))
+
+    def _written(self, node: Message) -> tuple[Codes | None, float | None]:
+        """Codes of what a node's result is quantized to, and where a Clip on the way clamps."""
+        name, ceiling = node.string(2), None
+        for _ in range(3):
+            readers = self._readers.get(name, [])
+            if len(readers) != 1 or name in self._outputs:
+                return None, None
+            reader = readers[0]
+            kind = reader.string(4)
+            self._done.add(self._nodes.index(reader))
+            if kind == "QuantizeLinear":
+                found = self._dequantized(reader)
+                return (found.codes() if found is not None else None), ceiling
+            if kind == "Clip":
+                bounds = [self._constants.get(n) for n in reader.strings(1)[1:3]]
+                if len(bounds) != 2 or bounds[0] is None or bounds[1] is None or float(bounds[0]) != 0:
+                    return None, None
+                ceiling = float(bounds[1])
+            elif kind != "Relu":
+                return None, None
+            name = reader.string(2)
+        return None, None
+
+    def _linear(self, node: Message, name: str, target: Codes, ceiling: float | None) -> CertifiedLayer:
+        kind, inputs = node.string(4), node.strings(1)
+        attributes = _attributes(node)
+        source, weights = self._real[inputs[0]].codes(), self._real.get(inputs[1])
+        stored = self._constants.get(weights.source) if weights is not None else None
+        if source is None or weights is None or stored is None or stored.dtype != np.int8:
+            return broken(name, kind, "has weights that are not constant int8")
+        if kind == "Gemm" and (attributes.get("transA", 0) or not _is_plain(attributes)):
+            return broken(name, kind, "scales or transposes its operands")
+        axis = 0 if kind == "Conv" or (kind == "Gemm" and attributes.get("transB", 0)) else stored.ndim - 1
+        rows = np.moveaxis(stored, axis, 0).reshape(stored.shape[axis], -1)
+        if weights.scales.size not in {1, len(rows)} or (weights.scales.size > 1 and weights.axis != axis):
+            return broken(name, kind, f"has {weights.scales.size} weight scales for {len(rows)} channels")
+        bias = self._real.get(inputs[2]) if len(inputs) > 2 else None
+        values = self._constants.get(bias.source) if bias is not None else None
+        if values is not None and (values.dtype != np.int32 or values.size != len(rows)):
+            return broken(name, kind, "has a bias that is not int32, one a channel")
+        return certify_linear(
+            Linear(
+                name=name,
+                operator=kind,
+                source=source,
+                target=target,
+                weights=rows.astype(np.int64),
+                weight_zero_point=int(np.abs(weights.zero_points).max()),
+                weight_scales=np.broadcast_to(weights.scales, (len(rows),)),
+                bias=values.ravel().astype(np.int64) if values is not None else None,
+                bias_scales=bias.scales if bias is not None else None,
+                ceiling=ceiling,
+            )
+        )
+
+
+def _unweighted(
+    name: str, kind: str, codes: list[Codes], target: Codes, *, ceiling: float | None, whole: bool
+) -> CertifiedLayer:
+    if not whole:
+        return broken(name, kind, "takes a constant or scales of several channels")
+    if kind == "Add" and len(codes) == 2:
+        return certify_sum(name, kind, codes, target, ceiling)
+    if kind in _MOVING and ceiling is None:
+        return certify_moved(name, kind, codes, target)
+    return broken(name, kind, f"is the operator {kind}, on which kernels round differently")
+
+
+def _is_plain(attributes: dict[str, float | int]) -> bool:
+    return attributes.get("alpha", 1.0) == 1.0 and attributes.get("beta", 1.0) == 1.0
+
+
+def _name(node: Message) -> str:
+    return node.string(2).removesuffix("/out")
+
+
+def _attributes(node: Message) -> dict[str, float | int]:
+    """Integer and float attributes by name; lists are left out."""
+    found: dict[str, float | int] = {}
+    for attribute in node.messages(5):
+        if attribute.has(2):
+            bits = attribute.integer(2) & 0xFFFFFFFF
+            found[attribute.string(1)] = float(np.array(bits, np.uint32).view(np.float32))
+        elif attribute.has(3):
+            found[attribute.string(1)] = attribute.integer(3)
+    return found
+
+
+def _array(tensor: Message) -> npt.NDArray[Any]:
+    """A TensorProto's values; an empty array for types that no integer network holds."""
+    kind, shape = tensor.integer(2), tensor.integers(1)
+    dtype = _DTYPES.get(kind)
+    if dtype is None:
+        return np.zeros(0)
+    raw = b"".join(map(bytes, tensor.blobs(9)))
+    if raw:
+        return np.frombuffer(raw, dtype).reshape(shape)
+    if kind in _TYPED:
+        field, stored = _TYPED[kind]
+        if stored is np.float32:
+            packed = b"".join(map(bytes, tensor.blobs(4)))
+            return np.frombuffer(packed, np.float32).reshape(shape)
+        return np.array(tensor.integers(field)).astype(stored).reshape(shape)
+    return np.zeros(0)

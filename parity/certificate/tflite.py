@@ -1,0 +1,117 @@
+"""Describes a .tflite file's layers for the certificate."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from mnist_export.core.graph import Activation, Graph, Op, Tensor
+from mnist_export.core.graph.tflite_reader import read_tflite
+from mnist_export.parity.certificate.layer import CertifiedLayer
+from mnist_export.parity.certificate.rules import (
+    Codes,
+    Linear,
+    broken,
+    certify_linear,
+    certify_moved,
+    certify_sum,
+)
+from mnist_export.runtime.foreign.tflite_check import check_tflite
+
+_LINEAR: Final = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
+_MOVING: Final = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D", "PAD", "CONCATENATION", "TRANSPOSE"}
+_CEILING: Final = {Activation.RELU6: 6.0, Activation.RELU_N1_TO_1: 1.0}
+
+
+def tflite_layers(content: bytes, *, label: str) -> list[CertifiedLayer]:
+    """Certify every operator of a file.
+
+    Args:
+        content: the whole file.
+        label: its name for messages.
+
+    Raises:
+        InputError: damaged, or not a TFLite model.
+        UnsupportedError: custom operators or control flow.
+    """
+    check_tflite(content, label=label)
+    graph = read_tflite(content, where=label)
+    return [_layer(graph, op) for op in graph.ops]
+
+
+def _codes(tensor: Tensor) -> Codes | None:
+    if tensor.quant is None or tensor.quant.is_per_channel or tensor.dtype.kind not in "iu":
+        return None
+    return Codes(
+        scale=float(tensor.quant.scale[0]), zero_point=int(tensor.quant.zero_point[0]), dtype=tensor.dtype
+    )
+
+
+def _layer(graph: Graph, op: Op) -> CertifiedLayer:
+    name = graph.tensors[op.outputs[0]].name if op.outputs else op.kind
+    if op.kind in {"QUANTIZE", "DEQUANTIZE"}:
+        return _boundary(graph, op, name)
+    carried = [i for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
+    source = [_codes(graph.tensors[i]) for i in carried]
+    target = _codes(graph.tensors[op.outputs[0]])
+    known = [codes for codes in source if codes is not None]
+    if target is None or len(known) != len(source) or not known:
+        dtype = graph.tensors[op.outputs[0]].dtype
+        return broken(name, op.kind, f"computes in {dtype}, expected 8-bit integers with one scale a tensor")
+    kind = Activation(op.options.get("fusedActivationFunction", 0) or 0)
+    if op.kind in _LINEAR:
+        return _linear(graph, op, name, source=known[0], target=target, ceiling=_CEILING.get(kind))
+    if op.kind == "ADD" and len(known) == 2:
+        return certify_sum(name, op.kind, known, target, _CEILING.get(kind))
+    if (
+        op.kind in _MOVING
+        and kind == Activation.NONE
+        and (op.kind != "CONCATENATION" or len(known) == len(op.inputs))
+    ):
+        return certify_moved(name, op.kind, known, target)
+    return broken(name, op.kind, f"is the operator {op.kind}, on which kernels round differently")
+
+
+def _boundary(graph: Graph, op: Op, name: str) -> CertifiedLayer:
+    """QUANTIZE at the file's input, DEQUANTIZE at its output, or a change between int8 and uint8."""
+    source, target = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    first, last = _codes(source), _codes(target)
+    if first is not None and last is not None:
+        return certify_moved(name, op.kind, [first], last)
+    enters = op.inputs[0] in graph.inputs and last is not None and source.dtype == np.float32
+    leaves = op.outputs[0] in graph.outputs and first is not None and target.dtype == np.float32
+    if enters or leaves:
+        # Pixels become whole multiples of the scale: nothing is rounded on the way in.
+        codes = last or first
+        return certify_sum(name, op.kind, [], codes, None) if codes is not None else broken(name, op.kind, "")
+    return broken(name, op.kind, "leaves the integers in the middle of the network")
+
+
+def _linear(
+    graph: Graph, op: Op, name: str, *, source: Codes, target: Codes, ceiling: float | None
+) -> CertifiedLayer:
+    weights = graph.tensors[op.inputs[1]]
+    if weights.data is None or weights.quant is None or weights.dtype != np.int8:
+        return broken(name, op.kind, f"has weights of type {weights.dtype}, expected constant int8")
+    axis = _LINEAR[op.kind]
+    rows = np.moveaxis(weights.data, axis, 0).reshape(weights.shape[axis], -1)
+    if weights.quant.is_per_channel and weights.quant.scale.size != len(rows):
+        return broken(name, op.kind, f"has {weights.quant.scale.size} weight scales for {len(rows)} channels")
+    bias = graph.tensors[op.inputs[2]] if len(op.inputs) > 2 and op.inputs[2] >= 0 else None
+    if bias is not None and (bias.data is None or bias.dtype != np.int32 or bias.data.size != len(rows)):
+        return broken(name, op.kind, "has a bias that is not a constant int32 a channel")
+    return certify_linear(
+        Linear(
+            name=name,
+            operator=op.kind,
+            source=source,
+            target=target,
+            weights=rows.astype(np.int64),
+            weight_zero_point=int(np.abs(weights.quant.zero_point).max()),
+            weight_scales=np.broadcast_to(weights.quant.scale, (len(rows),)),
+            bias=bias.data.ravel().astype(np.int64) if bias is not None and bias.data is not None else None,
+            bias_scales=bias.quant.scale if bias is not None and bias.quant is not None else None,
+            ceiling=ceiling,
+        )
+    )

@@ -1,0 +1,237 @@
+"""Compares candidates with a reference over a whole test set, then times them in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.kinds import Verdict
+from mnist_export.core.statistics import wilson_interval
+from mnist_export.parity.comparison import Parity, Thresholds, compare
+from mnist_export.parity.diagnosis import diagnose
+from mnist_export.parity.pairs import pairs_of
+from mnist_export.parity.results import CandidateResult, CheckResult, ReferenceResult
+from mnist_export.runtime.bench.isolated import measure_isolated
+from mnist_export.runtime.environment import busy_note
+from mnist_export.runtime.runners.golden import GoldenRunner
+from mnist_export.runtime.runners.runner import Runner
+from mnist_export.runtime.timing.latency import Effort, Interleaved, Ratio, measure_interleaved
+
+if TYPE_CHECKING:
+    from mnist_export.data.dataset import Split
+
+KEPT_SAMPLES: Final = 2000
+_REFERENCE: Final = "reference"
+TOGETHER: Final = "in one process"
+APART: Final = "each in its own process"
+_BY_PROCESSOR: Final = (
+    "its time against the original's is of processor times: calls of over half a millisecond are interrupted "
+    "by other programs, shorter ones are not"
+)
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Times:
+    """Latencies and ratios to the baseline, however they were measured."""
+
+    found: Interleaved
+    ratios: Mapping[str, Ratio]
+    by_processor: tuple[str, ...] = ()
+
+
+def check(
+    reference: Runner,
+    candidates: Sequence[Runner],
+    split: Split,
+    *,
+    thresholds: Thresholds | None = None,
+    effort: Effort | None = None,
+    timed: bool = True,
+    pin: bool = False,
+    isolate: bool = False,
+    notify: Callable[[str], None] = _silent,
+) -> CheckResult:
+    """Run everything over the images and judge each candidate.
+
+    Args:
+        reference: the original, or its recording.
+        candidates: at least one.
+        split: test images and labels.
+        thresholds: what the verdicts are measured against.
+        effort: how long to measure latency.
+        timed: whether to measure latency at batch 1, all models in turns.
+        pin: hold the process on as many processors as there are threads while timing.
+        isolate: time each model in a process of its own, which opens its file anew.
+        notify: told what is being done.
+
+    Raises:
+        InputError: no candidates, no images, other data than a recording's, answers that are not finite, a
+            process of a model that died.
+    """
+    if not candidates:
+        raise InputError("check: expected at least one candidate, found none.")
+    if not len(split):
+        raise InputError("check: expected at least one image, found none. Nothing compared is no pass.")
+    limits = thresholds or Thresholds()
+    if isinstance(reference, GoldenRunner):
+        reference.golden.require(split, label=reference.label)
+    for runner in candidates:
+        _same_classes(reference, runner)
+    seconds: dict[str, float] = {}
+    speed: dict[str, float] = {}
+    speeds: list[float] = []
+    answers: list[npt.NDArray[np.float32]] = []
+    for place, runner in enumerate([reference, *candidates]):
+        notify(f"{runner.label}: {len(split):,} images on {runner.name} ({runner.device})")
+        started = time.perf_counter()
+        answers.append(runner.run(split.images))
+        spent = time.perf_counter() - started
+        seconds[f"answers {place} {runner.label}"] = spent
+        speeds.append(len(split) / spent)
+        speed[runner.label] = speeds[-1]
+    parities = [
+        compare(
+            answers[0],
+            logits,
+            split.labels,
+            thresholds=limits,
+            candidate_step=runner.output_step,
+            reference_step=reference.output_step,
+        )
+        for runner, logits in zip(candidates, answers[1:], strict=True)
+    ]
+    started = time.perf_counter()
+    runners = _timed(reference, candidates) if timed else {}
+    times = _measure(runners, split, effort=effort, pin=pin, isolate=isolate, notify=notify)
+    seconds["latency"] = time.perf_counter() - started
+    found = tuple(
+        _candidate(
+            runner,
+            logits,
+            parity,
+            name=str(place),
+            times=times,
+            speed=speeds[place + 1],
+            diagnosis=diagnose(runner, answers[0], logits, parity, split),
+        )
+        for place, (runner, logits, parity) in enumerate(zip(candidates, answers[1:], parities, strict=True))
+    )
+    failed = any(parity.verdict is Verdict.FAIL for parity in parities)
+    return CheckResult(
+        verdict=Verdict.FAIL if failed else Verdict.PASS,
+        thresholds=limits,
+        images=len(split),
+        reference=_reference(reference, answers[0], split, times),
+        candidates=found,
+        images_per_second=speed,
+        seconds=seconds,
+        pairs=pairs_of(candidates, answers[1:]),
+        timing="" if not timed else APART if isolate else TOGETHER,
+        notes=tuple(filter(None, [busy_note() if timed else ""])),
+    )
+
+
+def _same_classes(reference: Runner, candidate: Runner) -> None:
+    if reference.num_classes != candidate.num_classes:
+        raise InputError(
+            f"{candidate.label}: expected {reference.num_classes} classes as in {reference.label}, found "
+            f"{candidate.num_classes}. They are not versions of one model."
+        )
+
+
+def _timed(reference: Runner, candidates: Sequence[Runner]) -> dict[str, Runner]:
+    """What is timed, by name; a recording is not."""
+    runners: dict[str, Runner] = {str(place): runner for place, runner in enumerate(candidates)}
+    return runners if isinstance(reference, GoldenRunner) else {_REFERENCE: reference, **runners}
+
+
+def _measure(
+    runners: Mapping[str, Runner],
+    split: Split,
+    *,
+    effort: Effort | None,
+    pin: bool,
+    isolate: bool,
+    notify: Callable[[str], None],
+) -> _Times | None:
+    if not runners:
+        return None
+    notify(f"latency at batch 1: {len(runners)} models in turns{', ' + APART if isolate else ''}")
+    if isolate:
+        apart = measure_isolated(runners, split.images[:1], effort=effort, pin=pin)
+        return _Times(found=apart.times, ratios=apart.ratios, by_processor=apart.by_processor)
+    found = measure_interleaved(runners, split.images[:1], effort=effort, pin=pin)
+    return _Times(found=found, ratios=found.ratios)
+
+
+def _candidate(
+    runner: Runner,
+    logits: npt.NDArray[np.float32],
+    parity: Parity,
+    *,
+    name: str,
+    times: _Times | None,
+    speed: float,
+    diagnosis: str,
+) -> CandidateResult:
+    samples = times.found.samples_us[name] if times else None
+    judged = times is not None and times.found.baseline == _REFERENCE
+    if samples is not None and len(samples) > KEPT_SAMPLES:
+        samples = np.random.default_rng(0).choice(samples, KEPT_SAMPLES, replace=False)
+    return CandidateResult(
+        label=runner.label,
+        runtime=runner.name,
+        device=runner.device,
+        threads=runner.threads,
+        file=runner.source,
+        input_type=str(runner.input.dtype),
+        input_shape=runner.input.shape,
+        output_type=str(runner.output.dtype),
+        pixel_rule=runner.metadata.pixel_rule if runner.metadata else "",
+        logits=logits,
+        parity=parity,
+        latency_us=times.found.latencies[name] if times else None,
+        vs_original=times.ratios.get(name) if times and judged else None,
+        samples_us=samples,
+        batch=min(runner.preferred_batch, parity.images),
+        images_per_second=speed,
+        diagnosis=diagnosis,
+        notes=(
+            *runner.notes,
+            *parity.notes,
+            *([_BY_PROCESSOR] if times and judged and name in times.by_processor else []),
+        ),
+    )
+
+
+def _reference(
+    runner: Runner, logits: npt.NDArray[np.float32], split: Split, times: _Times | None
+) -> ReferenceResult:
+    right = int(np.count_nonzero(logits.argmax(axis=1) == split.labels))
+    details: Mapping[str, str] = {}
+    runtime = runner.name
+    if isinstance(runner, GoldenRunner):
+        details = runner.golden.meta.details()
+        runtime = runner.golden.meta.runtime
+    return ReferenceResult(
+        label=runner.label,
+        runtime=runtime,
+        device=runner.device,
+        file=runner.source,
+        logits=logits,
+        top1=right / len(split),
+        top1_interval=wilson_interval(right, len(split)),
+        latency_us=times.found.latencies.get(_REFERENCE) if times else None,
+        details=details,
+        notes=tuple(runner.notes),
+    )

@@ -1,0 +1,93 @@
+"""What each layer of a model computes on a few images, in real units, for any runtime."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.registry import LazyRegistry
+from mnist_export.runtime.runners.runner import Runner
+
+DEFAULT_IMAGES: Final = 32
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Activation:
+    """The output of one layer.
+
+    Attributes:
+        name: of the layer or tensor, as the model calls it.
+        kind: operator or layer class, empty where it is not known.
+        values: float32 (n, ...), dequantized.
+        step: real units per step of a quantized tensor, None for float.
+        qrange: smallest and largest real value that the quantized tensor can hold, None for float.
+    """
+
+    name: str
+    kind: str
+    values: npt.NDArray[np.float32]
+    step: float | None = None
+    qrange: tuple[float, float] | None = None
+
+
+Reader = Callable[[Any, npt.NDArray[np.uint8]], list[Activation]]
+
+# Runner's name to the function that reads its intermediate tensors.
+READERS: Final[LazyRegistry[Reader]] = LazyRegistry(
+    "runtime with intermediate tensors",
+    {
+        "litert": "mnist_export.parity.layers.litert:read",
+        "onnxruntime": "mnist_export.parity.layers.ort:read",
+        "keras": "mnist_export.parity.layers.keras:read",
+        "golden": "mnist_export.parity.layers.activations:read_golden",
+    },
+)
+
+
+def activations_of(
+    runner: Runner, images: npt.NDArray[np.uint8], *, count: int = DEFAULT_IMAGES
+) -> list[Activation]:
+    """Run the first images and keep what every layer gives, in execution order.
+
+    Layers that only move values (reshape, flatten, dropout) are left out.
+
+    Args:
+        runner: any runner; a golden one replays what was recorded.
+        images: uint8 (n, H, W, C).
+        count: how many of the images to run.
+
+    Raises:
+        InputError: no layers can be read, or a value is not finite.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = READERS.get(runner.name)(runner, images[:count])
+    if not found:
+        raise InputError(f"{runner.label}: has no layers that can be read.")
+    for activation in found:
+        if not np.all(np.isfinite(activation.values)):
+            raise InputError(
+                f"{runner.label}: layer '{activation.name}' gives values that are not finite. It is the "
+                "first that does: look at its weights."
+            )
+    return found
+
+
+def read_golden(runner: Any, images: npt.NDArray[np.uint8]) -> list[Activation]:
+    """Replay recorded activations; see `activations_of`."""
+    golden = runner.golden
+    if not golden.layers:
+        raise InputError(
+            f"{runner.label}: the recording holds no layers. Record it again: mnist-parity record MODEL "
+            "--layers -o GOLDEN.npz"
+        )
+    return [
+        Activation(name=name, kind="", values=np.asarray(values[: len(images)], np.float32))
+        for name, values in golden.layers.items()
+    ]

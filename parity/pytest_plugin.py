@@ -1,0 +1,81 @@
+"""A pytest fixture: whether exported files still give the original's answers, in a test of three lines.
+
+Example::
+
+    def test_the_edge_gives_the_original_answers(parity):
+        parity("lenet5.golden.npz", "lenet5.int8.tflite", "lenet5.int8.onnx", max_drop=0.2)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mnist_export.parity.results import CheckResult
+
+Spec = str | Path
+
+
+def check_files(
+    reference: Spec,
+    *candidates: Spec,
+    data: str | None = None,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    input_range: tuple[float, float] | None = None,
+    kernels: str = "default",
+    trust: bool = False,
+    isolate: bool = False,
+) -> CheckResult:
+    """Compare files with their original and fail the test where a verdict fails.
+
+    Args:
+        reference: golden .npz, .keras, .h5, SavedModel, .tflite, .onnx.
+        candidates: .tflite and .onnx files, at least one.
+        data: as ``--data`` takes it; None takes the recording's own, else ``auto``.
+        max_drop: largest loss of top-1, percentage points; None takes ``parity.toml``, else 0.5.
+        min_agreement: smallest share of equal labels, percent; None takes ``parity.toml``, else 99.
+        input_range: what pixels 0 and 255 become; None takes the files' own.
+        kernels: of LiteRT or ONNX Runtime, for all files.
+        trust: skip the trial run of files that no manifest vouches for.
+        isolate: measure latency too, each model in a process of its own; without it nothing is timed.
+
+    Returns:
+        All figures, for further assertions.
+    """
+    import contextlib
+
+    from mnist_export.core.kinds import Verdict
+    from mnist_export.core.pixels import InputRange
+    from mnist_export.data import load_dataset
+    from mnist_export.parity.checking import check
+    from mnist_export.parity.thresholds import thresholds_from
+    from mnist_export.runtime.runners.golden import GoldenRunner
+    from mnist_export.runtime.runners.opening import open_runner
+
+    pixels = InputRange(lo=input_range[0], hi=input_range[1]) if input_range else None
+    limits = thresholds_from(max_drop=max_drop, min_agreement=min_agreement)
+    with contextlib.ExitStack() as stack:
+        original = stack.enter_context(open_runner(reference, input_range=pixels, trust=trust))
+        recorded = original.golden.meta.data if isinstance(original, GoldenRunner) else None
+        dataset = load_dataset(data or recorded or "auto")
+        runners = [
+            stack.enter_context(open_runner(path, kernels=kernels, input_range=pixels, trust=trust))
+            for path in candidates
+        ]
+        result = check(original, runners, dataset.test, thresholds=limits, timed=isolate, isolate=isolate)
+    failed = [c for c in result.candidates if c.parity.verdict is Verdict.FAIL]
+    if failed:
+        lines = [f"{c.label}: {c.parity.why} {c.diagnosis}".rstrip() for c in failed]
+        pytest.fail("\n".join(lines), pytrace=False)
+    return result
+
+
+@pytest.fixture(scope="session")
+def parity() -> Callable[..., Any]:
+    """A function that compares exported files with their original; see `check_files`."""
+    return check_files

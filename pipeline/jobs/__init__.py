@@ -1,0 +1,1 @@
+"""What a job is: its options and their defaults, and how it reports progress."""

@@ -1,0 +1,71 @@
+"""What one export is asked to do, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnist_export.core.kinds import Format, IoType
+from mnist_export.pipeline.jobs.options import QuantizeOptions
+
+if TYPE_CHECKING:
+    from mnist_export.core.pixels import InputRange
+    from mnist_export.data import Dataset
+    from mnist_export.parity.comparison import Thresholds
+    from mnist_export.quantize import SchemeConfig
+    from mnist_export.quantize.rewrites import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One export, checked.
+
+    Attributes:
+        model: an architecture's name or a model file.
+        formats: what to write, in this order.
+        scheme: the number format and how to get there.
+        data: what ``--data`` takes, or a data set in memory.
+        output: the folder that files go to.
+        input_range: what pixel values 0 and 255 become for the model.
+        io: type of integer files' inputs and outputs; None takes each format's own.
+        calibration_samples: how many training images set the ranges.
+        seed: chooses the calibration images.
+        thresholds: what the verdict is measured against.
+        range_stated: whether the user stated `input_range`: a check that disagrees then only warns.
+        full_integer: refuse layers that have no integer form; otherwise they stay in float.
+        resize: how pictures of a folder are brought to the size that the model takes.
+        threads: threads of one inference.
+        trust: a SavedModel may be opened.
+        until: export the sub-model that ends at this layer.
+        target: the runtime whose form files get; None takes each format's own.
+        prepare: rewrite the float network before quantization.
+        extra: training, search and diagnosis.
+        command: the command line, for the report.
+    """
+
+    model: str
+    formats: tuple[Format, ...]
+    scheme: SchemeConfig
+    data: str | Dataset
+    output: Path
+    input_range: InputRange
+    io: IoType | None
+    calibration_samples: int
+    seed: int
+    thresholds: Thresholds
+    range_stated: bool = False
+    full_integer: bool = False
+    resize: str = "bilinear"
+    threads: int = 1
+    trust: bool = False
+    until: str | None = None
+    target: Target | None = None
+    prepare: bool = True
+    extra: QuantizeOptions = field(default_factory=QuantizeOptions)
+    command: str = ""
+
+    @property
+    def data_path(self) -> str | None:
+        """What ``--data`` said; None for a data set in memory."""
+        return self.data if isinstance(self.data, str) else None

@@ -1,0 +1,160 @@
+"""From what a user asked for to a checked `Job`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, Final
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.registry import unknown_name
+from mnist_export.pipeline.jobs.job import Job
+from mnist_export.pipeline.jobs.options import (
+    Options,
+    default_precision,
+    improvements_of,
+    quantize_options_of,
+    thresholds_for,
+)
+
+DEFAULTS: Final = MappingProxyType(
+    {
+        "model": "lenet5",
+        "format": "tflite",
+        "precision": None,
+        "int8": False,
+        "io": None,
+        "data": "auto",
+        "input_range": None,
+        "resize": "bilinear",
+        "output": Path("exports"),
+        "calibration_samples": 300,
+        "calibration_method": "minmax",
+        "seed": 0,
+        "per_tensor": False,
+        "per_tensor_dense": False,
+        "symmetric": False,
+        "reduce_range": False,
+        "keep_float": (),
+        "full_integer": False,
+        "exact": False,
+        "qat": None,
+        "sparsity": None,
+        "clusters": None,
+        "tune_epochs": None,
+        "distill": None,
+        "equalize": False,
+        "bias_correction": False,
+        "adaround": False,
+        "debug_layers": False,
+        "auto": False,
+        "target": None,
+        "no_rewrites": False,
+        "max_drop": None,
+        "min_agreement": None,
+        "threads": 1,
+        "until": None,
+        "trust": False,
+    }
+)
+"""Every option of an export and its default, as the command line and the Python interface have them."""
+
+
+def job_with(**options: Any) -> Job:
+    """A checked job from some options; the others have their defaults.
+
+    Args:
+        options: names in `DEFAULTS`, with the values that the command line would give them.
+
+    Raises:
+        InputError: an unknown option, or a value that ``mnist-export`` would refuse.
+    """
+    for name in options:
+        if name not in DEFAULTS:
+            raise unknown_name("option", name, DEFAULTS)
+    return job_of(SimpleNamespace(**{**DEFAULTS, **options}))
+
+
+def job_of(arguments: Options, command: str = "") -> Job:
+    """Check the options and turn them into a job.
+
+    Args:
+        arguments: one attribute for each option of ``mnist-export``.
+        command: the command line, for the report; empty where there is none.
+
+    Raises:
+        InputError: an unknown format, precision or type, or a number out of its range.
+    """
+    from mnist_export.core.kinds import Format, IoType, Precision
+    from mnist_export.core.pixels import InputRange
+    from mnist_export.data.picture_options import Resize
+    from mnist_export.export import EXPORTERS
+    from mnist_export.parity.thresholds import thresholds_from
+    from mnist_export.quantize.network.scheme import SchemeConfig
+    from mnist_export.quantize.ranges.calibration import OBSERVERS
+    from mnist_export.quantize.rewrites.target import Target
+
+    formats = [word.strip() for word in arguments.format.split(",") if word.strip()]
+    for name in formats or [""]:
+        if name not in EXPORTERS:
+            raise unknown_name("format", name, EXPORTERS)
+    precision = "int8" if arguments.int8 else (arguments.precision or default_precision(arguments))
+    if precision not in set(Precision):
+        raise unknown_name("precision", precision, Precision)
+    if arguments.io is not None and arguments.io not in {"int8", "uint8", "float32", "int16"}:
+        raise unknown_name("--io type", arguments.io, ["int8", "uint8", "float32"])
+    if arguments.calibration_method not in OBSERVERS:
+        raise unknown_name("calibration method", arguments.calibration_method, OBSERVERS)
+    for flag, value, least in (
+        ("--calibration-samples", arguments.calibration_samples, 1),
+        ("--threads", arguments.threads, 1),
+        ("--seed", arguments.seed, 0),
+    ):
+        if not least <= value <= 1_000_000:
+            raise InputError(f"{flag}: expected a number from {least} to 1000000, found {value}.")
+    if arguments.target is not None and arguments.target not in set(Target):
+        raise unknown_name("target", arguments.target, Target)
+    if arguments.no_rewrites and arguments.target not in {None, Target.PORTABLE}:
+        raise InputError(
+            f"--no-rewrites: expected no --target or --target portable, found --target {arguments.target}. "
+            "Leave one of them out."
+        )
+    target = "portable" if arguments.no_rewrites else arguments.target
+    stated = arguments.input_range is not None
+    input_range = InputRange.parse(arguments.input_range) if stated else InputRange()
+    job = Job(
+        model=arguments.model,
+        formats=tuple(dict.fromkeys(Format(name) for name in formats)),
+        scheme=SchemeConfig(
+            precision=Precision(precision),
+            input_range=input_range,
+            calibration_method=arguments.calibration_method,
+            per_channel=not arguments.per_tensor,
+            per_channel_dense=not (arguments.per_tensor or arguments.per_tensor_dense),
+            symmetric=arguments.symmetric,
+            reduce_range=arguments.reduce_range,
+            keep_float=tuple(arguments.keep_float),
+            improvements=improvements_of(arguments),
+        ),
+        data=arguments.data,
+        output=arguments.output,
+        input_range=input_range,
+        range_stated=stated,
+        full_integer=arguments.full_integer,
+        resize=Resize.parse(arguments.resize),
+        io=IoType(arguments.io) if arguments.io else None,
+        calibration_samples=arguments.calibration_samples,
+        seed=arguments.seed,
+        thresholds=thresholds_from(
+            config=None, max_drop=arguments.max_drop, min_agreement=arguments.min_agreement
+        ),
+        threads=arguments.threads,
+        trust=arguments.trust,
+        until=arguments.until,
+        target=Target(target) if target else None,
+        prepare=not arguments.no_rewrites,
+        command=command,
+    )
+    extra = quantize_options_of(arguments, job.scheme)
+    return replace(job, extra=extra, thresholds=thresholds_for(arguments, job.thresholds, extra))
