@@ -12,10 +12,11 @@ import numpy as np
 
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.kinds import Format, Precision
 
-_BOUNDARY = {"QUANTIZE", "DEQUANTIZE"}
 _ONNX_PARAMETERS = {"QuantizeLinear": {1, 2}, "DequantizeLinear": {1, 2}, "Clip": {1, 2}}
 """Inputs that hold a scale, a zero point or a bound, not weights."""
 
@@ -75,7 +76,7 @@ def _audit_tflite(content: bytes) -> AuditResult:
     floats = tuple(
         graph.tensors[op.outputs[0]].name
         for op in graph.ops
-        if op.kind not in _BOUNDARY and graph.tensors[op.outputs[0]].dtype == np.float32
+        if family(op.kind) != Family.BOUNDARY and graph.tensors[op.outputs[0]].dtype == np.float32
     )
     return AuditResult(
         operators=dict(sorted(Counter(op.kind for op in graph.ops).items())),

@@ -14,14 +14,21 @@ import numpy.typing as npt
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Padding
 from mnist_export.core.graph.editing import GraphEditor
-from mnist_export.quantize.exact.folding import AFFINE, activation_of, refusal, scale_inputs, scale_outputs
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family, operator
+from mnist_export.quantize.exact.arithmetic import KERNELS
+from mnist_export.quantize.exact.folding import (
+    AFFINE,
+    EXACT_ACTIVATIONS,
+    activation_of,
+    refusal,
+    scale_inputs,
+    scale_outputs,
+)
 from mnist_export.quantize.network.geometry import window_of
 from mnist_export.quantize.network.operators import WEIGHTED
 
-_PASSES_SCALE = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D", "PAD"}
-_PASSES_SHIFT = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D"}
 _HOMOGENEOUS = {Activation.NONE, Activation.RELU}
-_CONSTANT_OPS = {"MUL", "ADD", "SUB", "DIV"}
 
 Vector = npt.NDArray[np.float64]
 
@@ -30,18 +37,23 @@ def find_affine(graph: Graph) -> Graph:
     """Turn elementwise operators with a per-channel constant into AFFINE steps."""
     editor = GraphEditor.in_place(graph)
     for position, op in enumerate(graph.ops):
-        if op.kind in _CONSTANT_OPS and any(graph.tensors[i].is_constant for i in op.inputs):
+        if _takes_constant(op) and any(graph.tensors[i].is_constant for i in op.inputs):
             editor.ops[position] = _affine_of(graph, op)
-        elif op.kind in {"RELU", "RELU6"}:
+        elif (kind := operator(op.kind).activation) in EXACT_ACTIVATIONS:
             channels = graph.tensors[op.outputs[0]].shape[-1]
-            kind = Activation.RELU if op.kind == "RELU" else Activation.RELU6
             editor.ops[position] = step(
                 op.inputs[0], op.outputs[0], np.ones(channels), np.zeros(channels), kind
             )
     return editor.snapshot()
 
 
-def step(source: int, target: int, gain: Vector, shift: Vector, activation: int = 0) -> Op:
+def _takes_constant(op: Op) -> bool:
+    return op.kind == "DIV" or family(op.kind) in {Family.PRODUCT, Family.SUM}
+
+
+def step(
+    source: int, target: int, gain: Vector, shift: Vector, activation: Activation = Activation.NONE
+) -> Op:
     """An AFFINE step, an operator of this package's own that no file ever holds."""
     return Op(
         kind=AFFINE,
@@ -172,9 +184,10 @@ def _fold_forward(editor: GraphEditor, op: Op, notes: list[str]) -> bool:
 
 def _lets_through(editor: GraphEditor, op: Op, gain: Vector, *, pure: bool) -> bool:
     """Whether a layer only moves values, so that a step before it may as well come after it."""
-    if op.kind not in (_PASSES_SCALE if pure else _PASSES_SHIFT):
+    known = operator(op.kind)
+    if op.kind not in KERNELS or not (known.passes_scale if pure else known.passes_shift):
         return False
-    if op.kind == "MAX_POOL_2D":
+    if known.family == Family.POOL:
         return bool(np.all(gain > 0))
     return op.kind != "PAD" or not _adds_channels(editor, op)
 

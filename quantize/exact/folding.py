@@ -11,8 +11,11 @@ import numpy.typing as npt
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operators import operator
 
 AFFINE: Final = "AFFINE"
+EXACT_ACTIVATIONS: Final = frozenset({Activation.RELU, Activation.RELU6})
+"""Fused activations that every kernel computes alike."""
 
 
 def activation_of(op: Op) -> Activation:
@@ -32,7 +35,7 @@ def refusal(graph: Graph, op: Op, what: str) -> UnsupportedError:
 def scale_outputs(editor: GraphEditor, op: Op, gain: npt.NDArray[Any], shift: npt.NDArray[Any]) -> None:
     """Fold ``gain * y + shift`` of a layer's own output into its weights."""
     weights, bias = _weights(editor, op)
-    axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
+    axis = operator(op.kind).weight_axis or 0
     shape = [1] * weights.ndim
     shape[axis] = -1
     _set_weights(editor, op, weights * gain.reshape(shape), bias * gain + shift)
@@ -57,7 +60,7 @@ def _weights(editor: GraphEditor, op: Op) -> tuple[npt.NDArray[np.float64], npt.
     weights = editor.tensor(op.inputs[1]).real().astype(np.float64)
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
         return weights, editor.tensor(op.inputs[2]).real().astype(np.float64)
-    return weights, np.zeros(weights.shape[3 if op.kind == "DEPTHWISE_CONV_2D" else 0])
+    return weights, np.zeros(weights.shape[operator(op.kind).weight_axis or 0])
 
 
 def _set_weights(

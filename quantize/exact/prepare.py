@@ -12,10 +12,11 @@ import numpy as np
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Activation, Graph
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operators import operator
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_affine, step
 from mnist_export.quantize.exact.arithmetic import KERNELS
-from mnist_export.quantize.exact.folding import AFFINE, activation_of, refusal
+from mnist_export.quantize.exact.folding import AFFINE, EXACT_ACTIVATIONS, activation_of, refusal
 from mnist_export.quantize.network.averages import AVERAGES, obstacle
 from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.average_as_depthwise import average_as_depthwise
@@ -74,7 +75,8 @@ def fuse_activations(graph: Graph) -> Graph:
     """Move a RELU or RELU6 of its own into the layer before it."""
     editor = GraphEditor.in_place(graph)
     for op in graph.ops:
-        if op.kind not in {"RELU", "RELU6"}:
+        kind = operator(op.kind).activation
+        if kind is None or kind not in EXACT_ACTIVATIONS:
             continue
         before = editor.producer(op.inputs[0])
         if (
@@ -85,7 +87,6 @@ def fuse_activations(graph: Graph) -> Graph:
         ):
             continue
         editor.remove(op)
-        kind = Activation.RELU if op.kind == "RELU" else Activation.RELU6
         editor.set_result(before, outputs=op.outputs, activation=kind)
     return editor.finish()
 
@@ -169,7 +170,7 @@ def check(graph: Graph) -> None:
     for op in graph.ops:
         if op.kind not in KERNELS or op.kind == AFFINE:
             raise refusal(graph, op, f"the operator {op.kind}")
-        if activation_of(op) not in {Activation.NONE, Activation.RELU, Activation.RELU6}:
+        if activation_of(op) not in {Activation.NONE, *EXACT_ACTIVATIONS}:
             raise refusal(graph, op, f"{op.kind} with the activation {activation_of(op).name}")
         source = graph.tensors[op.inputs[0]]
         if op.kind in WEIGHTED:

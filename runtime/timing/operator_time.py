@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-CONVERSIONS: Final = ("QuantizeLinear", "DequantizeLinear", "QUANTIZE", "DEQUANTIZE")
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import kinds
+
+CONVERSIONS: Final = ("QuantizeLinear", "DequantizeLinear", *sorted(kinds(Family.BOUNDARY)))
 MOVES: Final = (
     "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ReorderInput", "ReorderOutput",
-    "TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "SHAPE", "PACK", "STRIDED_SLICE",
+    "TRANSPOSE", "STRIDED_SLICE", *sorted(kinds(Family.VIEW, Family.SHAPE)),
 )  # fmt: skip
 INTEGERS: Final = ("uint8", "int8", "int16", "uint16")
 

@@ -1,0 +1,198 @@
+"""The table of operators: one entry each, and everything that the code knows of an operator is in it.
+
+A new operator is an entry here, and kernels where it needs ones of its own: in `export.onnx_ops` for ONNX, in
+`quantize.exact.arithmetic` and `export.c_kernels` for the exact form. A function of one value needs none: its
+float form has the name ``onnx``, and its int8 form is a table of 256 codes.
+
+References: names, tensorflow/lite/schema/schema.fbs; versions,
+tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc; int8 forms,
+https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from mnist_export.core.affine import QuantParams
+from mnist_export.core.graph.ir import Activation
+from mnist_export.core.graph.operator import Family, Function, Operator, Values
+
+_PROBABILITY: Final = QuantParams.per_tensor(1 / 256, -128)
+
+
+def _weighted(kind: str, axis: int, **facts: Any) -> Operator:
+    return Operator(kind=kind, family=Family.WEIGHTED, integers=True, weight_axis=axis, **facts)
+
+
+def _view(kind: str) -> Operator:
+    return Operator(
+        kind=kind, family=Family.VIEW, integers=True, same_scale=True, copies=True,
+        passes_scale=True, passes_shift=True,
+    )  # fmt: skip
+
+
+def _move(kind: str, **facts: Any) -> Operator:
+    return Operator(kind=kind, family=Family.MOVE, integers=True, same_scale=True, copies=True, **facts)
+
+
+def _function(kind: str, function: Function, **facts: Any) -> Operator:
+    return Operator(kind=kind, family=Family.FUNCTION, function=function, **facts)
+
+
+def _clip(kind: str, activation: Activation | None, lo: float, hi: float, **facts: Any) -> Operator:
+    def bounded(values: Values, options: Mapping[str, Any]) -> Values:
+        return np.clip(values, lo, hi)
+
+    return Operator(kind=kind, family=Family.CLIP, activation=activation, function=bounded, **facts)
+
+
+def _binary(kind: str, onnx: str = "") -> Operator:
+    return Operator(kind=kind, family=Family.BINARY, onnx=onnx)
+
+
+def _gelu(values: Values, options: Mapping[str, Any]) -> Values:
+    if options.get("approximate", False):
+        share = np.tanh(math.sqrt(2 / math.pi) * (values + 0.044715 * values**3))
+    else:
+        share = np.array([math.erf(v / math.sqrt(2)) for v in values.flat]).reshape(values.shape)
+    result: Values = values / 2 * (1 + share)
+    return result
+
+
+def _leaky(values: Values, options: Mapping[str, Any]) -> Values:
+    return np.where(values < 0, values * float(options["alpha"]), values)
+
+
+def _logistic(values: Values, options: Mapping[str, Any]) -> Values:
+    return np.exp(-np.logaddexp(0.0, -values))
+
+
+_ENTRIES: tuple[Operator, ...] = (
+    _weighted("CONV_2D", 0, c_function="conv", int8_version=3, int16_version=4),
+    _weighted("DEPTHWISE_CONV_2D", 3, c_function="depthwise", int8_version=3, int16_version=5),
+    _weighted("FULLY_CONNECTED", 0, c_function="dense", int8_version=4, int16_version=7),
+    Operator(
+        kind="MAX_POOL_2D", family=Family.POOL, integers=True, same_scale=True, copies=True,
+        passes_scale=True, passes_shift=True, c_function="max_pool", int8_version=2, int16_version=3,
+    ),
+    Operator(
+        kind="AVERAGE_POOL_2D", family=Family.POOL, integers=True, same_scale=True, averages=True,
+        passes_scale=True, passes_shift=True, int8_version=2, int16_version=3,
+    ),
+    Operator(
+        kind="MEAN", family=Family.REDUCTION, integers=True, averages=True,
+        passes_scale=True, passes_shift=True, int8_version=2, int16_version=3,
+    ),
+    Operator(
+        kind="REDUCE_MAX", family=Family.REDUCTION, integers=True, same_scale=True, copies=True,
+        passes_scale=True, passes_shift=True, int8_version=2,
+    ),
+    _view("RESHAPE"),
+    _view("SQUEEZE"),
+    _view("EXPAND_DIMS"),
+    _move("PAD", passes_scale=True, c_function="pad", int8_version=2, int16_version=4),
+    _move("TRANSPOSE", int8_version=2, int16_version=4),
+    _move("STRIDED_SLICE", int8_version=2, int16_version=4),
+    _move("CONCATENATION", int8_version=2, int16_version=3),
+    Operator(kind="ADD", family=Family.SUM, integers=True, onnx="Add", int8_version=2, int16_version=2),
+    Operator(kind="SUB", family=Family.SUM, integers=True, onnx="Sub", int8_version=2, int16_version=5),
+    Operator(kind="MUL", family=Family.PRODUCT, integers=True, onnx="Mul", int8_version=2, int16_version=4),
+    Operator(
+        kind="MAXIMUM", family=Family.EXTREME, integers=True, same_scale=True, copies=True,
+        idle_code=-128, int8_version=2,
+    ),
+    Operator(
+        kind="MINIMUM", family=Family.EXTREME, integers=True, same_scale=True, copies=True,
+        idle_code=127, int8_version=2,
+    ),
+    _clip(
+        "RELU", Activation.RELU, 0.0, math.inf, integers=True, passes_scale=True, onnx="Relu",
+        int8_version=2, int16_version=3,
+    ),
+    _clip("RELU6", Activation.RELU6, 0.0, 6.0, integers=True, int8_version=2, int16_version=3),
+    _clip("RELU_N1_TO_1", Activation.RELU_N1_TO_1, -1.0, 1.0),
+    _clip("RELU_0_TO_1", None, 0.0, 1.0),
+    _function("LEAKY_RELU", _leaky, integers=True, passes_scale=True, int8_version=2),
+    _function("ELU", lambda v, o: np.where(v < 0, np.expm1(np.minimum(v, 0)), v), integers=True),
+    _function("LOGISTIC", _logistic, integers=True, output=_PROBABILITY, onnx="Sigmoid", int8_version=2),
+    _function(
+        "TANH", lambda v, o: np.tanh(v), integers=True, output=QuantParams.per_tensor(1 / 128, 0),
+        onnx="Tanh", int8_version=2,
+    ),
+    _function("GELU", _gelu),
+    _function("HARD_SWISH", lambda v, o: v * np.clip(v + 3, 0, 6) / 6),
+    _function("ABS", lambda v, o: np.abs(v), onnx="Abs"),
+    _function("NEG", lambda v, o: -v, onnx="Neg"),
+    _function("EXP", lambda v, o: np.exp(v), onnx="Exp"),
+    _function("LOG", lambda v, o: np.log(v), onnx="Log"),
+    _function("SQRT", lambda v, o: np.sqrt(v), onnx="Sqrt"),
+    _function("RSQRT", lambda v, o: 1 / np.sqrt(v)),
+    _function("SQUARE", lambda v, o: v * v),
+    _function("SIN", lambda v, o: np.sin(v), onnx="Sin"),
+    _function("COS", lambda v, o: np.cos(v), onnx="Cos"),
+    _function("FLOOR", lambda v, o: np.floor(v), onnx="Floor"),
+    _function("CEIL", lambda v, o: np.ceil(v), onnx="Ceil"),
+    _function("ROUND", lambda v, o: np.rint(v), onnx="Round"),
+    _function("SIGN", lambda v, o: np.sign(v), onnx="Sign"),
+    Operator(kind="SOFTMAX", integers=True, output=_PROBABILITY, int8_version=2, int16_version=3),
+    _binary("PRELU", "PRelu"),
+    _binary("DIV", "Div"),
+    _binary("POW", "Pow"),
+    _binary("SQUARED_DIFFERENCE"),
+    _binary("GREATER", "Greater"),
+    _binary("GREATER_EQUAL", "GreaterOrEqual"),
+    _binary("LESS", "Less"),
+    _binary("LESS_EQUAL", "LessOrEqual"),
+    _binary("SELECT"),
+    _binary("SELECT_V2"),
+    Operator(kind="SHAPE", family=Family.SHAPE),
+    Operator(kind="PACK", family=Family.SHAPE),
+    Operator(kind="QUANTIZE", family=Family.BOUNDARY, int16_version=2),
+    Operator(kind="DEQUANTIZE", family=Family.BOUNDARY, int8_version=2, int16_version=3),
+)  # fmt: skip
+
+_TABLE: Final[dict[str, Operator]] = {entry.kind: entry for entry in _ENTRIES}
+
+OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType(_TABLE)
+"""Every operator that something is known of, by its kind."""
+
+
+def operator(kind: str) -> Operator:
+    """What is known of an operator; of an unknown one its name alone.
+
+    Args:
+        kind: the TFLite builtin operator's name.
+    """
+    return _TABLE.get(kind) or Operator(kind=kind)
+
+
+def family(kind: str) -> Family:
+    """An operator's family; `Family.OTHER` for an unknown one."""
+    return operator(kind).family
+
+
+def kinds(*families: Family) -> frozenset[str]:
+    """The operators of some families."""
+    return frozenset(entry.kind for entry in _TABLE.values() if entry.family in families)
+
+
+@contextlib.contextmanager
+def added(entry: Operator) -> Iterator[Operator]:
+    """Know one more operator for a while.
+
+    Raises:
+        ValueError: there is an entry of that kind.
+    """
+    if entry.kind in _TABLE:
+        raise ValueError(f"the operator {entry.kind} has an entry")
+    _TABLE[entry.kind] = entry
+    try:
+        yield entry
+    finally:
+        del _TABLE[entry.kind]
