@@ -157,7 +157,7 @@ class _Writer:
         low, high = code_range(target, op.options.get("fusedActivationFunction", 0))
         window = self._window(op)
         arrays = ["0", "0", "0"]
-        if family(op.kind) == Family.WEIGHTED:
+        if operator(op.kind).has_weights:
             weights, bias = graph.tensors[op.inputs[1]].data, graph.tensors[op.inputs[2]].data
             if weights is None or bias is None:
                 raise UnsupportedError(f"C export: layer '{target.name}' computes its weights at run time.")

@@ -20,8 +20,10 @@ Function = Callable[[Values, Mapping[str, Any]], Values]
 class Family(StrEnum):
     """Operators that the code treats alike."""
 
-    WEIGHTED = "weighted"
-    """Multiplies by weights (input 1) and adds a bias (input 2)."""
+    CONVOLUTION = "convolution"
+    """Multiplies windows by weights (input 1) and adds a bias (input 2)."""
+    DENSE = "dense"
+    """Multiplies rows by weights (input 1) and adds a bias (input 2)."""
     POOL = "pool"
     """Takes a window's maximum or mean, channel by channel."""
     REDUCTION = "reduction"
@@ -98,7 +100,12 @@ class Operator:
         Raises:
             ValueError: they do.
         """
-        if (self.family == Family.WEIGHTED) != (self.weight_axis is not None):
-            raise ValueError(f"{self.kind}: a weighted operator has a weight axis, and no other has")
+        if (self.family in {Family.CONVOLUTION, Family.DENSE}) != self.has_weights:
+            raise ValueError(f"{self.kind}: convolutions and dense layers have a weight axis, and no others")
         if self.output is not None and self.same_scale:
             raise ValueError(f"{self.kind}: expected fixed parameters or its input's, found both")
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether input 1 holds weights and input 2 a bias."""
+        return self.weight_axis is not None

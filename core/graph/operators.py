@@ -26,8 +26,8 @@ from mnist_export.core.graph.operator import Family, Function, Operator, Values
 _PROBABILITY: Final = QuantParams.per_tensor(1 / 256, -128)
 
 
-def _weighted(kind: str, axis: int, **facts: Any) -> Operator:
-    return Operator(kind=kind, family=Family.WEIGHTED, integers=True, weight_axis=axis, **facts)
+def _weighted(kind: str, family: Family, axis: int, **facts: Any) -> Operator:
+    return Operator(kind=kind, family=family, integers=True, weight_axis=axis, **facts)
 
 
 def _view(kind: str) -> Operator:
@@ -74,9 +74,11 @@ def _logistic(values: Values, options: Mapping[str, Any]) -> Values:
 
 
 _ENTRIES: tuple[Operator, ...] = (
-    _weighted("CONV_2D", 0, c_function="conv", int8_version=3, int16_version=4),
-    _weighted("DEPTHWISE_CONV_2D", 3, c_function="depthwise", int8_version=3, int16_version=5),
-    _weighted("FULLY_CONNECTED", 0, c_function="dense", int8_version=4, int16_version=7),
+    _weighted("CONV_2D", Family.CONVOLUTION, 0, c_function="conv", int8_version=3, int16_version=4),
+    _weighted(
+        "DEPTHWISE_CONV_2D", Family.CONVOLUTION, 3, c_function="depthwise", int8_version=3, int16_version=5,
+    ),
+    _weighted("FULLY_CONNECTED", Family.DENSE, 0, c_function="dense", int8_version=4, int16_version=7),
     Operator(
         kind="MAX_POOL_2D", family=Family.POOL, integers=True, same_scale=True, copies=True,
         passes_scale=True, passes_shift=True, c_function="max_pool", int8_version=2, int16_version=3,

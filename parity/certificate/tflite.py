@@ -60,7 +60,7 @@ def _layer(graph: Graph, op: Op) -> CertifiedLayer:
         dtype = graph.tensors[op.outputs[0]].dtype
         return broken(name, op.kind, f"computes in {dtype}, expected 8-bit integers with one scale a tensor")
     kind = Activation(op.options.get("fusedActivationFunction", 0) or 0)
-    if family(op.kind) == Family.WEIGHTED:
+    if operator(op.kind).has_weights:
         return _linear(graph, op, name, source=known[0], target=target, ceiling=_CEILING.get(kind))
     if op.kind == "ADD" and len(known) == 2:
         return certify_sum(name, op.kind, known, target, _CEILING.get(kind))

@@ -23,6 +23,8 @@ from mnist_export.quantize.rewrites.average_as_depthwise import average_as_depth
 from mnist_export.quantize.rewrites.depthwise import WEIGHTS
 
 INPUT_STEP = 2.0**-8
+OWN_SCALES = {"ADD", "CONCATENATION"}
+"""Operators that choose a scale for all of their operands."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,12 +140,12 @@ def separate_input(graph: Graph) -> Graph:
     """Put a step of its own between the input and an ADD or CONCATENATION, which choose other scales."""
     editor = GraphEditor.in_place(graph)
     (entry,) = graph.inputs
-    if not any(op.kind in {"ADD", "CONCATENATION"} for op in editor.consumers(entry)):
+    if not any(op.kind in OWN_SCALES for op in editor.consumers(entry)):
         return graph
     tensor = graph.tensors[entry]
     channels = tensor.shape[-1]
     inner = editor.add_tensor(replace(tensor, name=f"{tensor.name}/own"))
-    editor.redirect(entry, inner, kinds={"ADD", "CONCATENATION"})
+    editor.redirect(entry, inner, kinds=OWN_SCALES)
     editor.ops.insert(0, step(entry, inner, np.ones(channels), np.zeros(channels)))
     return editor.snapshot()
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mnist_export.core.graph import Graph
 from mnist_export.core.graph.operators import OPERATORS, operator
 
-WEIGHTED = frozenset(kind for kind, entry in OPERATORS.items() if entry.weight_axis is not None)
+WEIGHTED = frozenset(kind for kind, entry in OPERATORS.items() if entry.has_weights)
 """Operators with weights in input 1 and a bias in input 2."""
 
 

@@ -54,7 +54,7 @@ def _next(graph: Graph) -> tuple[tuple[Op, ...], tuple[_Axis, _Axis]] | None:
 
 def _chain(graph: Graph, conv: Op) -> tuple[Op, ...] | None:
     """A convolution, elementwise operators behind it, and the pool that ends them."""
-    if conv.kind not in {"CONV_2D", "DEPTHWISE_CONV_2D"}:
+    if family(conv.kind) != Family.CONVOLUTION:
         return None
     ops = [conv]
     while (reader := only_reader(graph, ops[-1])) is not None:
