@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph.ir import Activation
-
-Values = npt.NDArray[np.float64]
-Function = Callable[[Values, Mapping[str, Any]], Values]
 
 
 class Family(StrEnum):
@@ -52,6 +45,10 @@ class Family(StrEnum):
     """Anything else."""
 
 
+_UNARY: Final = {Family.CLIP, Family.FUNCTION}
+_ELEMENTWISE: Final = {*_UNARY, Family.SUM, Family.PRODUCT, Family.EXTREME, Family.BINARY}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operator:
     """One operator: its semantics, its integer form and its names in the formats.
@@ -69,7 +66,6 @@ class Operator:
         passes_shift: ``f(x + t) = f(x) + t`` for a t a channel, where nothing is padded.
         idle_code: the int8 operand that leaves the other one as it is.
         activation: the fused activation that does the same.
-        function: of one value in float64, and the options; for operators that compute each value by itself.
         onnx: the ONNX operator that takes the same operands and no attributes.
         c_function: what the kernel is called in generated C.
         int8_version: the lowest TFLite version whose kernels take int8.
@@ -88,7 +84,6 @@ class Operator:
     passes_shift: bool = False
     idle_code: int | None = None
     activation: Activation | None = None
-    function: Function | None = None
     onnx: str = ""
     c_function: str = ""
     int8_version: int = 1
@@ -109,3 +104,13 @@ class Operator:
     def has_weights(self) -> bool:
         """Whether input 1 holds weights and input 2 a bias."""
         return self.weight_axis is not None
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each value of the result depends on the operands' values at its place alone."""
+        return self.family in _ELEMENTWISE
+
+    @property
+    def unary(self) -> bool:
+        """Whether it is a function of one value."""
+        return self.family in _UNARY

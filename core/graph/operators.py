@@ -1,8 +1,8 @@
 """The table of operators: one entry each, and everything that the code knows of an operator is in it.
 
 A new operator is an entry here, and kernels where it needs ones of its own: in `export.onnx_ops` for ONNX, in
-`quantize.exact.arithmetic` and `export.c_kernels` for the exact form. A function of one value needs none: its
-float form has the name ``onnx``, and its int8 form is a table of 256 codes.
+`quantize.exact.arithmetic` and `export.c_kernels` for the exact form. An elementwise operator that ONNX has
+needs none: ``onnx`` names it.
 
 References: names, tensorflow/lite/schema/schema.fbs; versions,
 tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc; int8 forms,
@@ -12,16 +12,13 @@ https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantizatio
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
-
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph.ir import Activation
-from mnist_export.core.graph.operator import Family, Function, Operator, Values
+from mnist_export.core.graph.operator import Family, Operator
 
 _PROBABILITY: Final = QuantParams.per_tensor(1 / 256, -128)
 
@@ -41,36 +38,16 @@ def _move(kind: str, **facts: Any) -> Operator:
     return Operator(kind=kind, family=Family.MOVE, integers=True, same_scale=True, copies=True, **facts)
 
 
-def _function(kind: str, function: Function, **facts: Any) -> Operator:
-    return Operator(kind=kind, family=Family.FUNCTION, function=function, **facts)
+def _function(kind: str, onnx: str = "", **facts: Any) -> Operator:
+    return Operator(kind=kind, family=Family.FUNCTION, onnx=onnx, **facts)
 
 
-def _clip(kind: str, activation: Activation | None, lo: float, hi: float, **facts: Any) -> Operator:
-    def bounded(values: Values, options: Mapping[str, Any]) -> Values:
-        return np.clip(values, lo, hi)
-
-    return Operator(kind=kind, family=Family.CLIP, activation=activation, function=bounded, **facts)
+def _clip(kind: str, activation: Activation | None = None, **facts: Any) -> Operator:
+    return Operator(kind=kind, family=Family.CLIP, activation=activation, **facts)
 
 
 def _binary(kind: str, onnx: str = "") -> Operator:
     return Operator(kind=kind, family=Family.BINARY, onnx=onnx)
-
-
-def _gelu(values: Values, options: Mapping[str, Any]) -> Values:
-    if options.get("approximate", False):
-        share = np.tanh(math.sqrt(2 / math.pi) * (values + 0.044715 * values**3))
-    else:
-        share = np.array([math.erf(v / math.sqrt(2)) for v in values.flat]).reshape(values.shape)
-    result: Values = values / 2 * (1 + share)
-    return result
-
-
-def _leaky(values: Values, options: Mapping[str, Any]) -> Values:
-    return np.where(values < 0, values * float(options["alpha"]), values)
-
-
-def _logistic(values: Values, options: Mapping[str, Any]) -> Values:
-    return np.exp(-np.logaddexp(0.0, -values))
 
 
 _ENTRIES: tuple[Operator, ...] = (
@@ -114,34 +91,33 @@ _ENTRIES: tuple[Operator, ...] = (
         idle_code=127, int8_version=2,
     ),
     _clip(
-        "RELU", Activation.RELU, 0.0, math.inf, integers=True, passes_scale=True, onnx="Relu",
+        "RELU", Activation.RELU, integers=True, passes_scale=True, onnx="Relu",
         int8_version=2, int16_version=3,
     ),
-    _clip("RELU6", Activation.RELU6, 0.0, 6.0, integers=True, int8_version=2, int16_version=3),
-    _clip("RELU_N1_TO_1", Activation.RELU_N1_TO_1, -1.0, 1.0),
-    _clip("RELU_0_TO_1", None, 0.0, 1.0),
-    _function("LEAKY_RELU", _leaky, integers=True, passes_scale=True, int8_version=2),
-    _function("ELU", lambda v, o: np.where(v < 0, np.expm1(np.minimum(v, 0)), v), integers=True),
-    _function("LOGISTIC", _logistic, integers=True, output=_PROBABILITY, onnx="Sigmoid", int8_version=2),
+    _clip("RELU6", Activation.RELU6, integers=True, int8_version=2, int16_version=3),
+    _clip("RELU_N1_TO_1", Activation.RELU_N1_TO_1),
+    _clip("RELU_0_TO_1"),
+    _function("LEAKY_RELU", integers=True, passes_scale=True, int8_version=2),
+    _function("ELU", integers=True),
+    _function("LOGISTIC", "Sigmoid", integers=True, output=_PROBABILITY, int8_version=2),
     _function(
-        "TANH", lambda v, o: np.tanh(v), integers=True, output=QuantParams.per_tensor(1 / 128, 0),
-        onnx="Tanh", int8_version=2,
+        "TANH", "Tanh", integers=True, output=QuantParams.per_tensor(1 / 128, 0), int8_version=2,
     ),
-    _function("GELU", _gelu),
-    _function("HARD_SWISH", lambda v, o: v * np.clip(v + 3, 0, 6) / 6),
-    _function("ABS", lambda v, o: np.abs(v), onnx="Abs"),
-    _function("NEG", lambda v, o: -v, onnx="Neg"),
-    _function("EXP", lambda v, o: np.exp(v), onnx="Exp"),
-    _function("LOG", lambda v, o: np.log(v), onnx="Log"),
-    _function("SQRT", lambda v, o: np.sqrt(v), onnx="Sqrt"),
-    _function("RSQRT", lambda v, o: 1 / np.sqrt(v)),
-    _function("SQUARE", lambda v, o: v * v),
-    _function("SIN", lambda v, o: np.sin(v), onnx="Sin"),
-    _function("COS", lambda v, o: np.cos(v), onnx="Cos"),
-    _function("FLOOR", lambda v, o: np.floor(v), onnx="Floor"),
-    _function("CEIL", lambda v, o: np.ceil(v), onnx="Ceil"),
-    _function("ROUND", lambda v, o: np.rint(v), onnx="Round"),
-    _function("SIGN", lambda v, o: np.sign(v), onnx="Sign"),
+    _function("GELU"),
+    _function("HARD_SWISH"),
+    _function("ABS", "Abs"),
+    _function("NEG", "Neg"),
+    _function("EXP", "Exp"),
+    _function("LOG", "Log"),
+    _function("SQRT", "Sqrt"),
+    _function("RSQRT"),
+    _function("SQUARE"),
+    _function("SIN", "Sin"),
+    _function("COS", "Cos"),
+    _function("FLOOR", "Floor"),
+    _function("CEIL", "Ceil"),
+    _function("ROUND", "Round"),
+    _function("SIGN", "Sign"),
     Operator(kind="SOFTMAX", integers=True, output=_PROBABILITY, int8_version=2, int16_version=3),
     _binary("PRELU", "PRelu"),
     _binary("DIV", "Div"),
