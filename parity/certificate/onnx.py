@@ -7,11 +7,13 @@ Reference: the operators' specifications in onnx/docs/Operators.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.graph.onnx_operators import onnx_operator
+from mnist_export.core.graph.operator import Family
 from mnist_export.parity.certificate.layer import CertifiedLayer
 from mnist_export.parity.certificate.rules import (
     Codes,
@@ -23,19 +25,6 @@ from mnist_export.parity.certificate.rules import (
 )
 from mnist_export.runtime.foreign.onnx_check import check_onnx
 from mnist_export.runtime.foreign.onnx_reader import Graph, Node, read_model
-
-_LINEAR: Final = {"Conv", "Gemm", "MatMul"}
-_MOVING: Final = {
-    "Reshape",
-    "Flatten",
-    "Transpose",
-    "Identity",
-    "Squeeze",
-    "Unsqueeze",
-    "MaxPool",
-    "Concat",
-    "Pad",
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,7 +88,7 @@ class _Reader:
             elif kind == "QuantizeLinear":
                 layer = self._quantize(node)
                 found.extend([layer] if layer is not None else [])
-            elif kind in _MOVING and not set(node.inputs[:1]) & set(self._real):
+            elif onnx_operator(kind).copies and not set(node.inputs[:1]) & set(self._real):
                 # A Reshape or Transpose of the codes themselves computes nothing.
                 if node.inputs[0] in self._floats():
                     found.append(broken(_name(node), kind, "computes in float32, expected 8-bit integers"))
@@ -108,7 +97,11 @@ class _Reader:
         return found
 
     def _floats(self) -> set[str]:
-        return {n.output for n in self._nodes if n.operator not in {"QuantizeLinear", *_MOVING}}
+        return {
+            n.output
+            for n in self._nodes
+            if n.operator != "QuantizeLinear" and not onnx_operator(n.operator).copies
+        }
 
     def _dequantized(self, node: Node) -> _Dequantized | None:
         names = node.inputs
@@ -144,7 +137,7 @@ class _Reader:
             if name in self._inputs:
                 return True
             writer = next((n for n in self._nodes if name in n.outputs), None)
-            if writer is None or writer.operator not in _MOVING:
+            if writer is None or not onnx_operator(writer.operator).copies:
                 return False
             name = writer.inputs[0]
         return False
@@ -157,13 +150,13 @@ class _Reader:
         if len(known) != len(values) or not known:
             return broken(name, kind, "computes on values that are not 8-bit integers dequantized")
         target, ceiling = self._written(node)
-        if target is None and kind in _MOVING and len(known) == 1:
+        if target is None and onnx_operator(kind).copies and len(known) == 1:
             # Real values that are only moved stay what they were dequantized from.
             self._real[node.output] = known[0]
             return CertifiedLayer(name=name, operator=kind)
         if target is None:
             return broken(name, kind, "leaves a result that is not quantized again")
-        if kind in _LINEAR:
+        if onnx_operator(kind).family in {Family.CONVOLUTION, Family.DENSE}:
             return self._linear(node, name, target, ceiling)
         activations = [v.codes() for v in known if v.source not in self._constants]
         codes = [c for c in activations if c is not None]
@@ -232,7 +225,7 @@ def _unweighted(
         return broken(name, kind, "takes a constant or scales of several channels")
     if kind == "Add" and len(codes) == 2:
         return certify_sum(name, kind, codes, target, ceiling)
-    if kind in _MOVING and ceiling is None:
+    if onnx_operator(kind).copies and ceiling is None:
         return certify_moved(name, kind, codes, target)
     return broken(name, kind, f"is the operator {kind}, on which kernels round differently")
 

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
+from mnist_export.core.graph.onnx_operators import onnx_kinds
+from mnist_export.core.graph.operator import Family
 from mnist_export.parity.layers.activations import Activation
 from mnist_export.runtime.foreign.onnx_reader import Graph, Model, ValueInfo, read_model
 from mnist_export.runtime.runners.onnx_io import quant_params
@@ -20,11 +22,7 @@ from mnist_export.runtime.runners.ort import open_session, session_options
 if TYPE_CHECKING:
     from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 
-_MOVES: Final = (
-    "Reshape Flatten Transpose Identity Squeeze Unsqueeze Shape Constant Dropout DequantizeLinear Cast "
-    "Concat Gather Slice"
-)
-_TRANSPARENT: Final = frozenset(_MOVES.split())
+_TRANSPARENT: Final = {*onnx_kinds(Family.VIEW, Family.MOVE, Family.SHAPE), "DequantizeLinear"} - {"Pad"}
 
 
 def read(runner: OnnxRuntimeRunner, images: npt.NDArray[np.uint8]) -> list[Activation]:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
+from mnist_export.core.graph.onnx_operators import onnx_operator
 from mnist_export.runtime.foreign.onnx_reader import DataType, Node, Tensor, read_model
-
-# Operators that move values without computing, so that quantization passes through them.
-_TRANSPARENT: Final = {"Reshape", "Flatten", "Transpose", "Identity", "Squeeze", "Unsqueeze", "MaxPool"}
-# Operator to the places of (scale, zero point) among its inputs, of its first input and of its output.
-_OF_INPUT: Final = {"DequantizeLinear": (1, 2), "QLinearConv": (1, 2), "QLinearMatMul": (1, 2),
-                    "QGemm": (1, 2), "QLinearAdd": (1, 2)}  # fmt: skip
-_OF_OUTPUT: Final = {"QuantizeLinear": (1, 2), "QLinearConv": (6, 7), "QLinearMatMul": (6, 7),
-                     "QGemm": (7, 8), "QLinearAdd": (6, 7)}  # fmt: skip
 
 
 def io_quantization(content: bytes, *, label: str) -> dict[str, QuantParams]:
@@ -48,18 +39,20 @@ def _follow(
     *,
     forward: bool,
 ) -> None:
-    start, places = name, _OF_INPUT if forward else _OF_OUTPUT
+    start = name
     for _ in range(len(nodes)):
         node = next((n for n in nodes if name in (n.inputs[:1] if forward else n.outputs)), None)
         if node is None:
             return
         kind, inputs = node.operator, node.inputs
-        if kind in places:
-            params = quant_params([inputs[i] if i < len(inputs) else "" for i in places[kind]], constants)
+        known = onnx_operator(kind)
+        places = known.of_input if forward else known.of_output
+        if places is not None:
+            params = quant_params([inputs[i] if i < len(inputs) else "" for i in places], constants)
             if params is not None:
                 found[start] = params
             return
-        if kind not in _TRANSPARENT or not inputs:
+        if not known.copies or kind == "Concat" or not inputs:  # what is joined may have several scales
             return
         name = node.outputs[0] if forward else inputs[0]
 

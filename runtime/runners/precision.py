@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from mnist_export.core.graph.onnx_operators import onnx_operator
 from mnist_export.core.kinds import Precision
 from mnist_export.runtime.foreign.flatbuffer import Reader
 from mnist_export.runtime.foreign.onnx_reader import DataType, read_model
@@ -17,13 +18,6 @@ _ONNX: dict[int, str] = {
     DataType.INT8: "int8",
     DataType.INT16: "int16",
     DataType.FLOAT16: "float16",
-}
-_INTEGER_KINDS = {
-    "QuantizeLinear",
-    "QLinearConv",
-    "QLinearMatMul",
-    "QGemm",
-    "QLinearAdd",
 }
 
 
@@ -63,8 +57,8 @@ def precision_of_onnx(data: bytes, *, label: str) -> Precision:
     for tensor in graph.initializers:
         kind = _ONNX.get(tensor.data_type, "")
         weights[kind] = weights.get(kind, 0) + math.prod(tensor.dims)
-    kinds = {node.operator for node in graph.nodes}
-    return _decide(weights, integers=bool(kinds & _INTEGER_KINDS), wide="int16" in weights)
+    integers = any(onnx_operator(node.operator).of_output for node in graph.nodes)
+    return _decide(weights, integers=integers, wide="int16" in weights)
 
 
 def _decide(weights: dict[str, int], *, integers: bool, wide: bool) -> Precision:
