@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 
 from mnist_export.core.graph import Activation, Op
+from mnist_export.core.graph.operators import operator
 from mnist_export.export.onnx_builder import OnnxBuilder, clip, has_codes, onnx_dtype, refuse
 from mnist_export.export.onnx_elementwise import (
     binary,
@@ -192,6 +193,14 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
 """TFLite operator to the function that spells it and returns its result's name in real units."""
 
 
+def emitter(kind: str) -> Callable[[OnnxBuilder, Op], str] | None:
+    """How an operator is spelled: by its own kernel, or by the ONNX operator that its entry names."""
+    known = operator(kind)
+    if kind in EMITTERS or not known.onnx:
+        return EMITTERS.get(kind)
+    return unary(known.onnx) if known.unary else binary(known.onnx)
+
+
 def emit(builder: OnnxBuilder, op: Op) -> None:
     """Spell one operator, its fused activation and its output's quantization.
 
@@ -199,9 +208,10 @@ def emit(builder: OnnxBuilder, op: Op) -> None:
         UnsupportedError: the operator has no ONNX spelling here; the message names the layer.
     """
     target = builder.graph.tensors[op.outputs[0]]
-    if op.kind not in EMITTERS:
+    spell = emitter(op.kind)
+    if spell is None:
         raise refuse(target, f"uses the operator {op.kind}, which has no ONNX form here")
-    value = EMITTERS[op.kind](builder, op)
+    value = spell(builder, op)
     if value:  # else the operator wrote its codes itself
         builder.store(op.outputs[0], _activated(builder, op, value))
         _bounded(builder, op)

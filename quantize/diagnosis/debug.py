@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operators import operator
 from mnist_export.quantize.diagnosis.alone import rounded_output, with_quantized_layer
 from mnist_export.quantize.diagnosis.saturation import quantized_outputs, saturation_shares
 from mnist_export.quantize.network.layers import has_weights, keep_float_words, layer_name, readers
-from mnist_export.quantize.network.operators import RULES
 from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.network.simulate import decibels, run_logits, run_tensors, sqnr_db
 
@@ -167,8 +167,7 @@ def _judged(graph: Graph, quantized: Graph) -> dict[int, int]:
     pairs = quantized_outputs(graph, quantized)
     chosen = {}
     for op in graph.ops:
-        rule = RULES.get(op.kind)
-        if op.outputs[0] in pairs and (rule is None or not rule.same_scale):
+        if op.outputs[0] in pairs and not operator(op.kind).same_scale:
             chosen[op.outputs[0]] = pairs[op.outputs[0]]
     return chosen
 
@@ -218,7 +217,7 @@ def _own(graph: Graph, model: QuantizedModel, images: npt.NDArray[np.uint8], op:
 
 
 def _spread(graph: Graph, op: Op) -> float:
-    axis = RULES[op.kind].weight_axis or 0
+    axis = operator(op.kind).weight_axis or 0
     weights = graph.tensors[op.inputs[1]].real()
     others = tuple(i for i in range(weights.ndim) if i != axis)
     bound = np.abs(weights).max(axis=others)

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.quantize.exact.arithmetic import code_range, shifts_of, zero_point
 from mnist_export.quantize.network.geometry import window_of
 from mnist_export.quantize.network.operators import WEIGHTED
@@ -103,7 +105,7 @@ def _run(graph: Graph, op: Op, values: dict[int, Any]) -> Any:
     import tensorflow as tf
 
     source, target = values[op.inputs[0]], graph.tensors[op.outputs[0]]
-    if op.kind in {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}:
+    if family(op.kind) == Family.VIEW:
         return tf.reshape(source, (-1, *target.shape[1:]))
     if op.kind == "MAX_POOL_2D":
         size = (op.options["filterHeight"], op.options["filterWidth"])

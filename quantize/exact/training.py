@@ -18,6 +18,7 @@ import numpy as np
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.operators import operator
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.advance import run_network
 from mnist_export.quantize.exact.arithmetic import exponent, shifts_of, zero_point
@@ -223,7 +224,7 @@ def _channels(graph: Graph, op: Op, latent: Latent) -> dict[int, Tensor]:
     point = zero_point(source)
     lo, hi = accumulator_bounds(channels_first(op, weights), shifts, -128 - point, 127 - point)
     kept = np.maximum(np.abs(lo), np.abs(hi)) <= FLOAT32_EVEN_INTEGERS
-    axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
+    axis = operator(op.kind).weight_axis or 0
     shape = [1] * weights.ndim
     shape[axis] = -1
     return {

@@ -6,14 +6,14 @@ import fnmatch
 
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operators import operator
 from mnist_export.quantize.network.layers import keep_float_words, layer_of
-from mnist_export.quantize.network.operators import RULES
 from mnist_export.quantize.network.scheme import SchemeConfig
 
 
 def layers_without_integers(graph: Graph) -> tuple[str, ...]:
     """Names of the layers that hold an operator without an integer form, in the graph's order."""
-    found = (op for op in graph.ops if op.kind not in RULES)
+    found = (op for op in graph.ops if not operator(op.kind).integers)
     return tuple(dict.fromkeys(layer_of(graph.tensors[op.outputs[0]].name) for op in found))
 
 
@@ -23,7 +23,7 @@ def refuse_unknown(graph: Graph, is_float: set[Op]) -> None:
     Raises:
         UnsupportedError: there are some; the message names their layers.
     """
-    found = [op for op in graph.ops if op.kind not in RULES and op not in is_float]
+    found = [op for op in graph.ops if not operator(op.kind).integers and op not in is_float]
     if not found:
         return
     first = graph.tensors[found[0].outputs[0]].name
@@ -72,7 +72,7 @@ def _between_floats(graph: Graph, kept: set[Op]) -> set[Op]:
     between: set[Op] = set()
     for op in graph.ops:
         before = [graph.producer(i) for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
-        passes_on = op.kind in RULES and RULES[op.kind].same_scale and bool(before)
+        passes_on = operator(op.kind).same_scale and bool(before)
         if passes_on and all(p is not None and (p in kept or p in between) for p in before):
             between.add(op)
     # Only those from which every way leads into a float layer: the others' codes are needed anyway.
