@@ -141,12 +141,14 @@ def _pictures(job: Job) -> PictureOptions:
 def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Progress) -> None:
     from mnist_export.data import stratified_sample
     from mnist_export.parity.input_ranges import check_range
+    from mnist_export.runtime.runners.keras import KerasRunner
 
     if not len(dataset.test):
         raise InputError(f"checking on '{dataset.name}': expected test images, found none. Use other data.")
     some = dataset.test.take(stratified_sample(dataset.test, min(_RANGE_IMAGES, len(dataset.test)), job.seed))
     found = check_range(
-        lambda images: loaded.model(images, training=False),
+        # compiled: called eagerly, Keras keeps every layer's output until the last
+        KerasRunner.of(loaded, threads=job.threads, input_range=job.input_range).invoke,
         some.images,
         some.labels,
         job.input_range,

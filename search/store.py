@@ -102,8 +102,8 @@ class Store:
             )
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise InputError(
-                f"{shown(path)}: expected the journal of a search, found {shown(error)}. Move it away or choose "
-                "another folder."
+                f"{shown(path)}: expected the journal of a search, found {shown(error)}. Move it away or "
+                "choose another folder."
             ) from error
 
     def trials(self) -> list[Any]:

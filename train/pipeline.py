@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+from mnist_export.core import batches
 from mnist_export.models.structure.engine import tensorflow
 from mnist_export.train.augment import augment
 
@@ -49,7 +51,7 @@ def training_batches(
         order = tf.random.experimental.stateless_shuffle(
             tf.range(count), tf.stack([tf.constant(seed, tf.int64), epoch])
         )
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size).enumerate()
+        steps = tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size).enumerate()
 
         def load(step: Any, chosen: Any) -> Any:
             x = _to_real(tf.gather(images, chosen), pixels)
@@ -60,7 +62,7 @@ def training_batches(
                 x = augment(x - pixels.lo, key, amounts) + pixels.lo
             return x, _labels(tf.gather(labels, chosen), num_classes, one_hot=recipe.one_hot)
 
-        return batches.map(load, num_parallel_calls=2, deterministic=True)
+        return steps.map(load, num_parallel_calls=2, deterministic=True)
 
     epochs = tf.data.Dataset.range(first_epoch, recipe.epochs)
     return epochs.flat_map(epoch_of).prefetch(4)
@@ -69,9 +71,10 @@ def training_batches(
 def evaluation_batches(
     split: Split, *, num_classes: int, one_hot: bool, pixels: InputRange, batch_size: int = EVALUATION_BATCH
 ) -> Any:
-    """Batches of a split in its own order, not augmented; see `training_batches`."""
+    """Batches of a split in its own order, not augmented, at most ``batch_size``; see `training_batches`."""
     tf = tensorflow()
-    data = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).batch(batch_size)
+    data = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
+    data = data.batch(batches.batch_size(math.prod(split.images.shape[1:]), largest=batch_size))
 
     def load(x: Any, y: Any) -> Any:
         return _to_real(x, pixels), _labels(y, num_classes, one_hot=one_hot)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import fitting
 from mnist_export.core.errors import MissingExtraError, UnsupportedError
 from mnist_export.runtime.runners.pixel_input import native_input
 from mnist_export.runtime.runners.runner import Runner
@@ -95,13 +96,16 @@ def _runtime(
 
 def _numpy(files: Files, images: Images) -> npt.NDArray[Any]:
     """Integers in NumPy, from what the .tflite file holds."""
+    from mnist_export.core.graph.memory import all_activation_bytes
     from mnist_export.core.graph.tflite_reader import read_tflite
     from mnist_export.quantize.exact.arithmetic import run_graph
 
     graph = read_tflite(files[".tflite"])
+    # every activation is kept, as int64
+    step = fitting(all_activation_bytes(graph) * np.dtype(np.int64).itemsize)
     parts = [
-        run_graph(graph, images[start : start + 256])[graph.outputs[0]]
-        for start in range(0, len(images), 256)
+        run_graph(graph, images[start : start + step])[graph.outputs[0]]
+        for start in range(0, len(images), step)
     ]
     return _codes(np.concatenate(parts))
 

@@ -168,12 +168,17 @@ def _epochs(
     import tensorflow as tf
 
     from mnist_export.models.recipe import Schedule
-    from mnist_export.quantize.training.finetune import DEFAULT_RECIPE
+    from mnist_export.quantize.training.finetune import default_recipe
     from mnist_export.train.devices import seed_everything
     from mnist_export.train.pipeline import steps_per_epoch, training_batches
 
     seed_everything(seed)
-    recipe = replace(recipe or DEFAULT_RECIPE, epochs=epochs, schedule=Schedule.CONSTANT, stop_patience=0)
+    recipe = replace(
+        recipe or default_recipe(dataset.image_shape),
+        epochs=epochs,
+        schedule=Schedule.CONSTANT,
+        stop_patience=0,
+    )
     classes = dataset.num_classes
     batches = training_batches(
         dataset.train, recipe, num_classes=classes, seed=seed, first_epoch=0, pixels=CODES

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import BUDGET_BYTES, batch_size
 from mnist_export.core.errors import ConversionError, MissingExtraError, UnsupportedError
 from mnist_export.core.graph import Graph
 from mnist_export.core.kinds import Precision
@@ -234,10 +235,12 @@ def logits_of(model: Any, images: npt.NDArray[np.uint8], pixels: InputRange, *, 
         model: such as `QatResult.fake_quant`.
         images: uint8 of shape (n, H, W, C), n >= 1.
         pixels: what pixel values 0 and 255 become.
-        batch: images a step.
+        batch: the most images a step.
     """
     shape = tuple(model.input_shape[1:])
     parts = []
+    # called eagerly, it keeps every layer's output until the last
+    batch = batch_size(images[0].size, budget_bytes=BUDGET_BYTES // 4, largest=batch)
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
         parts.append(np.asarray(model(pixels.to_real(part).reshape(len(part), *shape), training=False)))

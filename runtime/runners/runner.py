@@ -6,6 +6,7 @@ The public methods check what goes in and comes out; the private ones, written o
 from __future__ import annotations
 
 import functools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core import batches
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
@@ -54,6 +56,8 @@ class Runner(ABC):
         source: the file that it was opened from; None for a model in memory.
         origin: ``file``, ``golden``, or for Keras ``shipped`` or ``trained``.
         metadata: what our own files say about themselves; None for foreign files.
+        preferred_batch: images of a native call: what is fastest for the runtime, and fewer where an image is
+            so large that memory would not hold as many.
     """
 
     name = "runner"
@@ -96,6 +100,8 @@ class Runner(ABC):
         self._tail = inputs.shape[1:]
         self._seen: tuple[int, ...] = ()
         self._dtype = inputs.dtype
+        pixels = math.prod(abs(size) for size in inputs.shape[1:])
+        self.preferred_batch = batches.batch_size(pixels, largest=type(self).preferred_batch)
 
     @property
     def image_tail(self) -> tuple[int, ...]:
