@@ -147,7 +147,7 @@ def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Prog
     some = dataset.test.take(stratified_sample(dataset.test, min(_RANGE_IMAGES, len(dataset.test)), job.seed))
     found = check_range(
         lambda images: loaded.model(images, training=False),
-        some.images,
+        some.array,
         some.labels,
         job.input_range,
         input_shape=tuple(loaded.input_shape),
@@ -172,7 +172,7 @@ def _calibration(job: Job, dataset: Dataset, progress: Progress) -> Split | None
             f"calibration on '{dataset.name}': expected training images, found none. Use other data."
         )
     count = min(job.calibration_samples, len(dataset.train))
-    split = dataset.train.take(stratified_sample(dataset.train, count, job.seed))
+    split = dataset.train.take(stratified_sample(dataset.train, count, job.seed)).in_memory()
     for finding in check_calibration(split.images, split.labels, dataset):
         if finding.severity is Severity.ERROR:
             raise InputError(finding.message)

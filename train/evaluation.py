@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.images import Images
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.statistics import wilson_interval
 from mnist_export.models.card import Score
@@ -19,7 +20,7 @@ Logits = npt.NDArray[np.float32]
 _BATCH = 256
 
 
-def logits_of(model: Any, images: npt.NDArray[np.uint8], pixels: InputRange) -> Logits:
+def logits_of(model: Any, images: Images, pixels: InputRange) -> Logits:
     """Run a model in batches of 256.
 
     Args:

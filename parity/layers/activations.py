@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.images import Images
 from mnist_export.core.registry import LazyRegistry
 from mnist_export.runtime.runners.runner import Runner
 
@@ -50,9 +51,7 @@ READERS: Final[LazyRegistry[Reader]] = LazyRegistry(
 )
 
 
-def activations_of(
-    runner: Runner, images: npt.NDArray[np.uint8], *, count: int = DEFAULT_IMAGES
-) -> list[Activation]:
+def activations_of(runner: Runner, images: Images, *, count: int = DEFAULT_IMAGES) -> list[Activation]:
     """Run the first images and keep what every layer gives, in execution order.
 
     Layers that only move values (reshape, flatten, dropout) are left out.

@@ -149,14 +149,6 @@ def test_a_header_of_too_many_pixels_is_refused_before_decoding(
     assert peak_bytes() < 8 << 20
 
 
-def test_more_pixels_than_memory_holds_are_refused_with_the_figure(
-    photos: Callable[..., Path], request_here: Request, refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mnist_export.data.own_images.MAX_ARRAY_BYTES", 100_000)
-    request = Request(pictures=PictureOptions(channels=3, size=(96, 96)), notify=request_here.notify)
-    refused(lambda: READER(photos(), request), "100,000 bytes", "331,776", "12 train pictures of 96x96x3")
-
-
 @pytest.mark.parametrize("names", [("train", "validation", "test"), ("Training", "val", "testing")])
 @pytest.mark.parametrize("wrappers", ["", "download", "download/set-1.0"])
 def test_parts_are_found_by_their_usual_names_up_to_two_folders_deeper(
