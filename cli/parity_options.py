@@ -86,7 +86,9 @@ def load_data(
     from mnist_export.data.picture_options import Resize, pictures_for
 
     pictures = pictures_for(input_shape, Resize.parse(arguments.resize))
-    dataset = load_dataset(arguments.data or recorded or "auto", notify=console.warn, pictures=pictures)
+    dataset = load_dataset(
+        arguments.data or recorded or "auto", notify=console.warn, pictures=pictures, trust=arguments.trust
+    )
     if arguments.images is None:
         return dataset
     if arguments.images < 1:

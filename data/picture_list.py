@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+_MOST_FOLDERS = 10_000
+"""Folders whose names are kept once; pictures of further ones keep their whole paths."""
+
 
 class PictureList:
     """Paths and class numbers of pictures, in order; about 30 bytes each instead of a `Path`'s 300.
@@ -32,6 +35,8 @@ class PictureList:
     def add(self, path: Path | str, label: int) -> None:
         """Append a picture."""
         folder, name = os.path.split(os.fspath(path))
+        if folder not in self._number_of and len(self._folders) >= _MOST_FOLDERS:
+            folder, name = "", os.fspath(path)
         number = self._number_of.setdefault(folder, len(self._folders))
         if number == len(self._folders):
             self._folders.append(folder)
