@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from mnist_export.core.batches import image_batches
 from mnist_export.core.errors import InputError
+from mnist_export.core.images import Images
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.statistics import wilson_interval
 from mnist_export.models.card import Score
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 Logits = npt.NDArray[np.float32]
 
 
-def logits_of(model: Any, images: npt.NDArray[np.uint8], pixels: InputRange) -> Logits:
+def logits_of(model: Any, images: Images, pixels: InputRange) -> Logits:
     """Run a model in batches whose size follows from the images' (`core.batches`).
 
     Args:
@@ -36,7 +38,7 @@ def logits_of(model: Any, images: npt.NDArray[np.uint8], pixels: InputRange) -> 
     shape = tuple(int(size) for size in model.input_shape[1:])
     function = tf.function(lambda x: model(x, training=False))
     rows = []
-    for part in image_batches(len(images), images[0].size):
+    for part in image_batches(len(images), math.prod(images.shape[1:])):
         batch = pixels.to_real(images[part]).reshape(-1, *shape)
         rows.append(np.asarray(function(tf.constant(batch)), np.float32))
     return np.concatenate(rows)

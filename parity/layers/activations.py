@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mnist_export.core.batches import fitting
 from mnist_export.core.errors import InputError
+from mnist_export.core.images import Images
 from mnist_export.core.registry import LazyRegistry
 from mnist_export.runtime.runners.runner import Runner
 
@@ -54,15 +55,13 @@ READERS: Final[LazyRegistry[Reader]] = LazyRegistry(
 )
 
 
-def default_images(images: npt.NDArray[np.uint8]) -> int:
+def default_images(images: Images) -> int:
     """How many images' layers are kept where nobody says: `DEFAULT_IMAGES`, fewer where they are large."""
     pixels = int(np.prod(images.shape[1:]))
     return fitting(pixels * 4 * _ALL_ACTIVATIONS, budget_bytes=_KEPT_BYTES, largest=DEFAULT_IMAGES)
 
 
-def activations_of(
-    runner: Runner, images: npt.NDArray[np.uint8], *, count: int | None = None
-) -> list[Activation]:
+def activations_of(runner: Runner, images: Images, *, count: int | None = None) -> list[Activation]:
     """Run the first images and keep what every layer gives, in execution order.
 
     Layers that only move values (reshape, flatten, dropout) are left out.

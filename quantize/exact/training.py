@@ -19,6 +19,7 @@ import numpy as np
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.graph.operators import operator
+from mnist_export.core.images import batches_of
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.advance import run_network
 from mnist_export.quantize.exact.arithmetic import exponent, shifts_of, zero_point
@@ -111,7 +112,9 @@ def fine_tune_exact(
 
 
 def _accuracy(graph: Graph, dataset: Dataset) -> float:
-    codes = run_network(graph, dataset.validation.images)
+    images = dataset.validation.images
+    parts = [images] if isinstance(images, np.ndarray) else batches_of(images)
+    codes = np.concatenate([run_network(graph, part) for part in parts])
     return float((codes.argmax(axis=1) == dataset.validation.labels).mean())
 
 

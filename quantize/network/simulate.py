@@ -14,6 +14,7 @@ from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
 from mnist_export.core.graph.memory import all_activation_bytes, live_activation_bytes
 from mnist_export.core.graph.tflite_writer import write_tflite
+from mnist_export.core.images import Images
 from mnist_export.core.native_log import quiet_stderr
 from mnist_export.core.pixels import InputRange
 
@@ -81,7 +82,7 @@ def common_batch(*graphs: Graph) -> int:
 
 def run_tensors(
     graph: Graph,
-    images: npt.NDArray[np.uint8],
+    images: Images,
     watched: Sequence[int],
     *,
     input_range: InputRange,
@@ -109,7 +110,7 @@ def run_tensors(
 
 
 def _batches(
-    graph: Graph, images: npt.NDArray[np.uint8], input_range: InputRange, size: int
+    graph: Graph, images: Images, input_range: InputRange, size: int
 ) -> Iterator[tuple[npt.NDArray[Any], int]]:
     """Batches of one size as the graph takes them, and how many of each are real; the last is filled up."""
     for start in range(0, len(images), size):
@@ -128,7 +129,7 @@ def _real(graph: Graph, index: int, values: npt.NDArray[Any]) -> npt.NDArray[np.
 
 
 def run_logits(
-    graph: Graph, images: npt.NDArray[np.uint8], *, input_range: InputRange, batch: int = BATCH
+    graph: Graph, images: Images, *, input_range: InputRange, batch: int = BATCH
 ) -> npt.NDArray[np.float32]:
     """The logits in real units, from LiteRT's default kernels.
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from mnist_export.core.batches import BUDGET_BYTES, batch_size
 from mnist_export.core.errors import ConversionError, MissingExtraError, UnsupportedError
 from mnist_export.core.graph import Graph
+from mnist_export.core.images import Images
 from mnist_export.core.kinds import Precision
 from mnist_export.core.pixels import InputRange
 from mnist_export.models.structure.scopes import own_names
@@ -228,7 +229,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def logits_of(model: Any, images: npt.NDArray[np.uint8], pixels: InputRange, *, batch: int = 256) -> Any:
+def logits_of(model: Any, images: Images, pixels: InputRange, *, batch: int = 256) -> Any:
     """A tf_keras model's float32 logits of raw images, shape (n, classes).
 
     Args:

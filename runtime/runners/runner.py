@@ -19,6 +19,7 @@ import numpy.typing as npt
 from mnist_export.core import batches
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
+from mnist_export.core.images import Images, StreamedImages
 from mnist_export.core.pixels import InputRange
 from mnist_export.runtime.foreign.metadata import Metadata
 from mnist_export.runtime.runners.pixel_input import native_input
@@ -144,7 +145,7 @@ class Runner(ABC):
             self._closed = True
             self._close()
 
-    def run(self, images: npt.NDArray[np.uint8], *, batch_size: int | None = None) -> npt.NDArray[np.float32]:
+    def run(self, images: Images, *, batch_size: int | None = None) -> npt.NDArray[np.float32]:
         """Answer images with logits in real units.
 
         Args:
@@ -168,9 +169,7 @@ class Runner(ABC):
             )
         return logits
 
-    def run_integers(
-        self, images: npt.NDArray[np.uint8], *, batch_size: int | None = None
-    ) -> npt.NDArray[Any]:
+    def run_integers(self, images: Images, *, batch_size: int | None = None) -> npt.NDArray[Any]:
         """Answer images with the model's own output values, not dequantized.
 
         Args:
@@ -254,7 +253,7 @@ class Runner(ABC):
     def _close(self) -> None:  # noqa: B027 - most runners hold nothing but memory
         """Free native objects; nothing to do by default."""
 
-    def _compute(self, images: npt.NDArray[np.uint8], batch_size: int) -> npt.NDArray[Any]:
+    def _compute(self, images: Images, batch_size: int) -> npt.NDArray[Any]:
         """Run all images in batches of one size; the last batch is filled up with its first image."""
         parts: list[npt.NDArray[Any]] = []
         for start in range(0, len(images), batch_size):
@@ -265,13 +264,12 @@ class Runner(ABC):
             parts.append(self._invoke(batch)[: batch_size - missing])
         return np.concatenate(parts)
 
-    def _check_images(self, images: npt.NDArray[np.uint8]) -> None:
+    def _check_images(self, images: Images) -> None:
         if self._closed:
             raise InputError(f"{self.label}: the runner is closed. Open it again.")
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
-            found = (
-                f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
-            )
+        known = isinstance(images, np.ndarray | StreamedImages)
+        if not known or images.dtype != np.uint8 or images.ndim != 4:
+            found = f"{images.dtype} {images.shape}" if known else type(images).__name__
             raise InputError(f"{self.label}: expected uint8 images of shape (n, H, W, C), found {found}.")
         if not len(images):
             raise InputError(f"{self.label}: expected at least one image, found none.")
