@@ -1,4 +1,4 @@
-"""64-bit Arm under QEMU: the aarch64 wheels of LiteRT and ONNX Runtime, with the kernels they choose there."""
+"""64-bit Arm under QEMU: the aarch64 wheels of LiteRT and ONNX Runtime, with the kernels that they choose."""
 
 from __future__ import annotations
 

@@ -72,7 +72,9 @@ def machine_architecture() -> str:
         InputError: dpkg does not say.
     """
     try:
-        done = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [_tool("dpkg"), "--print-architecture"], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         raise InputError("dpkg does not say this machine's architecture. Is dpkg installed?") from error
     return done.stdout.strip()
@@ -151,9 +153,11 @@ def unpack(name: str, package: Path, folder: Path, members: Sequence[str] = ()) 
     if not members:
         run_step(name, "unpacking", ["dpkg-deb", "-x", str(package), str(folder)], quiet=True, folder=folder)
         return
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as source:
+    with subprocess.Popen(
+        [_tool("dpkg-deb"), "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
+    ) as source:
         done = subprocess.run(
-            ["tar", "-x", "-C", str(folder), *members],
+            [_tool("tar"), "-x", "-C", str(folder), *members],
             stdin=source.stdout,
             capture_output=True,
             text=True,
@@ -170,6 +174,10 @@ def _apt(
     name: str, what: str, command: list[str], folder: Path, variables: dict[str, str], *, quiet: bool
 ) -> None:
     run_step(name, what, ["apt-get", "-q", *command], quiet=quiet, folder=folder, variables=variables)
+
+
+def _tool(name: str) -> str:
+    return shutil.which(name) or name
 
 
 def _keyring() -> Path | None:

@@ -1,4 +1,4 @@
-"""QEMU's user mode: another processor's programs on this one. Debian 13's, or the machine's own if new enough."""
+"""QEMU's user mode: another processor's programs on this one. Debian 13's, or the machine's own."""
 
 from __future__ import annotations
 
