@@ -106,7 +106,13 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
         )
         remember(item.sha256 for item in written.artifacts)
     with stages.stage("check", "checking parity and latency"):
-        result = _check(job, loaded, dataset, [item.path for item in written.artifacts], progress)
+        from mnist_export.core.scratch import scratch_folder
+        from mnist_export.pipeline.float_files import write_float_files
+
+        paths = [item.path for item in written.artifacts]
+        with scratch_folder() as folder:
+            floats = write_float_files(job, source, described, folder) if job.until is None else []
+            result = _check(job, loaded, dataset, paths, floats, progress)
     with stages.stage("report", "report"):
         report = build_report(job, loaded, dataset, network, written, result, dict(stages.seconds))
         report = with_findings(report, made, dataset, result)
@@ -186,7 +192,12 @@ def _calibration(job: Job, dataset: Dataset, progress: Progress) -> Split | None
 
 
 def _check(
-    job: Job, loaded: LoadedModel, dataset: Dataset, paths: list[Path], progress: Progress
+    job: Job,
+    loaded: LoadedModel,
+    dataset: Dataset,
+    paths: list[Path],
+    float_paths: list[Path],
+    progress: Progress,
 ) -> CheckResult:
     from contextlib import ExitStack
 
@@ -198,12 +209,18 @@ def _check(
         reference = stack.enter_context(
             KerasRunner.of(loaded, threads=job.threads, input_range=job.input_range)
         )
-        candidates = [
-            stack.enter_context(open_runner(path, threads=job.threads, trust=True)) for path in paths
-        ]
+        candidates, floats = (
+            [stack.enter_context(open_runner(path, threads=job.threads, trust=True)) for path in group]
+            for group in (paths, float_paths)
+        )
         if job.until is None:
             return check(
-                reference, candidates, dataset.test, thresholds=job.thresholds, notify=progress.detail
+                reference,
+                candidates,
+                dataset.test,
+                thresholds=job.thresholds,
+                floats=floats,
+                notify=progress.detail,
             )
         from mnist_export.parity.comparison import Thresholds
         from mnist_export.pipeline.submodel import unlabelled
