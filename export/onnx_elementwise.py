@@ -168,3 +168,33 @@ def square(builder: OnnxBuilder, op: Op) -> str:
     """SQUARE: a value times itself."""
     value = builder.real(op.inputs[0])
     return builder.node("Mul", [value, value], f"{builder.graph.tensors[op.outputs[0]].name}/out")
+
+
+def bounded_relu(lo: float, hi: float) -> Callable[[OnnxBuilder, Op], str]:
+    """RELU_N1_TO_1 and RELU_0_TO_1 as Clip."""
+
+    def emit(builder: OnnxBuilder, op: Op) -> str:
+        return clip(builder, builder.real(op.inputs[0]), builder.graph.tensors[op.outputs[0]].name, lo, hi)
+
+    return emit
+
+
+def cast(builder: OnnxBuilder, op: Op) -> str:
+    """CAST to the type of the result."""
+    from onnx import helper
+
+    target = builder.graph.tensors[op.outputs[0]]
+    wanted = helper.np_dtype_to_tensor_dtype(target.dtype)
+    return builder.node("Cast", [builder.real(op.inputs[0])], f"{target.name}/out", to=wanted)
+
+
+def not_equal(builder: OnnxBuilder, op: Op) -> str:
+    """NOT_EQUAL: not equal."""
+    equal = binary("Equal")(builder, op)
+    return builder.node("Not", [equal], f"{builder.graph.tensors[op.outputs[0]].name}/not")
+
+
+def floor_division(builder: OnnxBuilder, op: Op) -> str:
+    """FLOOR_DIV of floats."""
+    quotient = binary("Div")(builder, op)
+    return builder.node("Floor", [quotient], f"{builder.graph.tensors[op.outputs[0]].name}/floor")
