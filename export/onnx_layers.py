@@ -105,9 +105,7 @@ def fully_connected(builder: OnnxBuilder, op: Op) -> str:
         builder.after[op.outputs[0]] = [("Reshape", [-1, *target.shape[1:]])]
         builder.leave_native(op.outputs[0])
     else:
-        raise refuse(
-            target, f"is dense over an input of rank {len(source.shape)}, expected 2 (add a Flatten)"
-        )
+        raise refuse(target, f"is dense over {source.shape[-1]} values, expected {rows.shape[0]}")
     inputs = [entered, builder.weights(op.inputs[1], rows, axis=1), *_bias(builder, op)]
     return builder.node("Gemm", inputs, f"{target.name}/out")
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from mnist_export.core.graph import Activation, Op
+from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.export.onnx_builder import OnnxBuilder, clip, has_codes, onnx_dtype, refuse
 from mnist_export.export.onnx_elementwise import (
     binary,
@@ -123,7 +123,31 @@ def same(builder: OnnxBuilder, op: Op) -> str:
 
 def dequantize(builder: OnnxBuilder, op: Op) -> str:
     """DEQUANTIZE before layers that stay in float."""
-    return builder.real_for_float(op.inputs[0])
+    if _meets_weights(builder.graph, op.outputs[0]):
+        return builder.real_for_float(op.inputs[0])
+    return builder.real(op.inputs[0])
+
+
+_PASSES_ON = {
+    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "STRIDED_SLICE", "SLICE", "SPLIT", "SPLIT_V",
+    "MAX_POOL_2D", "UNPACK", "PACK", "CONCATENATION", "REDUCE_MAX", "TILE", "GATHER",
+}  # fmt: skip
+
+
+_MULTIPLIES = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"}
+
+
+def _meets_weights(graph: Graph, index: int) -> bool:
+    """Whether a float value reaches an operator with float weights, moved at most on the way."""
+    seen, found = set(), [index]
+    while found:
+        for reader in graph.consumers(found.pop()):
+            if reader.kind in _PASSES_ON:
+                found += [i for i in reader.outputs if i not in seen]
+                seen.update(reader.outputs)
+            elif reader.kind in _MULTIPLIES and any(graph.tensors[i].is_constant for i in reader.inputs[:2]):
+                return True
+    return False
 
 
 EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(

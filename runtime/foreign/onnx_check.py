@@ -18,17 +18,21 @@ from mnist_export.runtime.foreign.protobuf import Message, parse
 MAX_NODES: Final = 10_000
 OPSETS: Final = range(7, 27)
 _OPERATORS: Final = """
-    Abs Add ArgMax AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv ConvInteger
-    ConvTranspose DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear Elu Equal Erf Exp
-    Flatten Floor FusedConv FusedMatMul Gather Gelu Gemm GlobalAveragePool GlobalMaxPool Greater
-    HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less Log
-    LogSoftmax MatMul MatMulInteger Max MaxPool Mean Min Mish Mul Neg PRelu Pad Pow QGemm QLinearAdd
-    QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMatMul
-    QLinearMul QLinearSigmoid QLinearSoftmax QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceMin
-    ReduceSum Relu Reshape Round Selu Shape Sigmoid Slice Softmax Softplus Softsign SpaceToDepth Split
-    Sqrt Squeeze Sub Sum Tanh Transpose Unsqueeze Where
+    " Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv
+    ConvInteger ConvTranspose Cos CumSum DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear
+    Elu Equal Erf Exp Flatten Floor FusedConv FusedMatMul Gather Gelu Gemm GlobalAveragePool
+    GlobalMaxPool Greater GreaterOrEqual HardSigmoid HardSwish Identity InstanceNormalization
+    LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax MatMul MatMulInteger Max MaxPool Mean
+    Min Mish Mul Neg Not Or PRelu Pad Pow QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv
+    QLinearGlobalAveragePool QLinearLeakyRelu QLinearMatMul QLinearMul QLinearSigmoid QLinearSoftmax
+    QuantizeLinear Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape
+    Resize Round Selu Shape Sigmoid Sign Sin Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt
+    Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where
 """
 ALLOWED_OPERATORS: Final = frozenset(_OPERATORS.split())
+MAX_GROWTH: Final = 1 << 16
+# Operators that make many values of one: the input that says how many, and its type.
+_GROWING: Final = {"Tile": (1, np.int64), "Resize": (2, np.float32)}
 _DOMAINS: Final = ("", "ai.onnx", "com.microsoft")
 
 # TensorProto.DataType to bytes an element, for the types that raw_data holds.
@@ -67,8 +71,10 @@ def check_onnx(data: bytes, *, label: str) -> Metadata | None:
     nodes = graph.blobs(1)
     if not 0 < len(nodes) <= MAX_NODES:
         raise InputError(f"{label}: expected 1 to {MAX_NODES} nodes, found {len(nodes)}.")
+    constants = {tensor.string(8): tensor for tensor in graph.messages(5)}
     for node in nodes:
         _check_node(Message(node, label), label)
+        _check_growth(Message(node, label), constants, label)
     for entry in model.messages(14):
         if entry.string(1) == METADATA_KEY:
             return Metadata.parse(b"".join(map(bytes, entry.blobs(2)[-1:])), label=label)
@@ -102,6 +108,27 @@ def _check_node(node: Message, label: str) -> None:
         sizes = [a.integer(3) for a in node.messages(5) if a.string(1) == "blocksize"]
         if any(not 1 <= size <= 64 for size in sizes):  # 0 divides by zero in native code
             raise InputError(f"{label}: '{kind}' has the block size {sizes}. The file is damaged.")
+
+
+def _check_growth(node: Message, constants: dict[str, Message], label: str) -> None:
+    """Refuse a Tile or Resize that makes more values of one than a constant of the file bounds."""
+    kind = node.string(4)
+    if kind not in _GROWING:
+        return
+    place, dtype = _GROWING[kind]
+    inputs = [bytes(name).decode("utf-8", "replace") for name in node.blobs(1)]
+    tensor = constants.get(inputs[place]) if place < len(inputs) else None
+    raw = b"".join(map(bytes, tensor.blobs(9))) if tensor is not None else b""
+    if not raw or len(raw) % np.dtype(dtype).itemsize or len(raw) > 64:
+        raise UnsupportedError(
+            f"{label}: the operator '{kind}' makes as many values as are computed at run time, so it is not "
+            "run here. Make its numbers constants of the file."
+        )
+    growth = float(np.prod(np.frombuffer(raw, dtype), dtype=np.float64))
+    if not 0 < growth <= MAX_GROWTH:
+        raise InputError(
+            f"{label}: the operator '{kind}' makes {growth:g} values of one, expected at most {MAX_GROWTH}."
+        )
 
 
 def _check_tensor(tensor: Message, label: str) -> None:
