@@ -14,6 +14,7 @@ import numpy as np
 from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.export.onnx_builder import OnnxBuilder, clip, has_codes, onnx_dtype, refuse
 from mnist_export.export.onnx_elementwise import (
+    addition,
     binary,
     bounded_relu,
     cast,
@@ -186,7 +187,7 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "SPACE_TO_DEPTH": space_to_depth,
         "DEPTH_TO_SPACE": depth_to_space,
         "TRANSPOSE": transpose,
-        "ADD": binary("Add"),
+        "ADD": addition,
         "SUB": binary("Sub"),
         "MUL": binary("Mul"),
         "MAXIMUM": comparison("Max"),

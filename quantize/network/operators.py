@@ -47,6 +47,19 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "PAD": _SAME,
         "STRIDED_SLICE": _SAME,
         "CONCATENATION": _SAME,
+        "DEPTH_TO_SPACE": _SAME,
+        "GATHER": _SAME,
+        "MIRROR_PAD": _SAME,
+        "PACK": _SAME,
+        "PADV2": _SAME,
+        "RESIZE_NEAREST_NEIGHBOR": _SAME,
+        "REVERSE_V2": _SAME,
+        "SLICE": _SAME,
+        "SPACE_TO_DEPTH": _SAME,
+        "SPLIT": _SAME,
+        "SPLIT_V": _SAME,
+        "TILE": _SAME,
+        "UNPACK": _SAME,
         "ADD": Rule(),
         "SUB": Rule(),
         "MUL": Rule(),
@@ -54,6 +67,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "MINIMUM": _SAME,
         "MEAN": Rule(),
         "REDUCE_MAX": _SAME,
+        "REDUCE_MIN": _SAME,
         "RELU": Rule(),
         "RELU6": Rule(),
         "LEAKY_RELU": Rule(),
@@ -64,6 +78,14 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     }
 )
 """Operators that run on integers; any other stays in float and the audit says so."""
+
+INT8_ONLY = frozenset(
+    {
+        "DEPTH_TO_SPACE", "GATHER", "MIRROR_PAD", "PACK", "PADV2", "REDUCE_MIN", "RESIZE_NEAREST_NEIGHBOR",
+        "REVERSE_V2", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "TILE", "UNPACK",
+    }
+)  # fmt: skip
+"""Of these, operators that stay in float with 16-bit activations."""
 
 WEIGHTED = frozenset(kind for kind, rule in RULES.items() if rule.weight_axis is not None)
 """Operators with weights in input 1 and a bias in input 2."""
