@@ -68,7 +68,22 @@ def quantize_graph(graph: Graph, ranges: Mapping[int, Range], config: SchemeConf
             builder.add_lookup(by_result[op])
         elif op not in inner:
             builder.add(op, is_float=op in is_float)
-    return builder.finish().pruned()
+    return with_unique_names(builder.finish().pruned())
+
+
+def with_unique_names(graph: Graph) -> Graph:
+    """Number names that several tensors have: a constant that is weights here and an operand there."""
+    taken: set[str] = set()
+    changes: dict[int, Tensor] = {}
+    for index, tensor in enumerate(graph.tensors):
+        name, count = tensor.name, 1
+        while name in taken:
+            count += 1
+            name = f"{tensor.name}_{count}"
+        taken.add(name)
+        if name != tensor.name:
+            changes[index] = replace(tensor, name=name)
+    return graph.with_tensors(changes) if changes else graph
 
 
 def _tables(graph: Graph, is_float: set[Op], config: SchemeConfig) -> tuple[Function, ...]:
@@ -210,6 +225,8 @@ class _Builder:
         # Float graph's tensor index to the index of its integer form, and to that of its float form.
         self._codes: dict[int, int] = {}
         self._float: dict[int, int] = {}
+        # Float weights to the integer forms that operators read.
+        self._shared: dict[int, list[int]] = {}
         for index in graph.inputs:
             self._tensors[index] = self._as_codes(index)
             self._codes[index] = index
@@ -311,7 +328,9 @@ class _Builder:
             if np.any(needed > quant.scale):
                 quant = replace(quant, scale=np.maximum(quant.scale, needed).astype(np.float32))
                 data = np.clip(quant.quantize(weights.real(), np.int8), -limit, limit).astype(np.int8)
-        inputs[1] = self._append(replace(weights, data=data, dtype=np.dtype(np.int8), quant=quant))
+        inputs[1] = self._stored(
+            op.inputs[1], replace(weights, data=data, dtype=np.dtype(np.int8), quant=quant)
+        )
         if bias is not None:
             bias_dtype = np.dtype(np.int64 if self._dtype == np.int16 else np.int32)
             scale = (np.float32(input_scale) * quant.scale).astype(np.float32)
@@ -325,6 +344,20 @@ class _Builder:
                 )
             )
         return inputs
+
+    def _stored(self, source: int, weights: Tensor) -> int:
+        """Add weights, once for all operators that have the same: the steps of a recurrent layer."""
+        for index in self._shared.get(source, ()):
+            kept = self._tensors[index]
+            if kept.quant is None or weights.quant is None:
+                continue
+            if np.array_equal(kept.quant.scale, weights.quant.scale) and np.array_equal(
+                kept.data, weights.data
+            ):
+                return index
+        made = self._append(weights)
+        self._shared.setdefault(source, []).append(made)
+        return made
 
     def finish(self) -> Graph:
         ops = tuple(self._ops)
