@@ -6,6 +6,7 @@ dense layer whose weight rows are permuted instead, so no transpose runs.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +56,7 @@ class OnnxBuilder:
     opset: int = 17
     after: dict[int, list[tuple[str, npt.NDArray[Any] | list[int]]]] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
+    _written: dict[tuple[Any, ...], list[str]] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
         """A value or node name that is not taken yet."""
@@ -207,18 +209,27 @@ class OnnxBuilder:
         from onnx import TensorProto
 
         tensor = self.graph.tensors[index]
-        name = self.constant(tensor.name, value)
+        key = (index, value.shape, axis, hashlib.sha256(value.tobytes()).digest())
+        if key in self._written:  # a layer that is used twice, or a recurrent layer's next step
+            name, *rest = self._written[key]
+        else:
+            name, rest = self.constant(tensor.name, value), []
         if tensor.dtype == np.float16:
             return self.node("Cast", [name], f"{tensor.name}/real", to=TensorProto.FLOAT)
         if tensor.quant is None:
+            self._written[key] = [name]
             return name
         quant = tensor.quant
         shape = quant.scale.shape if quant.is_per_channel else ()
-        parts = [
-            name,
-            self.constant(f"{tensor.name}/scale", quant.scale.reshape(shape)),
-            self.constant(f"{tensor.name}/zero_point", quant.zero_point.reshape(shape).astype(tensor.dtype)),
-        ]
+        parts = [name, *rest]
+        if not rest:
+            parts += [
+                self.constant(f"{tensor.name}/scale", quant.scale.reshape(shape)),
+                self.constant(
+                    f"{tensor.name}/zero_point", quant.zero_point.reshape(shape).astype(tensor.dtype)
+                ),
+            ]
+        self._written[key] = parts
         attributes = {"axis": axis} if quant.is_per_channel else {}
         return self.node("DequantizeLinear", parts, f"{tensor.name}/real", **attributes)
 
