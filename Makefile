@@ -1,6 +1,6 @@
 # One task runner: `make check`, `make test`, `make bench`. PYTHON chooses the environment.
 PYTHON ?= python
-ROOMS = core data models train quantize export runtime parity report pipeline cli
+ROOMS = core data models train quantize export runtime parity report pipeline search cli
 TYPES = build/types
 
 .PHONY: check lint types test bench lock sbom audit

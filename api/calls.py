@@ -295,7 +295,7 @@ def profile(
             raise InputError(f"{file}: no such file. Check the path.")
         if not 1 <= batch <= 4096:
             raise InputError(f"batch: expected 1 to 4096, found {batch}.")
-        images = data_for(_data(data, 0), None, batch, SILENT).test.images
+        images = data_for(_data(data, 0), None, batch, SILENT).test.array
         with open_runner(str(file), threads=threads, trust=trust) as runner:
             if not can_profile(runner):
                 raise InputError(f"{file}: expected an .onnx or .tflite file, found one for {runner.name}.")

@@ -86,12 +86,14 @@ def print_rows(rows: Sequence[OnDevice]) -> None:
     """Write a table with a row for each file and device, and why where one is not a pass, to stdout."""
     if not rows:
         return
-    table = [("file", "device", "logits differ", "largest", "labels differ", "top-1", "arena", "verdict")]
+    table = [
+        ("file", "device", "logits differ", "largest", "labels differ", "top-1", "arena", "p50", "verdict")
+    ]
     reasons = []
     for row in rows:
-        verdict = row.verdict.value if row.verdict else "not run"
+        verdict = row.verdict.value if row.verdict else "compiled" if row.figures else "not run"
         if row.differing is None:
-            table.append((row.file, row.device, "-", "-", "-", "-", "-", verdict))
+            table.append((row.file, row.device, "-", "-", "-", "-", "-", "-", verdict))
         else:
             table.append(
                 (
@@ -102,6 +104,7 @@ def print_rows(rows: Sequence[OnDevice]) -> None:
                     f"{row.labels_differ:,} of {row.images:,}",
                     f"{row.top1:.2%}",
                     f"{row.arena_bytes:,}" if row.arena_bytes else "-",
+                    f"{row.latency_us:,.0f} us" if row.latency_us else "-",
                     verdict,
                 )
             )

@@ -45,26 +45,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``layers``; returns 0 where all layers are within their budgets, else 1."""
-    from mnist_export.parity.layers.activations import DEFAULT_IMAGES, activations_of
+    from mnist_export.parity.layers.activations import activations_of, default_images
     from mnist_export.parity.layers.comparison import BUDGET_SQNR_DB, BUDGET_STEPS, compare_layers
     from mnist_export.parity.results import to_json
     from mnist_export.runtime.runners.golden import GoldenRunner
 
     existing([arguments.candidate])
-    count = arguments.images or DEFAULT_IMAGES
+    count = arguments.images
     arguments.images = None
-    if count < 1:
+    if count is not None and count < 1:
         raise InputError(f"--images: expected at least 1, found {count}.")
     theirs, ours = sides_of(arguments)
     named = not Path(arguments.reference).exists()
     dataset = load_data(arguments, console) if named else None
     with open_original(arguments.reference, dataset, theirs, console) as reference:
-        recorded = None
-        if isinstance(reference, GoldenRunner):
-            recorded = reference.golden.meta.data
-            count = min(count, min((len(v) for v in reference.golden.layers.values()), default=count))
+        recorded = reference.golden.meta.data if isinstance(reference, GoldenRunner) else None
         dataset = dataset or load_data(arguments, console, recorded=recorded)
+        count = count or default_images(dataset.test.images)
         if isinstance(reference, GoldenRunner):
+            count = min(count, min((len(v) for v in reference.golden.layers.values()), default=count))
             reference.golden.require(dataset.test, label=reference.label)
         with open_kernels(arguments.candidate, ours) as candidate:
             result = compare_layers(

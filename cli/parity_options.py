@@ -82,18 +82,18 @@ def load_data(
     """
     import dataclasses
 
-    from mnist_export.data import Split, load_dataset
+    from mnist_export.data import load_dataset
     from mnist_export.data.picture_options import Resize, pictures_for
 
     pictures = pictures_for(input_shape, Resize.parse(arguments.resize))
-    dataset = load_dataset(arguments.data or recorded or "auto", notify=console.warn, pictures=pictures)
+    dataset = load_dataset(
+        arguments.data or recorded or "auto", notify=console.warn, pictures=pictures, trust=arguments.trust
+    )
     if arguments.images is None:
         return dataset
     if arguments.images < 1:
         raise InputError(f"--images: expected at least 1, found {arguments.images}.")
-    test = dataset.test
-    first = Split(images=test.images[: arguments.images], labels=test.labels[: arguments.images])
-    return dataclasses.replace(dataset, test=first)
+    return dataclasses.replace(dataset, test=dataset.test.first(arguments.images))
 
 
 def sides_of(arguments: argparse.Namespace) -> tuple[argparse.Namespace, argparse.Namespace]:

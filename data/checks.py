@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
-from mnist_export.data.dataset import Dataset, Images, Labels, Split
+from mnist_export.core.images import Images, batches_of
+from mnist_export.data.dataset import Dataset, Labels, Split
 
 if sys.version_info >= (3, 11):
     from enum import StrEnum
@@ -72,7 +74,11 @@ def class_counts(split: Split, num_classes: int) -> npt.NDArray[np.int64]:
 
 def image_keys(images: Images) -> list[bytes]:
     """Return a 16-byte BLAKE2b hash of each image's pixels; equal for equal images of one shape."""
-    return [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in images]
+    return [
+        hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+        for batch in batches_of(images)
+        for image in batch
+    ]
 
 
 def shared_images(first: Images, second: Images) -> int:
@@ -84,8 +90,9 @@ def shared_images(first: Images, second: Images) -> int:
     """
     if first.shape[1:] != second.shape[1:]:
         return 0
-    known = set(image_keys(second))
-    return sum(key in known for key in image_keys(first))
+    sought = Counter(image_keys(first))
+    found = {key for batch in batches_of(second) for key in image_keys(batch) if key in sought}
+    return sum(sought[key] for key in found)
 
 
 def check_calibration(
@@ -143,8 +150,10 @@ def check_calibration(
 
 
 def _pixel_findings(images: Images) -> list[Finding]:
-    flat = images.reshape(len(images), -1)
-    low, high = flat.min(axis=1), flat.max(axis=1)
+    low, high = (
+        np.concatenate([look(batch.reshape(len(batch), -1), axis=1) for batch in batches_of(images)])
+        for look in (np.min, np.max)
+    )
     constant = int(np.count_nonzero(low == high))
     if not high.any():
         return [

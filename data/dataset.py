@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.images import Images, batches_of, first_images, picked
 
-Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 
@@ -19,7 +19,8 @@ class Split:
     """One part of a data set.
 
     Attributes:
-        images: uint8 of shape (n, height, width, channels), raw pixels 0..255.
+        images: uint8 of shape (n, height, width, channels), raw pixels 0..255: an array, or what is read
+            when it is indexed (`StreamedImages`).
         labels: int64 of shape (n,), class numbers from 0.
     """
 
@@ -49,8 +50,21 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: npt.NDArray[np.int64]) -> Split:
-        """Copy the images and labels at ``indices`` (int64 of shape (k,)), in that order."""
-        return Split(images=self.images[indices], labels=self.labels[indices])
+        """Choose the images and labels at ``indices`` (int64 of shape (k,)), in that order."""
+        return Split(images=picked(self.images, indices), labels=self.labels[indices])
+
+    def first(self, count: int) -> Split:
+        """Choose the first ``count`` images, or all where there are fewer."""
+        return Split(images=first_images(self.images, count), labels=self.labels[:count])
+
+    @property
+    def array(self) -> npt.NDArray[np.uint8]:
+        """All images in memory: what is streamed is read; for parts that are known to be small."""
+        return np.asarray(self.images)
+
+    def in_memory(self) -> Split:
+        """Read what is streamed; for parts that are known to be small."""
+        return Split(images=self.array, labels=self.labels)
 
     def images_sha256(self) -> str:
         """Hex SHA-256 of the images' shape (as ASCII ``"n,h,w,c:"``) followed by their raw bytes.
@@ -59,7 +73,8 @@ class Split:
         that records it lets a later run notice that it would judge a model on its training data.
         """
         digest = hashlib.sha256((",".join(map(str, self.images.shape)) + ":").encode("ascii"))
-        digest.update(np.ascontiguousarray(self.images).data)
+        for batch in batches_of(self.images):
+            digest.update(np.ascontiguousarray(batch).data)
         return digest.hexdigest()
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.data.dataset import Dataset, Images, Provenance, Split
+from mnist_export.core.images import Pixels as Images
+from mnist_export.data.dataset import Dataset, Provenance, Split
 from mnist_export.data.npz import NpzFile
 from mnist_export.data.own import label_vector
 from mnist_export.data.request import Request

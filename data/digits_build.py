@@ -30,9 +30,9 @@ def digits_npz() -> bytes:
     stream = io.BytesIO()
     np.savez_compressed(
         stream,
-        x_train=train.images[..., 0],
+        x_train=np.asarray(train.images)[..., 0],
         y_train=train.labels.astype(np.uint8),
-        x_test=test.images[..., 0],
+        x_test=np.asarray(test.images)[..., 0],
         y_test=test.labels.astype(np.uint8),
     )
     return stream.getvalue()

@@ -9,6 +9,7 @@ from pathlib import Path
 from mnist_export.core.errors import InputError, OutputError
 from mnist_export.data.dataset import Dataset
 from mnist_export.data.limits import bad_file, shown
+from mnist_export.data.own_code import code_of, dataset_of_code
 from mnist_export.data.picture_options import PictureOptions
 from mnist_export.data.registry import DATASETS, READERS
 from mnist_export.data.request import Notify, Request, UnavailableError, to_stderr
@@ -21,26 +22,33 @@ def load_dataset(
     seed: int = 0,
     notify: Notify = to_stderr,
     pictures: PictureOptions | None = None,
+    trust: bool = False,
 ) -> Dataset:
     """Load a data set by name or path.
 
     Args:
         spec: ``"auto"`` (MNIST where it can be had at once, else the embedded digits, with a notice), a
             name from the registry, or a path: an .npz with x_train, y_train, x_test, y_test; a folder
-            with the four IDX files; a folder of images by class.
+            with the four IDX files; a folder of images by class; a .csv or .jsonl of path and label; or
+            ``FILE.py:function``, which is called and gives the data.
         download: whether MNIST and its like may be downloaded when they are not on this machine.
         seed: chooses the validation part (and test where the data has none); 0 or more.
         notify: called with one sentence for whatever the user should know.
-        pictures: channels and size that a folder of images is read in; None keeps the images' own.
+        pictures: channels and size that pictures in files are read in; None keeps the pictures' own.
+        trust: whether a user's code may run, and files outside of a list's folder may be read.
 
     Raises:
         InputError: no such name or path, or unsound data.
     """
-    request = Request(download=download, seed=seed, notify=notify, pictures=pictures or PictureOptions())
+    request = Request(
+        download=download, seed=seed, notify=notify, pictures=pictures or PictureOptions(), trust=trust
+    )
     if spec == "auto":
         return _auto(request)
     if spec in DATASETS:
         return DATASETS.get(spec)(request)
+    if (code := code_of(spec)) is not None:
+        return dataset_of_code(code, request)
     return _from_path(spec, request)
 
 
@@ -75,7 +83,8 @@ def _from_path(spec: str, request: Request) -> Dataset:
             return reader(path, request)
     raise bad_file(
         path,
-        "an .npz file, a folder with the four IDX files, or a folder of images by class",
+        "an .npz, .csv or .jsonl file, a folder with the four IDX files, a folder of images by class, or "
+        "FILE.py:function",
         "another kind of file",
         "Store the data as x_train, y_train, x_test, y_test with numpy.savez.",
     )

@@ -135,6 +135,6 @@ def _read_npz_parts(path: Path) -> dict[str, Bytes]:
         npz.require(NPZ_KEYS)
         for half, x, y in (("train", "x_train", "y_train"), ("t10k", "x_test", "y_test")):
             split = own_split(shown(path), npz.read(x), npz.read(y))
-            parts[f"{half}-images"] = np.ascontiguousarray(split.images[..., 0])
+            parts[f"{half}-images"] = np.ascontiguousarray(np.asarray(split.images)[..., 0])
             parts[f"{half}-labels"] = split.labels.astype(np.uint8)
     return parts

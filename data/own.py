@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.data.dataset import Dataset, Images, Labels, Provenance, Split
+from mnist_export.core.images import Pixels as Images
+from mnist_export.data.dataset import Dataset, Labels, Provenance, Split
 from mnist_export.data.limits import bad_file, check_image_size, shown
 from mnist_export.data.request import Request
 from mnist_export.data.splitting import carve
@@ -49,14 +50,24 @@ def image_batch(where: object, array: npt.NDArray[Any]) -> Images:
             "Reshape the array, such as x.reshape(-1, 28, 28).",
         )
     check_image_size(where, array.shape[1], array.shape[2])
-    if array.max() <= 1:
+    not_black_and_white(where, int(array.max()))
+    return np.ascontiguousarray(array)
+
+
+def not_black_and_white(where: object, brightest: int) -> None:
+    """Refuse images in which no pixel is above 1: 0..1 where 0..255 is meant.
+
+    Args:
+        where: the file, for the message.
+        brightest: the largest pixel of some or all of the images.
+    """
+    if brightest <= 1:
         raise bad_file(
             where,
             "uint8 pixels 0..255",
-            f"none above {array.max()} in any image",
+            f"none above {brightest} in any image",
             "Multiply pixels of 0..1 by 255 before rounding to uint8.",
         )
-    return np.ascontiguousarray(array)
 
 
 def _describe(array: npt.NDArray[Any]) -> str:
@@ -176,14 +187,19 @@ def own_dataset(
             "Resize them to one shape.",
         )
     all_notes = list(notes)
-    share = min(max(len(names), round(len(train) / _SHARE)), max(1, len(train) // 2))
+    one_each = len(names) if len(train) >= parts_needed * len(names) else 1
+    wanted = max(one_each, round(len(train) / _SHARE))
+    if len(train) < parts_needed:
+        raise bad_file(path, f"at least {parts_needed} images", f"{len(train)}", "Add images.")
     if test is None:
+        share = min(wanted, max(1, len(train) // 2))
         train, test = carve(train, share, request.seed)
         all_notes.append(
             f"No test part: {len(test)} images were set aside for test, stratified, seed {request.seed}."
         )
         request.notify(f"{shown(path)} has no test part: setting aside {len(test)} of its images for test.")
     if validation is None:
+        share = min(wanted, max(1, len(train) // 2))
         train, validation = carve(train, share, request.seed)
     return Dataset(
         name=safe_name(path),

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from mnist_export.core.errors import InputError
 from mnist_export.data.limits import bad_file
+from mnist_export.data.picture_list import PictureList
 from mnist_export.data.pictures import SUFFIXES
-
-Classes = dict[str, list[Path]]
-"""Class name to its picture files."""
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -33,14 +31,15 @@ class Layout:
     """What a folder holds.
 
     Attributes:
-        parts: part to its classes: ``train`` always, ``validation`` and ``test`` where there are any.
+        parts: part to its pictures, class by class: ``train`` always, ``validation`` and ``test`` where
+            there are any.
         class_names: of all parts, by value where all are whole numbers, else by name.
-        passed_over: files that are no pictures by their names.
+        notes: what was passed over, and which parts lack classes.
     """
 
-    parts: Mapping[str, Classes]
+    parts: Mapping[str, PictureList]
     class_names: tuple[str, ...]
-    passed_over: int
+    notes: tuple[str, ...]
 
 
 def find_layout(root: Path) -> Layout:
@@ -70,17 +69,33 @@ def find_layout(root: Path) -> Layout:
     folders = {"train": base}
     if all(folder.name.lower() in _PART_OF for folder in top):
         folders = _parts(base, top)
-    parts = {part: tree.classes(folder) for part, folder in folders.items()}
-    names = sorted({name for classes in parts.values() for name in classes})
+    found = {part: tree.class_folders(folder) for part, folder in folders.items()}
+    names = {name for classes in found.values() for name in classes}
     if len(names) < 2:
         raise bad_file(folders["train"], "folders of 2 classes or more", f"{len(names)}", "Add a class.")
-    for name in names:
-        holders = [part for part, classes in parts.items() if name in classes]
-        if not any(parts[part][name] for part in holders):
-            raise tree.no_pictures(folders[holders[0]] / name)
-    return Layout(
-        parts=parts, class_names=tuple(sorted(names, key=_class_order(names))), passed_over=tree.passed_over
-    )
+    ordered = sorted(names, key=_class_order(names))
+    parts = {part: PictureList() for part in found}
+    lacking: dict[str, list[str]] = {part: [] for part in found}
+    for number, name in enumerate(ordered):
+        holders = [(part, classes[name]) for part, classes in found.items() if name in classes]
+        counts = [tree.add_pictures(folder, number, parts[part]) for part, folder in holders]
+        if not any(counts):
+            raise tree.no_pictures(holders[0][1])
+        with_some = {part for (part, _), count in zip(holders, counts, strict=True) if count}
+        for part in found.keys() - with_some:
+            lacking[part].append(name)
+    return Layout(parts=parts, class_names=tuple(ordered), notes=_notes(tree.passed_over, lacking))
+
+
+def _notes(passed_over: int, lacking: Mapping[str, list[str]]) -> tuple[str, ...]:
+    notes = []
+    if passed_over:
+        notes.append(f"{passed_over} files that are not pictures by their names were passed over.")
+    for part, names in lacking.items():
+        if names:
+            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+            notes.append(f"The {part} part has no pictures of {', '.join(names[:10])}{more}.")
+    return tuple(notes)
 
 
 def _parts(base: Path, top: list[Path]) -> dict[str, Path]:
@@ -109,26 +124,25 @@ class _Tree:
         self._real_root = root.resolve()
         self.passed_over = 0
 
-    def _entries(self, folder: Path) -> list[Path]:
+    def _entries(self, folder: Path) -> list[tuple[str, bool]]:
+        """Name of each entry that is not hidden, sorted, and whether it is a folder."""
+        found: list[tuple[str, bool]] = []
         try:
-            with os.scandir(folder) as found:
-                names = sorted(
-                    entry.name
-                    for entry in found
-                    if not entry.name.startswith(".") and entry.name not in _NOT_DATA
-                )
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or entry.name in _NOT_DATA:
+                        continue
+                    if entry.is_symlink() and not self._is_inside(Path(entry.path)):
+                        raise bad_file(
+                            entry.path,
+                            "files inside the folder",
+                            "a link that leads out of it or nowhere",
+                            "Copy the file.",
+                        )
+                    found.append((entry.name, entry.is_dir()))
         except OSError as error:
             raise bad_file(folder, "a readable folder", error.strerror or str(error), "Check it.") from error
-        entries = [folder / name for name in names]
-        for entry in entries:
-            if entry.is_symlink() and not self._is_inside(entry):
-                raise bad_file(
-                    entry,
-                    "files inside the folder",
-                    "a link that leads out of it or nowhere",
-                    "Copy the file.",
-                )
-        return entries
+        return sorted(found)
 
     def _is_inside(self, entry: Path) -> bool:
         try:
@@ -138,29 +152,41 @@ class _Tree:
 
     def folders(self, folder: Path) -> list[Path]:
         """Subfolders, hidden ones left out."""
-        return [entry for entry in self._entries(folder) if entry.is_dir()]
+        return [folder / name for name, is_folder in self._entries(folder) if is_folder]
 
     def files(self, folder: Path) -> list[Path]:
         """Everything else, hidden ones left out."""
-        return [entry for entry in self._entries(folder) if not entry.is_dir()]
+        return [folder / name for name, is_folder in self._entries(folder) if not is_folder]
 
-    def classes(self, folder: Path) -> Classes:
-        """Class name to its picture files, maybe none.
+    def class_folders(self, folder: Path) -> dict[str, Path]:
+        """Class name to its folder.
 
         Raises:
-            InputError: a folder inside a class's, or an unprintable name.
+            InputError: an unprintable name.
         """
-        found: Classes = {}
-        for class_folder in self.folders(folder):
-            if not class_folder.name.isprintable():
-                raise bad_file(class_folder, "a printable class name", "control characters", "Rename it.")
-            if inner := self.folders(class_folder):
-                raise bad_file(inner[0], "pictures in a class's folder", "a further folder", "Move it out.")
-            files = self.files(class_folder)
-            pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
-            self.passed_over += len(files) - len(pictures)
-            found[class_folder.name] = pictures
+        found = {entry.name: entry for entry in self.folders(folder)}
+        for name, entry in found.items():
+            if not name.isprintable():
+                raise bad_file(entry, "a printable class name", "control characters", "Rename it.")
         return found
+
+    def add_pictures(self, folder: Path, number: int, into: PictureList) -> int:
+        """Append a class's pictures to a part, and count them.
+
+        Raises:
+            InputError: a folder among them.
+        """
+        before = len(into)
+        for name, is_folder in self._entries(folder):
+            if is_folder:
+                raise bad_file(
+                    folder / name, "pictures in a class's folder", "a further folder", "Move it out."
+                )
+            if PurePath(name).suffix.lower() in SUFFIXES:
+                into.add(f"{folder}/{name}", number)
+            else:
+                self.passed_over += 1
+        return len(into) - before
 
     def no_pictures(self, class_folder: Path) -> InputError:
         """Build the error for a class without any picture."""
@@ -173,7 +199,7 @@ class _Tree:
         )
 
 
-def _class_order(names: list[str]) -> _Key:
+def _class_order(names: Iterable[str]) -> _Key:
     if all(name.isascii() and name.isdigit() for name in names):
         return lambda name: (int(name[:18]), name)
     return lambda name: (0, name)

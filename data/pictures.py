@@ -148,6 +148,8 @@ def _open(path: Path) -> Image:
 
     if (size_bytes := regular_file_size(path)) > MAX_FILE_BYTES:
         raise bad_file(path, f"at most {MAX_FILE_BYTES:,} bytes", f"{size_bytes:,}", "Use smaller images.")
+    if (canvas := _webp_canvas(path)) is not None and canvas[0] * canvas[1] > MAX_PIXELS:
+        raise _too_large(path, canvas)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the size is checked below
@@ -161,10 +163,36 @@ def _open(path: Path) -> Image:
         raise bad_file(path, "a sound picture", str(error) or "a damaged one", _DAMAGED) from error
     if image.height * image.width > MAX_PIXELS:
         image.close()
-        raise bad_file(
-            path, f"at most {MAX_PIXELS:,} pixels", f"{image.height}x{image.width}", "Use a smaller image."
-        )
+        raise _too_large(path, image.size[::-1])
     return image
+
+
+def _too_large(path: Path, size: tuple[int, int]) -> InputError:
+    return bad_file(path, f"at most {MAX_PIXELS:,} pixels", f"{size[0]}x{size[1]}", "Use a smaller image.")
+
+
+def _webp_canvas(path: Path) -> tuple[int, int] | None:
+    """(height, width) by a WebP file's header; None for other files.
+
+    Pillow allocates the whole canvas of a WebP file, twice, when it opens it, before anybody can look at
+    the size. The three forms of the header are those of RFC 9649, sections 2.5 to 2.7.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(30)
+    except OSError as error:
+        raise bad_file(path, "a readable file", error.strerror or str(error), "Check it.") from error
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP" or len(head) < 30:
+        return None
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(head[27:30], "little"), 1 + int.from_bytes(head[24:27], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
+    if kind == b"VP8 ":
+        return int.from_bytes(head[28:30], "little") & 0x3FFF, int.from_bytes(head[26:28], "little") & 0x3FFF
+    return None
 
 
 def _decoded(path: Path, image: Image, channels: int) -> tuple[npt.NDArray[np.uint8], bool]:

@@ -19,6 +19,7 @@ READERS: LazyRegistry[PathReader] = LazyRegistry(
     "data reader",
     {
         "npz": "mnist_export.data.own_npz:READER",
+        "table": "mnist_export.data.own_table:READER",
         "idx": "mnist_export.data.own_idx:READER",
         "images": "mnist_export.data.own_images:READER",
     },

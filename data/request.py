@@ -32,13 +32,15 @@ class Request:
         download: whether the network may be used.
         seed: chooses the validation part (and the test part of data that has none); 0 or more.
         notify: called with one sentence for whatever the user should know.
-        pictures: what pictures in a folder become.
+        pictures: what pictures in files become.
+        trust: whether a user's code may run, and files outside of a list's folder may be read.
     """
 
     download: bool = True
     seed: int = 0
     notify: Notify = to_stderr
     pictures: PictureOptions = field(default_factory=PictureOptions)
+    trust: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a negative seed."""

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
-from mnist_export.data.dataset import Dataset, Images, Labels, Split
+from mnist_export.core.images import Pixels as Images
+from mnist_export.data.dataset import Dataset, Labels, Split
 
 Indices = npt.NDArray[np.int64]
 
@@ -75,11 +76,13 @@ def stratified_indices(labels: Labels, count: int, seed: int) -> Indices:
     order = _shuffled(len(labels), seed)
     shuffled_labels = labels[order]
     share = allocate(np.bincount(labels).astype(np.int64), count)
+    by_class = np.argsort(shuffled_labels, kind="stable")  # each class's images together, as shuffled
+    counts = np.bincount(labels)
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     chosen = np.zeros(len(labels), np.bool_)
-    for class_number, wanted in enumerate(share):
-        chosen[np.flatnonzero(shuffled_labels == class_number)[:wanted]] = True
-    picked: Indices = order[chosen]
-    return picked
+    chosen[by_class[place < np.repeat(share, counts)]] = True
+    positions: Indices = order[chosen]
+    return positions
 
 
 def stratified_sample(split: Split, count: int, seed: int = 0) -> Indices:
@@ -118,7 +121,7 @@ def calibration_images(dataset: Dataset, count: int = 300, seed: int = 0) -> Ima
             f"calibration on '{dataset.name}': expected training images, found none. Use other data."
         )
     chosen = stratified_sample(dataset.train, min(count, len(dataset.train)), seed)
-    return dataset.train.images[chosen]
+    return np.asarray(dataset.train.images[chosen])
 
 
 def carve(split: Split, count: int, seed: int) -> tuple[Split, Split]:

@@ -12,12 +12,11 @@ import numpy as np
 
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
+from mnist_export.core.graph.onnx_operators import onnx_operator
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.kinds import Format, Precision
-
-_BOUNDARY = {"QUANTIZE", "DEQUANTIZE"}
-_ONNX_PARAMETERS = {"QuantizeLinear": {1, 2}, "DequantizeLinear": {1, 2}, "Clip": {1, 2}}
-"""Inputs that hold a scale, a zero point or a bound, not weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +74,7 @@ def _audit_tflite(content: bytes) -> AuditResult:
     floats = tuple(
         graph.tensors[op.outputs[0]].name
         for op in graph.ops
-        if op.kind not in _BOUNDARY and graph.tensors[op.outputs[0]].dtype == np.float32
+        if family(op.kind) != Family.BOUNDARY and graph.tensors[op.outputs[0]].dtype == np.float32
     )
     return AuditResult(
         operators=dict(sorted(Counter(op.kind for op in graph.ops).items())),
@@ -104,7 +103,7 @@ def _audit_onnx(content: bytes) -> AuditResult:
         if node.op_type == "DequantizeLinear":
             dequantized.update(node.output)
         for position, name in enumerate(node.input):
-            if name not in constants or position in _ONNX_PARAMETERS.get(node.op_type, set()):
+            if name not in constants or position in onnx_operator(node.op_type).parameters:
                 continue
             if node.op_type in {"Reshape", "Pad"} and position == 1:
                 continue

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 from mnist_export.core.graph import Graph
-from mnist_export.core.kinds import StrEnum
 from mnist_export.export.c_names import rows
 from mnist_export.export.c_plan import plan_arena
 
@@ -19,41 +18,10 @@ _OPERATOR_BYTES: Final = 256
 _INTERPRETER_BYTES: Final = 2048
 
 
-class _Resolver(StrEnum):
-    """Operator to the method of MicroMutableOpResolver that adds it."""
-
-    ADD = "AddAdd"
-    AVERAGE_POOL_2D = "AddAveragePool2D"
-    CONCATENATION = "AddConcatenation"
-    CONV_2D = "AddConv2D"
-    DEPTHWISE_CONV_2D = "AddDepthwiseConv2D"
-    DEQUANTIZE = "AddDequantize"
-    EXPAND_DIMS = "AddExpandDims"
-    FULLY_CONNECTED = "AddFullyConnected"
-    LEAKY_RELU = "AddLeakyRelu"
-    LOGISTIC = "AddLogistic"
-    MAXIMUM = "AddMaximum"
-    MAX_POOL_2D = "AddMaxPool2D"
-    MEAN = "AddMean"
-    MINIMUM = "AddMinimum"
-    MUL = "AddMul"
-    PAD = "AddPad"
-    QUANTIZE = "AddQuantize"
-    RELU = "AddRelu"
-    RELU6 = "AddRelu6"
-    RESHAPE = "AddReshape"
-    SOFTMAX = "AddSoftmax"
-    SQUEEZE = "AddSqueeze"
-    STRIDED_SLICE = "AddStridedSlice"
-    SUB = "AddSub"
-    TANH = "AddTanh"
-    TRANSPOSE = "AddTranspose"
-
-
 def resolver_method(kind: str) -> str:
-    """The resolver's method for an operator, by TFLM's naming where the table lacks it."""
-    known = _Resolver.__members__.get(kind)
-    return str(known) if known else "Add" + "".join(word.capitalize() for word in kind.split("_"))
+    """The method of MicroMutableOpResolver that adds an operator, by TFLM's naming."""
+    words = [word if word[0].isdigit() else word.capitalize() for word in kind.split("_")]
+    return "Add" + "".join(words)
 
 
 def arena_estimate(graph: Graph) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnist_export.core.graph import Graph
-
-MOVES_NOTHING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ def plan_arena(graph: Graph, *, place_input: bool = False, alignment: int = 1) -
     """
     root = {i: i for i in graph.activations()}
     for op in graph.ops:
-        if op.kind in MOVES_NOTHING:
+        if family(op.kind) == Family.VIEW:
             root[op.outputs[0]] = root[op.inputs[0]]
     born: dict[int, int] = {graph.inputs[0]: -1}
     dies: dict[int, int] = {}

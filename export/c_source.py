@@ -9,16 +9,14 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family, operator
 from mnist_export.export.c_kernels import KERNELS, ORDER
 from mnist_export.export.c_names import rows
-from mnist_export.export.c_plan import MOVES_NOTHING, ArenaPlan, plan_arena
+from mnist_export.export.c_plan import ArenaPlan, plan_arena
 from mnist_export.quantize.exact.arithmetic import code_range, exponent, shifts_of, zero_point
 from mnist_export.quantize.network.geometry import Window, window_of
 
-_CALLS = {
-    "CONV_2D": "conv", "DEPTHWISE_CONV_2D": "depthwise", "FULLY_CONNECTED": "dense",
-    "MAX_POOL_2D": "max_pool", "PAD": "pad",
-}  # fmt: skip
 _CTYPES = {"int8": "int8_t", "uint8": "uint8_t", "int32": "int32_t"}
 
 
@@ -55,7 +53,7 @@ def generate(graph: Graph, name: str, header_name: str) -> CSource:
         UnsupportedError: a layer that is not exact, by name.
     """
     writer = _Writer(graph)
-    calls = [writer.call(number, op) for number, op in enumerate(graph.ops) if op.kind not in MOVES_NOTHING]
+    calls = [writer.call(number, op) for number, op in enumerate(graph.ops) if family(op.kind) != Family.VIEW]
     pixels = int(np.prod(graph.tensors[graph.inputs[0]].shape[1:]))
     classes = int(np.prod(graph.tensors[graph.outputs[0]].shape[1:]))
     wanted = {text for op in graph.ops for text in KERNELS.get(op.kind, ())}
@@ -127,7 +125,7 @@ class _Writer:
             return self._concatenate(op, out)
         self._layer(number, op)
         scratch = f", arena + {self.plan.size_bytes}" if op.kind == "CONV_2D" else ""
-        return f"{_CALLS[op.kind]}({self.place(op.inputs[0])}, {out}, &layer{number}{scratch});"
+        return f"{operator(op.kind).c_function}({self.place(op.inputs[0])}, {out}, &layer{number}{scratch});"
 
     def _add(self, op: Op, out: str) -> str:
         tensors = [self._graph.tensors[i] for i in (*op.inputs, *op.outputs)]
@@ -159,7 +157,7 @@ class _Writer:
         low, high = code_range(target, op.options.get("fusedActivationFunction", 0))
         window = self._window(op)
         arrays = ["0", "0", "0"]
-        if op.kind in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}:
+        if operator(op.kind).has_weights:
             weights, bias = graph.tensors[op.inputs[1]].data, graph.tensors[op.inputs[2]].data
             if weights is None or bias is None:
                 raise UnsupportedError(f"C export: layer '{target.name}' computes its weights at run time.")

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Graph, Op, Padding
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.export.onnx_builder import (
     NCHW_TO_NHWC,
     NHWC_TO_NCHW,
@@ -165,7 +167,7 @@ def _is_convolution_padding(graph: Graph, op: Op, amounts: npt.NDArray[Any]) -> 
         return False
     spatial = not amounts.reshape(-1, 2)[[0, 3]].any()
     return spatial and all(
-        reader.kind in {"CONV_2D", "DEPTHWISE_CONV_2D"}
+        family(reader.kind) == Family.CONVOLUTION
         and reader.inputs[0] == op.outputs[0]
         and Padding(reader.options["padding"]) == Padding.VALID
         for reader in readers

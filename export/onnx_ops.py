@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 
 from mnist_export.core.graph import Activation, Graph, Op
+from mnist_export.core.graph.operators import operator
 from mnist_export.export.onnx_builder import OnnxBuilder, clip, has_codes, onnx_dtype, refuse
 from mnist_export.export.onnx_elementwise import (
     addition,
@@ -129,26 +130,22 @@ def dequantize(builder: OnnxBuilder, op: Op) -> str:
     return builder.real(op.inputs[0])
 
 
-_PASSES_ON = {
-    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "STRIDED_SLICE", "SLICE", "SPLIT", "SPLIT_V",
-    "MAX_POOL_2D", "UNPACK", "PACK", "CONCATENATION", "REDUCE_MAX", "TILE", "GATHER",
-}  # fmt: skip
-
-
-_MULTIPLIES = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"}
-
-
 def _meets_weights(graph: Graph, index: int) -> bool:
     """Whether a float value reaches an operator with float weights, moved at most on the way."""
-    seen, found = set(), [index]
+    seen: set[int] = set()
+    found = [index]
     while found:
         for reader in graph.consumers(found.pop()):
-            if reader.kind in _PASSES_ON:
+            if operator(reader.kind).copies:
                 found += [i for i in reader.outputs if i not in seen]
                 seen.update(reader.outputs)
-            elif reader.kind in _MULTIPLIES and any(graph.tensors[i].is_constant for i in reader.inputs[:2]):
+            elif _multiplies(reader) and any(graph.tensors[i].is_constant for i in reader.inputs[:2]):
                 return True
     return False
+
+
+def _multiplies(op: Op) -> bool:
+    return op.kind == "BATCH_MATMUL" or operator(op.kind).has_weights
 
 
 EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
@@ -188,50 +185,23 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "DEPTH_TO_SPACE": depth_to_space,
         "TRANSPOSE": transpose,
         "ADD": addition,
-        "SUB": binary("Sub"),
-        "MUL": binary("Mul"),
         "MAXIMUM": comparison("Max"),
         "MINIMUM": comparison("Min"),
-        "RELU": unary("Relu"),
         "RELU6": relu6,
         "RELU_N1_TO_1": bounded_relu(-1.0, 1.0),
         "RELU_0_TO_1": bounded_relu(0.0, 1.0),
         "LEAKY_RELU": leaky_relu,
-        "PRELU": binary("PRelu"),
         "ELU": elu,
         "GELU": gelu,
         "HARD_SWISH": hard_swish,
-        "ABS": unary("Abs"),
-        "NEG": unary("Neg"),
-        "EXP": unary("Exp"),
-        "LOG": unary("Log"),
-        "SQRT": unary("Sqrt"),
         "RSQRT": rsqrt,
         "SQUARE": square,
         "SQUARED_DIFFERENCE": squared_difference,
-        "DIV": binary("Div"),
-        "POW": binary("Pow"),
         "FLOOR_DIV": floor_division,
-        "FLOOR": unary("Floor"),
-        "CEIL": unary("Ceil"),
-        "ROUND": unary("Round"),
-        "SIGN": unary("Sign"),
-        "SIN": unary("Sin"),
-        "COS": unary("Cos"),
         "CAST": cast,
-        "LOGICAL_AND": binary("And"),
-        "LOGICAL_OR": binary("Or"),
-        "LOGICAL_NOT": unary("Not"),
-        "EQUAL": binary("Equal"),
         "NOT_EQUAL": not_equal,
-        "GREATER": binary("Greater"),
-        "GREATER_EQUAL": binary("GreaterOrEqual"),
-        "LESS": binary("Less"),
-        "LESS_EQUAL": binary("LessOrEqual"),
         "SELECT": select,
         "SELECT_V2": select,
-        "LOGISTIC": unary("Sigmoid"),
-        "TANH": unary("Tanh"),
         "SOFTMAX": softmax("Softmax"),
         "LOG_SOFTMAX": softmax("LogSoftmax"),
         "L2_NORMALIZATION": l2_normalization,
@@ -243,6 +213,14 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
 """TFLite operator to the function that spells it and returns its result's name in real units."""
 
 
+def emitter(kind: str) -> Callable[[OnnxBuilder, Op], str] | None:
+    """How an operator is spelled: by its own kernel, or by the ONNX operator that its entry names."""
+    known = operator(kind)
+    if kind in EMITTERS or not known.onnx:
+        return EMITTERS.get(kind)
+    return unary(known.onnx) if known.unary else binary(known.onnx)
+
+
 def emit(builder: OnnxBuilder, op: Op) -> None:
     """Spell one operator, its fused activation and its output's quantization.
 
@@ -250,9 +228,10 @@ def emit(builder: OnnxBuilder, op: Op) -> None:
         UnsupportedError: the operator has no ONNX spelling here; the message names the layer.
     """
     target = builder.graph.tensors[op.outputs[0]]
-    if op.kind not in EMITTERS:
+    spell = emitter(op.kind)
+    if spell is None:
         raise refuse(target, f"uses the operator {op.kind}, which has no ONNX form here")
-    value = EMITTERS[op.kind](builder, op)
+    value = spell(builder, op)
     if value:  # else the operator wrote its codes itself
         builder.store(op.outputs[0], _activated(builder, op, value))
         _bounded(builder, op)

@@ -25,7 +25,8 @@ def nearest_places(size: int, wanted: int, *, align_corners: bool, half_pixel: b
     scale, offset = np.float32(whole), np.float32(0.5 if half_pixel else 0.0)
     place = (np.arange(wanted, dtype=np.float32) + offset) * scale
     chosen = np.floor(place + np.float32(0.5)) if align_corners else np.floor(place)
-    return np.clip(chosen, 0, size - 1).astype(np.int64)
+    places: npt.NDArray[np.int64] = np.clip(chosen, 0, size - 1).astype(np.int64)
+    return places
 
 
 def resize_nearest(builder: OnnxBuilder, op: Op) -> str:

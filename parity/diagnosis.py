@@ -6,7 +6,7 @@ Each hypothesis is tried on the images and kept only where it explains what was 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -130,14 +130,14 @@ def _shifted(reference: npt.NDArray[np.float32], candidate: npt.NDArray[np.float
     )
 
 
-def _agreement(runner: Runner, native: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> float:
-    return float(np.mean(runner.invoke(native).argmax(axis=1) == labels))
+def _agreement(runner: Runner, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> float:
+    return float(np.mean(runner.run_integers(images).argmax(axis=1) == labels))
 
 
 def _scaled_input(runner: Runner, reference: npt.NDArray[np.float32], split: Split) -> str:
     """Another pixel rule restores the answers."""
     images, wanted = split.images[:_SAMPLE], reference[:_SAMPLE].argmax(axis=1)
-    now = _agreement(runner, runner.prepare(images), wanted)
+    now = _agreement(runner, images, wanted)
     best, name = now, ""
     kept = runner.input_range, runner.metadata
     try:
@@ -146,7 +146,7 @@ def _scaled_input(runner: Runner, reference: npt.NDArray[np.float32], split: Spl
             if runner.input.dtype.kind != "f":
                 runner.metadata = None  # quantize the real values instead of passing pixels
             pixels = np.uint8(255) - images if text == "inverted pixels" else images
-            found = _agreement(runner, runner.prepare(pixels), wanted)
+            found = _agreement(runner, pixels, wanted)
             if found > best + 0.02:
                 best, name = found, text
     finally:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,17 +16,15 @@ from mnist_export.core.errors import InputError, MnistExportError
 from mnist_export.core.files import sha256_bytes
 from mnist_export.core.kinds import Verdict
 from mnist_export.parity.comparison import Thresholds, compare
-from mnist_export.runtime.devices.device import Device, Question
+from mnist_export.runtime.devices.device import Answer, Device, Question
 from mnist_export.runtime.runners.opening import read_model, runtime_of
 from mnist_export.runtime.runners.runner import Runner
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mnist_export.data.dataset import Split
 
 PIECE_BYTES: Final = 48 << 20
-_FORMATS: Final = {"litert": "tflite", "onnxruntime": "onnx"}
+_FORMATS: Final = {"litert": "tflite", "onnxruntime": "onnx", "c": "c"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ class OnDevice:
         drop_pp: the reference's top-1 minus the device's, percentage points.
         agreement: share of images with the reference's label.
         arena_bytes: working memory by the device's own report.
+        latency_us: median of one image by the device's own clock, where that clock means something.
+        figures: what a device that compiles the file without running it says of it, in its own words.
         verdict: against the reference, as for the file itself; None where it does not read the format.
         why: one sentence.
     """
@@ -59,6 +62,8 @@ class OnDevice:
     drop_pp: float | None = None
     agreement: float | None = None
     arena_bytes: int | None = None
+    latency_us: float | None = None
+    figures: Mapping[str, str] = field(default_factory=dict)
     verdict: Verdict | None = None
     why: str = ""
 
@@ -101,71 +106,97 @@ def check_on_devices(
         thresholds: what the verdicts are measured against.
         notify: told what is being done.
     """
-    rows = []
-    for runner in runners:
-        own: npt.NDArray[Any] | None = None
-        for device in devices:
-            kind = runner.source.format if runner.source else ""
-            if kind not in device.formats:
-                why = f"{device.name} reads {' and '.join(device.formats)}, not {kind or 'models in memory'}"
-                rows.append(OnDevice(device=device.name, file=runner.label, runtime=runner.name, why=why))
-                continue
-            notify(f"{runner.label}: {len(split):,} images on {device.name} ({device.title})")
-            own = runner.run_integers(split.images) if own is None else own
-            try:
-                found, arena = _answers(device, runner, split)
-                rows.append(_compared(device, runner, split, reference, own, found, arena, thresholds))
-            except MnistExportError as error:
-                rows.append(
-                    OnDevice(
-                        device=device.name,
-                        file=runner.label,
-                        runtime=runner.name,
-                        verdict=Verdict.FAIL,
-                        why=str(error),
-                    )
-                )
+    rows: list[OnDevice] = []
+    workers = max(1, min(len(devices), len(os.sched_getaffinity(0))))
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        for runner in runners:
+            rows += _rows(pool, devices, runner, split, reference, thresholds, notify)
     return tuple(rows)
 
 
-def _answers(device: Device, runner: Runner, split: Split) -> tuple[npt.NDArray[Any], int | None]:
-    """A device's answers to all images, asked in pieces of bounded size; and its arena."""
+def _rows(
+    pool: ThreadPoolExecutor,
+    devices: Sequence[Device],
+    runner: Runner,
+    split: Split,
+    reference: npt.NDArray[np.float32],
+    thresholds: Thresholds | None,
+    notify: Callable[[str], None],
+) -> list[OnDevice]:
+    """One file on all devices, side by side where there are processors for it."""
+    kind = runner.source.format if runner.source else ""
+    asked = [device for device in devices if kind in device.formats]
+    found: dict[str, list[Answer] | MnistExportError] = {device.name: [] for device in asked}
+    if asked:
+        names = ", ".join(f"{device.name} ({device.title})" for device in asked)
+        notify(f"{runner.label}: {len(split):,} images on {names}")
+        for question in _questions(runner, split):
+            open_ones = [device for device in asked if isinstance(found[device.name], list)]
+            answers = pool.map(_answer, open_ones, [question] * len(open_ones))
+            for device, answer in zip(open_ones, answers, strict=True):
+                kept = found[device.name]
+                if isinstance(answer, MnistExportError):
+                    found[device.name] = answer
+                elif isinstance(kept, list):
+                    kept.append(answer)
+    own = runner.run_integers(split.images) if any(isinstance(a, list) for a in found.values()) else None
+    rows = []
+    for device in devices:
+        row = OnDevice(device=device.name, file=runner.label, runtime=runner.name)
+        given = found.get(device.name)
+        if given is None:
+            why = f"{device.name} reads {' and '.join(device.formats)}, not {kind or 'models in memory'}"
+            rows.append(replace(row, why=why))
+        elif isinstance(given, MnistExportError):
+            rows.append(replace(row, verdict=Verdict.FAIL, why=str(given)))
+        elif given[0].values is None:
+            rows.append(replace(row, figures=given[0].figures, why=given[0].summary))
+        elif own is not None:
+            rows.append(_compared(row, runner, split, reference, own, given, thresholds))
+    return rows
+
+
+def _answer(device: Device, question: Question) -> Answer | MnistExportError:
+    try:
+        return device.answer(question)
+    except MnistExportError as error:
+        return error
+
+
+def _questions(runner: Runner, split: Split) -> Iterator[Question]:
+    """All images, in pieces of bounded size."""
     if runner.source is None:
         raise InputError(f"{runner.label}: a model in memory cannot be taken to a device. Export it.")
-    from pathlib import Path
-
-    content = read_model(Path(runner.source.path))
+    path = Path(runner.source.path)
+    content = read_model(path)
     if sha256_bytes(content) != runner.source.sha256:
-        raise InputError(f"{runner.source.path}: it changed while it was being checked. Check it again.")
+        raise InputError(f"{path}: it changed while it was being checked. Check it again.")
+    header = read_model(path.with_suffix(".h")) if runner.source.format == "c" else b""
     one = runner.prepare(split.images[:1]).nbytes + runner.num_classes * runner.output.dtype.itemsize
     size = max(1, PIECE_BYTES // one)
-    parts, arena = [], None
     for start in range(0, len(split), size):
-        answer = device.answer(
-            Question(
-                label=runner.label,
-                content=content,
-                format=runner.source.format,
-                batch=runner.prepare(split.images[start : start + size]),
-                classes=runner.num_classes,
-                output_type=runner.output.dtype,
-            )
+        yield Question(
+            label=runner.label,
+            content=content,
+            header=header,
+            format=runner.source.format,
+            batch=runner.prepare(split.images[start : start + size]),
+            classes=runner.num_classes,
+            output_type=runner.output.dtype,
         )
-        parts.append(answer.values)
-        arena = answer.arena_bytes or arena
-    return np.concatenate(parts), arena
 
 
 def _compared(
-    device: Device,
+    row: OnDevice,
     runner: Runner,
     split: Split,
     reference: npt.NDArray[np.float32],
     own: npt.NDArray[Any],
-    found: npt.NDArray[Any],
-    arena: int | None,
+    answers: Sequence[Answer],
     thresholds: Thresholds | None,
 ) -> OnDevice:
+    """Fill a row with what the answers differ by."""
+    found = np.concatenate([answer.values for answer in answers if answer.values is not None])
     quant = runner.output.quant
     logits = quant.dequantize(found) if quant is not None else found.astype(np.float32)
     parity = compare(
@@ -173,21 +204,18 @@ def _compared(
     )
     wide = np.float64 if own.dtype.kind == "f" else np.int64
     difference = np.abs(found.astype(wide) - own.astype(wide))
-    differing = int(np.count_nonzero(difference))
-    labels = int(np.count_nonzero(found.argmax(axis=1) != own.argmax(axis=1)))
-    return OnDevice(
-        device=device.name,
-        file=runner.label,
-        runtime=runner.name,
+    return replace(
+        row,
         images=len(split),
         values=int(own.size),
-        differing=differing,
+        differing=int(np.count_nonzero(difference)),
         largest=float(difference.max()),
-        labels_differ=labels,
+        labels_differ=int(np.count_nonzero(found.argmax(axis=1) != own.argmax(axis=1))),
         top1=parity.top1,
         drop_pp=parity.drop_pp,
         agreement=parity.agreement,
-        arena_bytes=arena,
+        arena_bytes=answers[-1].arena_bytes,
+        latency_us=answers[-1].latency_us,
         verdict=parity.verdict,
         why=parity.why,
     )

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.images import save_images
 from mnist_export.parity.comparison import Parity, compare
 from mnist_export.runtime.bench.measuring import (
     Plan,
@@ -84,7 +85,7 @@ def measure_targets(
     with tempfile.TemporaryDirectory(prefix="mnist-bench-") as text:
         folder = Path(text)
         images = folder / "images.npy"
-        np.save(images, split.images, allow_pickle=False)
+        save_images(images, split.images)
         alone: dict[str, tuple[dict[str, Any], npt.NDArray[np.float32], float]] = {}
         points: dict[str, list[Point]] = {name: [] for name in names}
         for place, threads in enumerate(plan.threads):
@@ -99,7 +100,7 @@ def measure_targets(
                         alone[target.name] = opened, logits, len(split) / seconds
                 for batch in plan.batches:
                     notify(f"times at batch {batch}, {threads} thread{'s' if threads > 1 else ''}")
-                    turns, found = times_of(children, split.images, batch, folder, plan.effort)
+                    turns, found = times_of(children, split.images[:batch], batch, folder, plan.effort)
                     for name in names:
                         points[name].append(point_of(turns, found, name, (batch, threads), over))
     original = alone[names[0]][1]

@@ -200,7 +200,6 @@ def _busy() -> str:
 def _measure_model(
     job: BenchJob, model: str, dataset: Dataset, notes: list[str], notify: Callable[[str], None]
 ) -> tuple[BenchmarkRow, ...]:
-    from mnist_export.data import Split
     from mnist_export.parity.versions import measure_targets
     from mnist_export.report.benchmark_rows import ONNX_FLOAT, ORIGINAL, rows_of
 
@@ -222,7 +221,7 @@ def _measure_model(
             targets += _export(job, model, precision, formats=formats, folder=folder, notes=notes)
         test = dataset.test
         if job.images is not None:
-            test = Split(images=test.images[: job.images], labels=test.labels[: job.images])
+            test = test.first(job.images)
         measured = measure_targets(
             [target for target in targets if target.name in wanted | {ORIGINAL}],
             test, plan=job.plan, baselines=(ORIGINAL, ONNX_FLOAT), notify=notify,

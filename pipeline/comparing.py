@@ -63,7 +63,7 @@ def data_for(
     Raises:
         InputError: no such data, or ``images`` below 1.
     """
-    from mnist_export.data import Split, load_dataset
+    from mnist_export.data import load_dataset
 
     dataset = (
         load_dataset(data or recorded or "auto", notify=progress.warn)
@@ -75,7 +75,7 @@ def data_for(
     if images < 1:
         raise InputError(f"--images: expected at least 1, found {images}.")
     test = dataset.test
-    return replace(dataset, test=Split(images=test.images[:images], labels=test.labels[:images]))
+    return replace(dataset, test=test.first(images))
 
 
 def compare_files(

@@ -125,29 +125,34 @@ def _data(job: Job, progress: Progress) -> Dataset:
 
     if not isinstance(job.data, str):
         return job.data
-    return load_dataset(job.data, seed=job.seed, notify=progress.warn, pictures=_pictures(job))
+    return load_dataset(
+        job.data, seed=job.seed, notify=progress.warn, pictures=_pictures(job), trust=job.trust
+    )
 
 
 def _pictures(job: Job) -> PictureOptions:
-    """Channels and size that the model takes, where the data may be a folder of pictures."""
+    """Channels and size that the model takes, where the data may be pictures in files."""
     from mnist_export.data.picture_options import Resize, pictures_for
+    from mnist_export.data.picture_table import has_pictures
     from mnist_export.models.loading import input_shape_of
 
     resize = Resize.parse(job.resize)
-    folder = isinstance(job.data, str) and Path(job.data).is_dir()
-    return pictures_for(input_shape_of(job.model, trust=job.trust) if folder else None, resize)
+    files = isinstance(job.data, str) and has_pictures(Path(job.data))
+    return pictures_for(input_shape_of(job.model, trust=job.trust) if files else None, resize)
 
 
 def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Progress) -> None:
     from mnist_export.data import stratified_sample
     from mnist_export.parity.input_ranges import check_range
+    from mnist_export.runtime.runners.keras import KerasRunner
 
     if not len(dataset.test):
         raise InputError(f"checking on '{dataset.name}': expected test images, found none. Use other data.")
     some = dataset.test.take(stratified_sample(dataset.test, min(_RANGE_IMAGES, len(dataset.test)), job.seed))
     found = check_range(
-        lambda images: loaded.model(images, training=False),
-        some.images,
+        # compiled: called eagerly, Keras keeps every layer's output until the last
+        KerasRunner.of(loaded, threads=job.threads, input_range=job.input_range).invoke,
+        some.array,
         some.labels,
         job.input_range,
         input_shape=tuple(loaded.input_shape),
@@ -172,7 +177,7 @@ def _calibration(job: Job, dataset: Dataset, progress: Progress) -> Split | None
             f"calibration on '{dataset.name}': expected training images, found none. Use other data."
         )
     count = min(job.calibration_samples, len(dataset.train))
-    split = dataset.train.take(stratified_sample(dataset.train, count, job.seed))
+    split = dataset.train.take(stratified_sample(dataset.train, count, job.seed)).in_memory()
     for finding in check_calibration(split.images, split.labels, dataset):
         if finding.severity is Severity.ERROR:
             raise InputError(finding.message)

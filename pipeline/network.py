@@ -45,7 +45,7 @@ def _about_calibration(job: Job, graph: Graph, calibration: Split | None) -> tup
     found: list[Finding] = []
     if len(calibration) >= 2:
         moved = scale_movement(
-            graph, calibration.images, input_range=job.input_range, method=job.scheme.calibration_method
+            graph, calibration.array, input_range=job.input_range, method=job.scheme.calibration_method
         )
         level = "info" if moved.is_stable else "warning"
         found.append(Finding(text=moved.sentence(), level=level, where="calibration"))
@@ -67,7 +67,7 @@ def _diagnosed(
 ) -> tuple[Diagnosis, tuple[Finding, ...]]:
     from mnist_export.quantize.diagnosis.debug import diagnose
 
-    found = diagnose(network.source or graph, network, calibration.images)
+    found = diagnose(network.source or graph, network, calibration.array)
     progress.note(f"layers, the most harmful first ({found.images} images):")
     for layer in found.layers:
         progress.note(f"  {layer.name}: {layer.sentence()}")

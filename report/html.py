@@ -66,9 +66,19 @@ def render_html(
         ],
         "\n",
     )
-    title = f"{report.verdict.value}: {report.model.name} on {report.data.name}"
+    return whole_page(f"{report.verdict.value}: {report.model.name} on {report.data.name}", body)
+
+
+def whole_page(title: str, body: Html, *, style: str = "") -> str:
+    """A page of this project's look around a body: one file, no script, no request.
+
+    Args:
+        title: of the page, escaped here.
+        body: its content.
+        style: more CSS, after the project's own.
+    """
     page = string.Template(_resource("page.html"))
-    return page.substitute(title=escape(title), style=_resource("style.css"), body=body)
+    return page.substitute(title=escape(title), style=_resource("style.css") + style, body=body)
 
 
 def _contents(content: Html) -> Html:

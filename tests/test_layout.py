@@ -18,6 +18,7 @@ FLOW = [
     "parity",
     "report",
     "pipeline",
+    "search",
     "cli",
 ]
 LIGHT = ["core", "data", "runtime", "parity", "report", "pipeline", "cli", "api"]

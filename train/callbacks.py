@@ -92,7 +92,8 @@ def _keeper(job: Job, engines: list[Any], saved: Checkpoint | None) -> Any:
                 self.rows.setdefault(key, []).append(value)
             if self.history().best_epoch == len(self.rows["loss"]) - 1 or not self.best:
                 self.best = [np.array(value) for value in self.model.get_weights()]
-            if not math.isfinite(values["loss"]):
+            stopped = job.should_stop is not None and job.should_stop(epoch, values["val_accuracy"])
+            if stopped or not math.isfinite(values["loss"]):
                 self.model.stop_training = True
             if job.checkpoint is not None:
                 self._write(epoch + 1, job.checkpoint)

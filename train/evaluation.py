@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import image_batches
 from mnist_export.core.errors import InputError
+from mnist_export.core.images import Images
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.statistics import wilson_interval
 from mnist_export.models.card import Score
@@ -16,11 +19,10 @@ if TYPE_CHECKING:
     from mnist_export.data.dataset import Split
 
 Logits = npt.NDArray[np.float32]
-_BATCH = 256
 
 
-def logits_of(model: Any, images: npt.NDArray[np.uint8], pixels: InputRange) -> Logits:
-    """Run a model in batches of 256.
+def logits_of(model: Any, images: Images, pixels: InputRange) -> Logits:
+    """Run a model in batches whose size follows from the images' (`core.batches`).
 
     Args:
         model: Keras 3 or tf_keras; its input may be (h, w, c), (h, w) or flat.
@@ -36,8 +38,8 @@ def logits_of(model: Any, images: npt.NDArray[np.uint8], pixels: InputRange) -> 
     shape = tuple(int(size) for size in model.input_shape[1:])
     function = tf.function(lambda x: model(x, training=False))
     rows = []
-    for start in range(0, len(images), _BATCH):
-        batch = pixels.to_real(images[start : start + _BATCH]).reshape(-1, *shape)
+    for part in image_batches(len(images), math.prod(images.shape[1:])):
+        batch = pixels.to_real(images[part]).reshape(-1, *shape)
         rows.append(np.asarray(function(tf.constant(batch)), np.float32))
     return np.concatenate(rows)
 

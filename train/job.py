@@ -36,6 +36,7 @@ class Job:
         gpu_memory_mib: cap for each GPU; None sets none.
         progress: whether bars are drawn on stderr.
         notify: receives one line an epoch.
+        should_stop: asked after each epoch (from 0) with its validation accuracy; True ends the training.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Job:
     gpu_memory_mib: int | None = None
     progress: bool = False
     notify: Notify = to_stderr
+    should_stop: Callable[[int, float], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mnist_export.core import batches
 from mnist_export.models.structure.engine import tensorflow
 from mnist_export.train.augment import augment
 
 if TYPE_CHECKING:
+    from mnist_export.core.images import Images
     from mnist_export.core.pixels import InputRange
     from mnist_export.data.dataset import Split
     from mnist_export.models.recipe import Recipe
@@ -40,7 +46,7 @@ def training_batches(
         A ``tf.data.Dataset`` of (float32 images, labels) with `steps_per_epoch` elements an epoch.
     """
     tf = tensorflow()
-    images, labels = tf.constant(split.images), tf.constant(split.labels)
+    gather, labels = _gatherer(split.images), tf.constant(split.labels)
     count = int(split.labels.shape[0])
     height, width, channels = split.images.shape[1:]
     amounts = recipe.augmentation
@@ -49,10 +55,10 @@ def training_batches(
         order = tf.random.experimental.stateless_shuffle(
             tf.range(count), tf.stack([tf.constant(seed, tf.int64), epoch])
         )
-        batches = tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size).enumerate()
+        steps = tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size).enumerate()
 
         def load(step: Any, chosen: Any) -> Any:
-            x = _to_real(tf.gather(images, chosen), pixels)
+            x = _to_real(gather(chosen), pixels)
             x = tf.ensure_shape(x, [None, height, width, channels])
             if amounts.active:
                 # Black is `lo`; the warp fills with 0, so move black to 0 and back.
@@ -60,7 +66,7 @@ def training_batches(
                 x = augment(x - pixels.lo, key, amounts) + pixels.lo
             return x, _labels(tf.gather(labels, chosen), num_classes, one_hot=recipe.one_hot)
 
-        return batches.map(load, num_parallel_calls=2, deterministic=True)
+        return steps.map(load, num_parallel_calls=2, deterministic=True)
 
     epochs = tf.data.Dataset.range(first_epoch, recipe.epochs)
     return epochs.flat_map(epoch_of).prefetch(4)
@@ -69,14 +75,26 @@ def training_batches(
 def evaluation_batches(
     split: Split, *, num_classes: int, one_hot: bool, pixels: InputRange, batch_size: int = EVALUATION_BATCH
 ) -> Any:
-    """Batches of a split in its own order, not augmented; see `training_batches`."""
+    """Batches of a split in its own order, not augmented, at most ``batch_size``; see `training_batches`."""
     tf = tensorflow()
-    data = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).batch(batch_size)
+    gather, labels = _gatherer(split.images), tf.constant(split.labels)
+    size = batches.batch_size(math.prod(split.images.shape[1:]), largest=batch_size)
+    data = tf.data.Dataset.range(len(split)).batch(size)
 
-    def load(x: Any, y: Any) -> Any:
-        return _to_real(x, pixels), _labels(y, num_classes, one_hot=one_hot)
+    def load(chosen: Any) -> Any:
+        x = _to_real(tf.ensure_shape(gather(chosen), [None, *split.images.shape[1:]]), pixels)
+        return x, _labels(tf.gather(labels, chosen), num_classes, one_hot=one_hot)
 
     return data.map(load).prefetch(2)
+
+
+def _gatherer(images: Images) -> Callable[[Any], Any]:
+    """What gives the images at some positions as a tensor: from memory, or read as they are needed."""
+    tf = tensorflow()
+    if isinstance(images, np.ndarray):
+        whole = tf.constant(images)
+        return lambda chosen: tf.gather(whole, chosen)
+    return lambda chosen: tf.numpy_function(lambda rows: images[rows], [chosen], tf.uint8)
 
 
 def _to_real(images: Any, pixels: InputRange) -> Any:

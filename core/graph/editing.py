@@ -1,8 +1,8 @@
-"""Copies a graph operator by operator, with room for other operators in an old one's place."""
+"""A graph under change: a copy of its tables that grows operator by operator, or is changed in place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -15,22 +15,46 @@ from mnist_export.core.graph import Graph, Op, Tensor
 
 
 class GraphEditor:
-    """A growing copy of a graph; tensors keep their indices, operators are added in order.
+    """A copy of a graph's tables; tensors keep their indices, new ones are appended.
 
-    Args:
+    It starts without operators, for passes that add them in order; `in_place` starts with all of them.
+
+    Attributes:
         graph: what is being rewritten; it stays as it is.
+        ops: the operators in execution order.
+        outputs: indices of the graph's outputs.
     """
 
     def __init__(self, graph: Graph) -> None:
         """Start with all tensors and no operators."""
         self.graph = graph
+        self.ops: list[Op] = []
+        self.outputs = graph.outputs
         self._tensors = list(graph.tensors)
         self._names = {t.name for t in graph.tensors}
-        self._ops: list[Op] = []
+
+    @classmethod
+    def in_place(cls, graph: Graph) -> GraphEditor:
+        """Start with all tensors and all operators."""
+        editor = cls(graph)
+        editor.ops = list(graph.ops)
+        return editor
 
     def tensor(self, index: int) -> Tensor:
         """A tensor of the copy."""
         return self._tensors[index]
+
+    def producer(self, tensor: int) -> Op | None:
+        """The operator that writes a tensor."""
+        return next((op for op in self.ops if tensor in op.outputs), None)
+
+    def consumers(self, tensor: int) -> list[Op]:
+        """The operators that read a tensor."""
+        return [op for op in self.ops if tensor in op.inputs]
+
+    def is_private(self, tensor: int) -> bool:
+        """Whether one operator alone reads a tensor, and the caller does not."""
+        return len(self.consumers(tensor)) == 1 and tensor not in self.outputs
 
     def set_tensor(self, index: int, tensor: Tensor) -> None:
         """Exchange a tensor, keeping its index."""
@@ -56,7 +80,7 @@ class GraphEditor:
 
     def keep(self, op: Op) -> None:
         """Append an operator."""
-        self._ops.append(op)
+        self.ops.append(op)
 
     def add(
         self,
@@ -67,7 +91,7 @@ class GraphEditor:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         """Append a new operator."""
-        self._ops.append(
+        self.ops.append(
             Op(
                 kind=kind,
                 inputs=inputs,
@@ -77,11 +101,57 @@ class GraphEditor:
             )
         )
 
-    def reshape(self, source: int, target: int) -> None:
-        """Append a RESHAPE to an existing tensor's shape, the batch free."""
+    def exchange(self, old: Op, *new: Op) -> None:
+        """Put operators in another's place."""
+        position = self.ops.index(old)
+        self.ops[position : position + 1] = new
+
+    def remove(self, op: Op) -> None:
+        """Take an operator out; the caller sees to its consumers."""
+        self.ops.remove(op)
+
+    def bypass(self, op: Op) -> None:
+        """Take an operator out; its consumers read its first input instead."""
+        self.ops.remove(op)
+        (old,) = op.outputs
+        self.redirect(old, op.inputs[0])
+
+    def redirect(self, old: int, new: int, *, kinds: Container[str] | None = None) -> None:
+        """Let operators read another tensor.
+
+        Args:
+            old: the tensor that they read.
+            new: the one that they shall read.
+            kinds: only operators of these kinds; all where None.
+        """
+        self.ops = [
+            replace(op, inputs=tuple(new if i == old else i for i in op.inputs))
+            if old in op.inputs and (kinds is None or op.kind in kinds)
+            else op
+            for op in self.ops
+        ]
+
+    def set_result(self, op: Op, *, outputs: tuple[int, ...], activation: int) -> None:
+        """Give an operator other outputs and another fused activation."""
+        position = next(i for i, o in enumerate(self.ops) if o.outputs == op.outputs)
+        options = dict(self.ops[position].options) | {"fusedActivationFunction": int(activation)}
+        self.ops[position] = replace(self.ops[position], outputs=outputs, options=options)
+
+    def reshape_op(self, source: int, target: int) -> Op:
+        """A RESHAPE to an existing tensor's shape, the batch free; it is not appended."""
         sizes = np.array([-1, *self._tensors[target].shape[1:]], np.int32)
         shape = self.constant(f"{self._tensors[target].name}/shape", sizes)
-        self.add("RESHAPE", (source, shape), (target,), "ReshapeOptions", {"newShape": sizes.tolist()})
+        return Op(
+            kind="RESHAPE",
+            inputs=(source, shape),
+            outputs=(target,),
+            options_type="ReshapeOptions",
+            options=MappingProxyType({"newShape": sizes.tolist()}),
+        )
+
+    def reshape(self, source: int, target: int) -> None:
+        """Append a RESHAPE to an existing tensor's shape, the batch free."""
+        self.keep(self.reshape_op(source, target))
 
     def reshaped(self, source: int, name: str, sizes: tuple[int, ...]) -> int:
         """A tensor with the same elements in another shape; the source itself where the shape is its own.
@@ -117,11 +187,12 @@ class GraphEditor:
         self.add("PAD", (source, table), (target,), "PadOptions", {})
         return target
 
+    def snapshot(self) -> Graph:
+        """The graph as it stands; tensors keep their indices."""
+        return Graph(
+            tensors=tuple(self._tensors), ops=tuple(self.ops), inputs=self.graph.inputs, outputs=self.outputs
+        )
+
     def finish(self) -> Graph:
         """The rewritten graph without what nobody reads any more."""
-        return Graph(
-            tensors=tuple(self._tensors),
-            ops=tuple(self._ops),
-            inputs=self.graph.inputs,
-            outputs=self.graph.outputs,
-        ).pruned()
+        return self.snapshot().pruned()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -103,11 +104,27 @@ class Graph:
 
     def producer(self, tensor: int) -> Op | None:
         """The operator that writes a tensor, or None for inputs and constants."""
-        return next((op for op in self.ops if tensor in op.outputs), None)
+        return self._producers.get(tensor)
 
     def consumers(self, tensor: int) -> tuple[Op, ...]:
         """The operators that read a tensor, in execution order."""
-        return tuple(op for op in self.ops if tensor in op.inputs)
+        return self._consumers.get(tensor, ())
+
+    @cached_property
+    def _producers(self) -> Mapping[int, Op]:
+        found: dict[int, Op] = {}
+        for op in self.ops:
+            for index in op.outputs:
+                found.setdefault(index, op)
+        return found
+
+    @cached_property
+    def _consumers(self) -> Mapping[int, tuple[Op, ...]]:
+        found: dict[int, list[Op]] = {}
+        for op in self.ops:
+            for index in dict.fromkeys(op.inputs):
+                found.setdefault(index, []).append(op)
+        return {index: tuple(ops) for index, ops in found.items()}
 
     def activations(self) -> Iterator[int]:
         """Indices of all tensors computed at run time: inputs first, then in execution order."""

@@ -9,24 +9,9 @@ import numpy as np
 
 from mnist_export.core.graph import schema
 from mnist_export.core.graph.ir import Graph, Op, Tensor
+from mnist_export.core.graph.operators import operator
 
 SIGNATURE = "serving_default"
-
-# Operator versions of the float kernels, then where int8 or int16 tensors need a later one.
-# Reference: tensorflow/compiler/mlir/lite/tools/versioning/op_version.cc
-_VERSION_INT8 = {
-    "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
-    "DEQUANTIZE": 2, "FULLY_CONNECTED": 4, "LEAKY_RELU": 2, "LOGISTIC": 2, "MAXIMUM": 2,
-    "MAX_POOL_2D": 2, "MEAN": 2, "MINIMUM": 2, "MUL": 2, "PAD": 2, "REDUCE_MAX": 2, "RELU": 2, "RELU6": 2,
-    "SOFTMAX": 2, "SUB": 2, "TANH": 2, "TRANSPOSE": 2, "STRIDED_SLICE": 2,
-    "DEPTH_TO_SPACE": 2, "GATHER": 2, "MIRROR_PAD": 2, "PACK": 2, "PADV2": 2, "REDUCE_MIN": 2,
-    "RESIZE_NEAREST_NEIGHBOR": 2, "SLICE": 2, "SPACE_TO_DEPTH": 2, "SPLIT": 2, "SPLIT_V": 2, "UNPACK": 2,
-}  # fmt: skip
-_VERSION_INT16 = {
-    "ADD": 2, "AVERAGE_POOL_2D": 3, "CONCATENATION": 3, "CONV_2D": 4, "DEPTHWISE_CONV_2D": 5,
-    "DEQUANTIZE": 3, "FULLY_CONNECTED": 7, "MAX_POOL_2D": 3, "MEAN": 3, "MUL": 4, "PAD": 4,
-    "QUANTIZE": 2, "RELU": 3, "RELU6": 3, "SOFTMAX": 3, "STRIDED_SLICE": 4, "SUB": 5, "TRANSPOSE": 4,
-}  # fmt: skip
 
 
 def operator_version(graph: Graph, op: Op) -> int:
@@ -37,11 +22,11 @@ def operator_version(graph: Graph, op: Op) -> int:
         if weights is not None and weights.is_per_channel:
             return 12
     if np.dtype(np.int16) in dtypes:
-        return _VERSION_INT16.get(op.kind, 1)
+        return operator(op.kind).int16_version
     if np.dtype(np.int8) in dtypes:
         if op.kind == "QUANTIZE" and np.dtype(np.float32) not in dtypes:
             return 2
-        return _VERSION_INT8.get(op.kind, 1)
+        return operator(op.kind).int8_version
     return 1
 
 

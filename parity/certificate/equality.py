@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError, MnistExportError
+from mnist_export.core.images import Images, first_images
 from mnist_export.core.kinds import Verdict
 from mnist_export.parity.certificate.implementations import IMPLEMENTATIONS, Implementation
 
@@ -110,7 +111,7 @@ class Equality:
 
 def equality(
     files: Mapping[str, bytes],
-    images: npt.NDArray[np.uint8],
+    images: Images,
     *,
     names: Sequence[str] | None = None,
     limits: Mapping[str, int] | None = None,
@@ -146,7 +147,12 @@ def equality(
     reference = np.asarray(IMPLEMENTATIONS[first].run(files, images), np.int64)
     found = []
     for name in others:
-        entry = _one(IMPLEMENTATIONS[name], files, images[: (limits or {}).get(name, len(images))], reference)
+        entry = _one(
+            IMPLEMENTATIONS[name],
+            files,
+            first_images(images, (limits or {}).get(name, len(images))),
+            reference,
+        )
         found.append(entry)
         if notify is not None:
             notify(entry.text)
@@ -156,7 +162,7 @@ def equality(
 def _one(
     implementation: Implementation,
     files: Mapping[str, bytes],
-    images: npt.NDArray[np.uint8],
+    images: Images,
     reference: Integers,
 ) -> Compared:
     started = time.perf_counter()

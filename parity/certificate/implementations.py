@@ -10,12 +10,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import fitting
 from mnist_export.core.errors import MissingExtraError, UnsupportedError
+from mnist_export.core.images import Images, batches_of
 from mnist_export.runtime.runners.pixel_input import native_input
 from mnist_export.runtime.runners.runner import Runner
 
 Files = Mapping[str, bytes]
-Images = npt.NDArray[np.uint8]
 Run = Callable[[Files, Images], npt.NDArray[Any]]
 Layers = Callable[[Files, Images], dict[str, npt.NDArray[np.float32]]]
 
@@ -95,13 +96,16 @@ def _runtime(
 
 def _numpy(files: Files, images: Images) -> npt.NDArray[Any]:
     """Integers in NumPy, from what the .tflite file holds."""
+    from mnist_export.core.graph.memory import all_activation_bytes
     from mnist_export.core.graph.tflite_reader import read_tflite
     from mnist_export.quantize.exact.arithmetic import run_graph
 
     graph = read_tflite(files[".tflite"])
+    # every activation is kept, as int64
+    step = fitting(all_activation_bytes(graph) * np.dtype(np.int64).itemsize)
     parts = [
-        run_graph(graph, images[start : start + 256])[graph.outputs[0]]
-        for start in range(0, len(images), 256)
+        run_graph(graph, images[start : start + step])[graph.outputs[0]]
+        for start in range(0, len(images), step)
     ]
     return _codes(np.concatenate(parts))
 
@@ -111,7 +115,8 @@ def _tensorflow(files: Files, images: Images) -> npt.NDArray[Any]:
     from mnist_export.core.graph.tflite_reader import read_tflite
     from mnist_export.quantize.exact.simulation import simulate
 
-    return _codes(simulate(read_tflite(files[".tflite"]), images))
+    graph = read_tflite(files[".tflite"])
+    return _codes(np.concatenate([simulate(graph, part) for part in batches_of(images)]))
 
 
 def _tensorflow_tf32(files: Files, images: Images) -> npt.NDArray[Any]:
@@ -123,7 +128,8 @@ def _tensorflow_tf32(files: Files, images: Images) -> npt.NDArray[Any]:
 
     if not tf.config.list_physical_devices("GPU"):
         raise UnsupportedError("TF32: expected a GPU that TensorFlow can use, found none.")
-    return _codes(simulate(read_tflite(files[".tflite"]), images, tf32=True))
+    graph = read_tflite(files[".tflite"])
+    return _codes(np.concatenate([simulate(graph, part, tf32=True) for part in batches_of(images)]))
 
 
 def _onnx_reference(files: Files, images: Images) -> npt.NDArray[Any]:
@@ -142,7 +148,8 @@ def _onnx_reference(files: Files, images: Images) -> npt.NDArray[Any]:
     session: Any = ReferenceEvaluator(model)
     with OnnxRuntimeRunner(files[".onnx"]) as runner:
         batch = native_input(
-            images, runner.input.shape, runner.input.dtype, runner.input.quant, runner.input_range,
+            np.asarray(images),
+            runner.input.shape, runner.input.dtype, runner.input.quant, runner.input_range,
             pixel_rule=True,
         )  # fmt: skip
     name = model.graph.input[0].name
@@ -153,13 +160,13 @@ def _onnx_reference(files: Files, images: Images) -> npt.NDArray[Any]:
 def _c(files: Files, images: Images) -> npt.NDArray[Any]:
     from mnist_export.runtime.runners.compiled import run_compiled
 
-    return run_compiled(files[".c"], files[".h"], images)
+    return run_compiled(files[".c"], files[".h"], np.asarray(images))
 
 
 def _web(files: Files, images: Images) -> npt.NDArray[Any]:
     from mnist_export.runtime.runners.web import run_web
 
-    return _codes(run_web(files[".onnx"], images))
+    return _codes(run_web(files[".onnx"], np.asarray(images)))
 
 
 _TFLITE, _ONNX = frozenset({".tflite"}), frozenset({".onnx"})

@@ -1,17 +1,19 @@
-"""Describes an .onnx file's layers for the certificate, from the protobuf itself.
+"""Describes an .onnx file's layers for the certificate, without the onnx package.
 
 Read are QDQ graphs: DequantizeLinear before and QuantizeLinear behind every operator.
-Reference: onnx/onnx.proto (field numbers) and the operators' specifications.
+Reference: the operators' specifications in onnx/docs/Operators.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.graph.onnx_operators import onnx_operator
+from mnist_export.core.graph.operator import Family
 from mnist_export.parity.certificate.layer import CertifiedLayer
 from mnist_export.parity.certificate.rules import (
     Codes,
@@ -22,30 +24,7 @@ from mnist_export.parity.certificate.rules import (
     certify_sum,
 )
 from mnist_export.runtime.foreign.onnx_check import check_onnx
-from mnist_export.runtime.foreign.protobuf import Message, parse
-
-_LINEAR: Final = {"Conv", "Gemm", "MatMul"}
-_MOVING: Final = {
-    "Reshape",
-    "Flatten",
-    "Transpose",
-    "Identity",
-    "Squeeze",
-    "Unsqueeze",
-    "MaxPool",
-    "Concat",
-    "Pad",
-}
-_DTYPES: Final = {
-    1: np.float32,
-    2: np.uint8,
-    3: np.int8,
-    5: np.int16,
-    6: np.int32,
-    7: np.int64,
-    10: np.float16,
-}
-_TYPED: Final = {1: (4, np.float32), 2: (5, np.uint8), 3: (5, np.int8), 6: (5, np.int32), 7: (7, np.int64)}
+from mnist_export.runtime.foreign.onnx_reader import Graph, Node, read_model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,57 +55,56 @@ def onnx_layers(content: bytes, *, label: str) -> list[CertifiedLayer]:
         UnsupportedError: external data, functions, operators that are not known.
     """
     check_onnx(content, label=label)
-    return _Reader(parse(content, label).messages(7)[0]).layers()
+    return _Reader(read_model(content, label=label).graph).layers()
 
 
 class _Reader:
     """Walks a graph's nodes, keeping what each real value was dequantized from."""
 
-    def __init__(self, graph: Message) -> None:
-        self._nodes = graph.messages(1)
-        self._constants = {t.string(8): _array(t) for t in graph.messages(5)}
+    def __init__(self, graph: Graph) -> None:
+        self._nodes = graph.nodes
+        self._constants = {name: tensor.array() for name, tensor in graph.constants().items()}
+        self._readers: dict[str, list[Node]] = {}
         for node in self._nodes:
-            if node.string(4) == "Constant":
-                for attribute in node.messages(5):
-                    for tensor in attribute.messages(5):
-                        self._constants[node.string(2)] = _array(tensor)
-        self._readers: dict[str, list[Message]] = {}
-        for node in self._nodes:
-            for name in node.strings(1):
+            for name in node.inputs:
                 self._readers.setdefault(name, []).append(node)
-        self._inputs = {v.string(1) for v in graph.messages(11)} - set(self._constants)
-        self._outputs = {v.string(1) for v in graph.messages(12)}
+        self._inputs = {v.name for v in graph.inputs} - set(self._constants)
+        self._outputs = {v.name for v in graph.outputs}
         self._real: dict[str, _Dequantized] = {}
         self._done: set[int] = set()
 
     def layers(self) -> list[CertifiedLayer]:
         found: list[CertifiedLayer] = []
         for position, node in enumerate(self._nodes):
-            kind = node.string(4)
+            kind = node.operator
             if position in self._done or kind == "Constant":
                 continue
             if kind == "DequantizeLinear":
                 dequantized = self._dequantized(node)
                 if dequantized is not None:
-                    self._real[node.string(2)] = dequantized
+                    self._real[node.output] = dequantized
                     continue
                 found.append(broken(_name(node), kind, "has scales that are computed at run time"))
             elif kind == "QuantizeLinear":
                 layer = self._quantize(node)
                 found.extend([layer] if layer is not None else [])
-            elif kind in _MOVING and not set(node.strings(1)[:1]) & set(self._real):
+            elif onnx_operator(kind).copies and not set(node.inputs[:1]) & set(self._real):
                 # A Reshape or Transpose of the codes themselves computes nothing.
-                if node.strings(1)[0] in self._floats():
+                if node.inputs[0] in self._floats():
                     found.append(broken(_name(node), kind, "computes in float32, expected 8-bit integers"))
             else:
                 found.append(self._layer(node))
         return found
 
     def _floats(self) -> set[str]:
-        return {n.string(2) for n in self._nodes if n.string(4) not in {"QuantizeLinear", *_MOVING}}
+        return {
+            n.output
+            for n in self._nodes
+            if n.operator != "QuantizeLinear" and not onnx_operator(n.operator).copies
+        }
 
-    def _dequantized(self, node: Message) -> _Dequantized | None:
-        names = node.strings(1)
+    def _dequantized(self, node: Node) -> _Dequantized | None:
+        names = node.inputs
         if len(names) < 2 or names[1] not in self._constants:
             return None
         scales = self._constants[names[1]].ravel().astype(np.float32)
@@ -138,12 +116,12 @@ class _Reader:
         points = point.ravel().astype(np.int64) if point is not None else np.zeros(scales.size, np.int64)
         if not scales.size or points.size != scales.size:
             return None
-        axis = _attributes(node).get("axis", 1)
+        axis = node.numbers().get("axis", 1)
         return _Dequantized(source=names[0], scales=scales, zero_points=points, dtype=kind, axis=int(axis))
 
-    def _quantize(self, node: Message) -> CertifiedLayer | None:
+    def _quantize(self, node: Node) -> CertifiedLayer | None:
         """A QuantizeLinear of its own: at the input, or between int8 and uint8."""
-        target, source = self._dequantized(node), node.strings(1)[0]
+        target, source = self._dequantized(node), node.inputs[0]
         codes = target.codes() if target is not None else None
         if codes is None:
             return broken(_name(node), "QuantizeLinear", "has scales that are computed or one a channel")
@@ -158,58 +136,58 @@ class _Reader:
         for _ in range(len(self._nodes)):
             if name in self._inputs:
                 return True
-            writer = next((n for n in self._nodes if name in n.strings(2)), None)
-            if writer is None or writer.string(4) not in _MOVING:
+            writer = next((n for n in self._nodes if name in n.outputs), None)
+            if writer is None or not onnx_operator(writer.operator).copies:
                 return False
-            name = writer.strings(1)[0]
+            name = writer.inputs[0]
         return False
 
-    def _layer(self, node: Message) -> CertifiedLayer:
-        kind, name = node.string(4), _name(node)
-        carried = [n for n in node.strings(1) if n and n not in self._constants]
+    def _layer(self, node: Node) -> CertifiedLayer:
+        kind, name = node.operator, _name(node)
+        carried = [n for n in node.inputs if n and n not in self._constants]
         values = [self._real.get(n) for n in carried]
         known = [value for value in values if value is not None]
         if len(known) != len(values) or not known:
             return broken(name, kind, "computes on values that are not 8-bit integers dequantized")
         target, ceiling = self._written(node)
-        if target is None and kind in _MOVING and len(known) == 1:
+        if target is None and onnx_operator(kind).copies and len(known) == 1:
             # Real values that are only moved stay what they were dequantized from.
-            self._real[node.string(2)] = known[0]
+            self._real[node.output] = known[0]
             return CertifiedLayer(name=name, operator=kind)
         if target is None:
             return broken(name, kind, "leaves a result that is not quantized again")
-        if kind in _LINEAR:
+        if onnx_operator(kind).family in {Family.CONVOLUTION, Family.DENSE}:
             return self._linear(node, name, target, ceiling)
         activations = [v.codes() for v in known if v.source not in self._constants]
         codes = [c for c in activations if c is not None]
         return _unweighted(name, kind, codes, target, ceiling=ceiling, whole=len(codes) == len(known))
 
-    def _written(self, node: Message) -> tuple[Codes | None, float | None]:
+    def _written(self, node: Node) -> tuple[Codes | None, float | None]:
         """Codes of what a node's result is quantized to, and where a Clip on the way clamps."""
-        name, ceiling = node.string(2), None
+        name, ceiling = node.output, None
         for _ in range(3):
             readers = self._readers.get(name, [])
             if len(readers) != 1 or name in self._outputs:
                 return None, None
             reader = readers[0]
-            kind = reader.string(4)
+            kind = reader.operator
             self._done.add(self._nodes.index(reader))
             if kind == "QuantizeLinear":
                 found = self._dequantized(reader)
                 return (found.codes() if found is not None else None), ceiling
             if kind == "Clip":
-                bounds = [self._constants.get(n) for n in reader.strings(1)[1:3]]
+                bounds = [self._constants.get(n) for n in reader.inputs[1:3]]
                 if len(bounds) != 2 or bounds[0] is None or bounds[1] is None or float(bounds[0]) != 0:
                     return None, None
                 ceiling = float(bounds[1])
             elif kind != "Relu":
                 return None, None
-            name = reader.string(2)
+            name = reader.output
         return None, None
 
-    def _linear(self, node: Message, name: str, target: Codes, ceiling: float | None) -> CertifiedLayer:
-        kind, inputs = node.string(4), node.strings(1)
-        attributes = _attributes(node)
+    def _linear(self, node: Node, name: str, target: Codes, ceiling: float | None) -> CertifiedLayer:
+        kind, inputs = node.operator, node.inputs
+        attributes = node.numbers()
         source, weights = self._real[inputs[0]].codes(), self._real.get(inputs[1])
         stored = self._constants.get(weights.source) if weights is not None else None
         if source is None or weights is None or stored is None or stored.dtype != np.int8:
@@ -247,7 +225,7 @@ def _unweighted(
         return broken(name, kind, "takes a constant or scales of several channels")
     if kind == "Add" and len(codes) == 2:
         return certify_sum(name, kind, codes, target, ceiling)
-    if kind in _MOVING and ceiling is None:
+    if onnx_operator(kind).copies and ceiling is None:
         return certify_moved(name, kind, codes, target)
     return broken(name, kind, f"is the operator {kind}, on which kernels round differently")
 
@@ -256,35 +234,5 @@ def _is_plain(attributes: dict[str, float | int]) -> bool:
     return attributes.get("alpha", 1.0) == 1.0 and attributes.get("beta", 1.0) == 1.0
 
 
-def _name(node: Message) -> str:
-    return node.string(2).removesuffix("/out")
-
-
-def _attributes(node: Message) -> dict[str, float | int]:
-    """Integer and float attributes by name; lists are left out."""
-    found: dict[str, float | int] = {}
-    for attribute in node.messages(5):
-        if attribute.has(2):
-            bits = attribute.integer(2) & 0xFFFFFFFF
-            found[attribute.string(1)] = float(np.array(bits, np.uint32).view(np.float32))
-        elif attribute.has(3):
-            found[attribute.string(1)] = attribute.integer(3)
-    return found
-
-
-def _array(tensor: Message) -> npt.NDArray[Any]:
-    """A TensorProto's values; an empty array for types that no integer network holds."""
-    kind, shape = tensor.integer(2), tensor.integers(1)
-    dtype = _DTYPES.get(kind)
-    if dtype is None:
-        return np.zeros(0)
-    raw = b"".join(map(bytes, tensor.blobs(9)))
-    if raw:
-        return np.frombuffer(raw, dtype).reshape(shape)
-    if kind in _TYPED:
-        field, stored = _TYPED[kind]
-        if stored is np.float32:
-            packed = b"".join(map(bytes, tensor.blobs(4)))
-            return np.frombuffer(packed, np.float32).reshape(shape)
-        return np.array(tensor.integers(field)).astype(stored).reshape(shape)
-    return np.zeros(0)
+def _name(node: Node) -> str:
+    return node.output.removesuffix("/out")

@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 
 from mnist_export.core.graph import Activation, Graph, Op, Tensor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family, operator
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.parity.certificate.layer import CertifiedLayer
 from mnist_export.parity.certificate.rules import (
@@ -19,8 +21,6 @@ from mnist_export.parity.certificate.rules import (
 )
 from mnist_export.runtime.foreign.tflite_check import check_tflite
 
-_LINEAR: Final = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
-_MOVING: Final = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D", "PAD", "CONCATENATION", "TRANSPOSE"}
 _CEILING: Final = {Activation.RELU6: 6.0, Activation.RELU_N1_TO_1: 1.0}
 
 
@@ -50,7 +50,7 @@ def _codes(tensor: Tensor) -> Codes | None:
 
 def _layer(graph: Graph, op: Op) -> CertifiedLayer:
     name = graph.tensors[op.outputs[0]].name if op.outputs else op.kind
-    if op.kind in {"QUANTIZE", "DEQUANTIZE"}:
+    if family(op.kind) == Family.BOUNDARY:
         return _boundary(graph, op, name)
     carried = [i for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
     source = [_codes(graph.tensors[i]) for i in carried]
@@ -60,17 +60,20 @@ def _layer(graph: Graph, op: Op) -> CertifiedLayer:
         dtype = graph.tensors[op.outputs[0]].dtype
         return broken(name, op.kind, f"computes in {dtype}, expected 8-bit integers with one scale a tensor")
     kind = Activation(op.options.get("fusedActivationFunction", 0) or 0)
-    if op.kind in _LINEAR:
+    if operator(op.kind).has_weights:
         return _linear(graph, op, name, source=known[0], target=target, ceiling=_CEILING.get(kind))
     if op.kind == "ADD" and len(known) == 2:
         return certify_sum(name, op.kind, known, target, _CEILING.get(kind))
-    if (
-        op.kind in _MOVING
-        and kind == Activation.NONE
-        and (op.kind != "CONCATENATION" or len(known) == len(op.inputs))
-    ):
+    if _copies(op, len(known)) and kind == Activation.NONE:
         return certify_moved(name, op.kind, known, target)
     return broken(name, op.kind, f"is the operator {op.kind}, on which kernels round differently")
+
+
+def _copies(op: Op, known: int) -> bool:
+    """Whether each code of the one result is a code of an activation, and no constant's."""
+    if not operator(op.kind).copies or len(op.outputs) != 1:
+        return False
+    return known == len(op.inputs) or (op.kind != "CONCATENATION" and family(op.kind) != Family.EXTREME)
 
 
 def _boundary(graph: Graph, op: Op, name: str) -> CertifiedLayer:
@@ -94,7 +97,7 @@ def _linear(
     weights = graph.tensors[op.inputs[1]]
     if weights.data is None or weights.quant is None or weights.dtype != np.int8:
         return broken(name, op.kind, f"has weights of type {weights.dtype}, expected constant int8")
-    axis = _LINEAR[op.kind]
+    axis = operator(op.kind).weight_axis or 0
     rows = np.moveaxis(weights.data, axis, 0).reshape(weights.shape[axis], -1)
     if weights.quant.is_per_channel and weights.quant.scale.size != len(rows):
         return broken(name, op.kind, f"has {weights.quant.scale.size} weight scales for {len(rows)} channels")

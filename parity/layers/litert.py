@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import kinds
 from mnist_export.core.graph.schema import operator_names
 from mnist_export.parity.layers.activations import Activation
 from mnist_export.runtime.foreign.flatbuffer import Reader
@@ -16,7 +18,7 @@ from mnist_export.runtime.foreign.flatbuffer import Reader
 if TYPE_CHECKING:
     from mnist_export.runtime.runners.litert import LiteRtRunner
 
-_TRANSPARENT: Final = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "SHAPE", "PACK", "STRIDED_SLICE"}
+_TRANSPARENT: Final = {*kinds(Family.VIEW, Family.SHAPE), "PACK", "STRIDED_SLICE"}
 
 
 def read(runner: LiteRtRunner, images: npt.NDArray[np.uint8]) -> list[Activation]:

@@ -12,19 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
+from mnist_export.core.graph.onnx_operators import onnx_kinds
+from mnist_export.core.graph.operator import Family
 from mnist_export.parity.layers.activations import Activation
-from mnist_export.runtime.foreign.protobuf import Message, parse
-from mnist_export.runtime.runners.onnx_io import constants_of, quant_params
+from mnist_export.runtime.foreign.onnx_reader import Graph, Model, ValueInfo, read_model
+from mnist_export.runtime.runners.onnx_io import quant_params
 from mnist_export.runtime.runners.ort import open_session, session_options
 
 if TYPE_CHECKING:
     from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 
-_MOVES: Final = (
-    "Reshape Flatten Transpose Identity Squeeze Unsqueeze Shape Constant Dropout DequantizeLinear Cast "
-    "Concat Gather Slice"
-)
-_TRANSPARENT: Final = frozenset(_MOVES.split())
+_TRANSPARENT: Final = {*onnx_kinds(Family.VIEW, Family.MOVE, Family.SHAPE), "DequantizeLinear"} - {"Pad"}
 
 
 def read(runner: OnnxRuntimeRunner, images: npt.NDArray[np.uint8]) -> list[Activation]:
@@ -33,10 +31,9 @@ def read(runner: OnnxRuntimeRunner, images: npt.NDArray[np.uint8]) -> list[Activ
     Of a graph with QuantizeLinear only the quantized tensors are read: reading what lies between would keep
     ONNX Runtime from computing it in integers.
     """
-    graph = parse(runner.content, runner.label).messages(7)[0]
-    nodes = graph.messages(1)
-    chosen = _chosen(graph, nodes)
-    outputs = {value.string(1) for value in graph.messages(12)}
+    graph = read_model(runner.content, label=runner.label).graph
+    chosen = _chosen(graph)
+    outputs = {value.name for value in graph.outputs}
     content = with_outputs(runner.content, [name for name in chosen if name not in outputs])
     session = open_session(
         content, label=runner.label, options=session_options(threads=1, level=runner.level)
@@ -67,8 +64,9 @@ def with_outputs(content: bytes, names: list[str]) -> bytes:
     """
     if not names:
         return content
-    graph = b"".join(_field(12, _field(1, name.encode())) for name in names)
-    return content + _field(7, graph)
+    values = [_field(ValueInfo.name.number, name.encode()) for name in names]
+    graph = b"".join(_field(Graph.outputs.number, value) for value in values)
+    return content + _field(Model.graphs.number, graph)
 
 
 def _field(number: int, payload: bytes) -> bytes:
@@ -85,20 +83,20 @@ def _number(value: int) -> bytes:
     return bytes(out)
 
 
-def _chosen(graph: Message, nodes: list[Message]) -> dict[str, tuple[str, QuantParams | None]]:
+def _chosen(graph: Graph) -> dict[str, tuple[str, QuantParams | None]]:
     """Tensors to read: name to the operator that computes it and its parameters."""
-    constants = constants_of(graph)
-    makers = {name: node for node in nodes for name in node.strings(2)}
-    quantized = any(node.string(4) == "QuantizeLinear" for node in nodes)
+    constants, nodes = graph.constants(), graph.nodes
+    makers = {name: node for node in nodes for name in node.outputs}
+    quantized = any(node.operator == "QuantizeLinear" for node in nodes)
     found: dict[str, tuple[str, QuantParams | None]] = {}
     for node in nodes:
-        kind, inputs, outputs = node.string(4), node.strings(1), node.strings(2)
+        kind, inputs, outputs = node.operator, node.inputs, node.outputs
         if kind == "QuantizeLinear":
             maker = makers.get(inputs[0])
-            if maker is None or maker.string(4) in _TRANSPARENT:
+            if maker is None or maker.operator in _TRANSPARENT:
                 continue
             params = quant_params([*inputs[1:3], ""][:2], constants)
-            found[outputs[0]] = maker.string(4), params
+            found[outputs[0]] = maker.operator, params
         elif not quantized and kind not in _TRANSPARENT and outputs[0] not in constants:
             found[outputs[0]] = kind, None
     return found

@@ -23,7 +23,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     if not len(dataset.train):
         raise InputError(f"calibration on '{dataset.name}': expected training images, found none.")
     count = min(max(job.calibration_samples, CALIBRATION_IMAGES), len(dataset.train))
-    images = dataset.train.take(stratified_sample(dataset.train, count, job.seed)).images
+    images = dataset.train.take(stratified_sample(dataset.train, count, job.seed)).array
     validation = dataset.validation if len(dataset.validation) and job.until is None else None
     network = quantize_exact(graph, images, validation, job.scheme, seed=job.seed, notify=progress.note)
     if job.extra.qat_epochs is not None:

@@ -23,7 +23,7 @@ def _make(job: Job, source: Source, _progress: Progress) -> QuantizedNetwork:
 
     graph, applied = rewritten(job, source.graph)
     scheme, notes = _with_floats(job, graph)
-    network = quantize(graph, scheme, source.calibration.images if source.calibration else None)
+    network = quantize(graph, scheme, source.calibration.array if source.calibration else None)
     network = replace(network, notes=(*network.notes, *notes))
     return QuantizedNetwork(network=with_rewrites(network, applied))
 

@@ -25,7 +25,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     found = search(
         graph,
         job.scheme,
-        source.calibration.images,
+        source.calibration.array,
         source.dataset.validation,
         max_drop_pp=job.thresholds.max_drop_pp,
         min_agreement=job.thresholds.min_agreement,

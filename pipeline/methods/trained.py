@@ -48,7 +48,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
         compressed = compress(rebuilt, config, how)
         model, notes = compressed.model, (*notes, *compressed.notes)
         history |= {f"{name} val_accuracy": tuned.val_accuracy for name, tuned in compressed.tuned.items()}
-    images = calibration.images if calibration is not None else None
+    images = calibration.array if calibration is not None else None
     if job.extra.qat_epochs is None or images is None:
         graph, applied = rewritten(job, lower(model, shape))
         network = with_rewrites(quantize(graph, job.scheme, images), applied)

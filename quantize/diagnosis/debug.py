@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operators import operator
 from mnist_export.quantize.diagnosis.alone import rounded_output, with_quantized_layer
 from mnist_export.quantize.diagnosis.saturation import quantized_outputs, saturation_shares
 from mnist_export.quantize.network.layers import has_weights, keep_float_words, layer_name, readers
-from mnist_export.quantize.network.operators import RULES
 from mnist_export.quantize.network.scheme import QuantizedModel
-from mnist_export.quantize.network.simulate import decibels, run_logits, run_tensors, sqnr_db
+from mnist_export.quantize.network.simulate import common_batch, decibels, run_logits, run_tensors, sqnr_db
 
 IMAGES = 128
 
@@ -167,8 +167,7 @@ def _judged(graph: Graph, quantized: Graph) -> dict[int, int]:
     pairs = quantized_outputs(graph, quantized)
     chosen = {}
     for op in graph.ops:
-        rule = RULES.get(op.kind)
-        if op.outputs[0] in pairs and (rule is None or not rule.same_scale):
+        if op.outputs[0] in pairs and not operator(op.kind).same_scale:
             chosen[op.outputs[0]] = pairs[op.outputs[0]]
     return chosen
 
@@ -197,8 +196,9 @@ def _propagated(
     graph: Graph, model: QuantizedModel, images: npt.NDArray[np.uint8], pairs: Mapping[int, int]
 ) -> dict[int, _Noise]:
     found = {index: _Noise() for index in pairs}
-    theirs = run_tensors(graph, images, list(pairs), input_range=model.input_range)
-    ours = run_tensors(model.graph, images, list(pairs.values()), input_range=model.input_range)
+    batch, pixels = common_batch(graph, model.graph), model.input_range
+    theirs = run_tensors(graph, images, list(pairs), input_range=pixels, batch=batch)
+    ours = run_tensors(model.graph, images, list(pairs.values()), input_range=pixels, batch=batch)
     for reference, candidate in zip(theirs, ours, strict=True):
         for index, other in pairs.items():
             found[index].add(reference[index], candidate[other].reshape(reference[index].shape))
@@ -210,15 +210,16 @@ def _own(graph: Graph, model: QuantizedModel, images: npt.NDArray[np.uint8], op:
     changed = with_quantized_layer(graph, model.graph, op, weights=has_weights(graph, op), output=True)
     rounded = rounded_output(changed, graph.tensors[op.outputs[0]].name)
     noise = _Noise()
-    theirs = run_tensors(graph, images, [op.outputs[0]], input_range=model.input_range)
-    ours = run_tensors(changed, images, [rounded], input_range=model.input_range)
+    batch, pixels = common_batch(graph, changed), model.input_range
+    theirs = run_tensors(graph, images, [op.outputs[0]], input_range=pixels, batch=batch)
+    ours = run_tensors(changed, images, [rounded], input_range=pixels, batch=batch)
     for reference, candidate in zip(theirs, ours, strict=True):
         noise.add(reference[op.outputs[0]], candidate[rounded])
     return noise.sqnr_db
 
 
 def _spread(graph: Graph, op: Op) -> float:
-    axis = RULES[op.kind].weight_axis or 0
+    axis = operator(op.kind).weight_axis or 0
     weights = graph.tensors[op.inputs[1]].real()
     others = tuple(i for i in range(weights.ndim) if i != axis)
     bound = np.abs(weights).max(axis=others)

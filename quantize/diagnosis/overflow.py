@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
+from mnist_export.core.graph.operators import operator
 from mnist_export.quantize.network.layers import layer_name, weighted_ops
 
 LOWEST, HIGHEST = -32768, 32767
@@ -86,7 +87,7 @@ def _largest_code(graph: Graph, index: int) -> int:
 
 
 def _risk(graph: Graph, op: Op, weights: npt.NDArray[np.int64], largest: int) -> OverflowRisk:
-    axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
+    axis = operator(op.kind).weight_axis or 0
     rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
     if rows.shape[1] % 2:
         rows = np.pad(rows, ((0, 0), (0, 1)))

@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import fitting
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.memory import live_activation_bytes
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.native_log import quiet_stderr
 
@@ -55,8 +57,9 @@ def _run(graph: Graph, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     result = interpreter.get_output_details()[0]["index"]
     parts = []
     size = 0
-    for start in range(0, len(codes), _BATCH):
-        part = codes[start : start + _BATCH]
+    batch = fitting(live_activation_bytes(graph), largest=_BATCH)
+    for start in range(0, len(codes), batch):
+        part = codes[start : start + batch]
         if len(part) != size:
             size = len(part)
             interpreter.resize_tensor_input(entry, part.shape)

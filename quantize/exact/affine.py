@@ -13,33 +13,47 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Padding
-from mnist_export.quantize.exact.editor import AFFINE, Editor, activation_of, refusal
+from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family, operator
+from mnist_export.quantize.exact.arithmetic import KERNELS
+from mnist_export.quantize.exact.folding import (
+    AFFINE,
+    EXACT_ACTIVATIONS,
+    activation_of,
+    refusal,
+    scale_inputs,
+    scale_outputs,
+)
+from mnist_export.quantize.network.geometry import window_of
 from mnist_export.quantize.network.operators import WEIGHTED
 
-_PASSES_SCALE = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D", "PAD"}
-_PASSES_SHIFT = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D"}
 _HOMOGENEOUS = {Activation.NONE, Activation.RELU}
-_CONSTANT_OPS = {"MUL", "ADD", "SUB", "DIV"}
 
 Vector = npt.NDArray[np.float64]
 
 
 def find_affine(graph: Graph) -> Graph:
     """Turn elementwise operators with a per-channel constant into AFFINE steps."""
-    editor = Editor(graph)
+    editor = GraphEditor.in_place(graph)
     for position, op in enumerate(graph.ops):
-        if op.kind in _CONSTANT_OPS and any(graph.tensors[i].is_constant for i in op.inputs):
+        if _takes_constant(op) and any(graph.tensors[i].is_constant for i in op.inputs):
             editor.ops[position] = _affine_of(graph, op)
-        elif op.kind in {"RELU", "RELU6"}:
+        elif (kind := operator(op.kind).activation) in EXACT_ACTIVATIONS:
             channels = graph.tensors[op.outputs[0]].shape[-1]
-            kind = Activation.RELU if op.kind == "RELU" else Activation.RELU6
             editor.ops[position] = step(
                 op.inputs[0], op.outputs[0], np.ones(channels), np.zeros(channels), kind
             )
-    return editor.graph()
+    return editor.snapshot()
 
 
-def step(source: int, target: int, gain: Vector, shift: Vector, activation: int = 0) -> Op:
+def _takes_constant(op: Op) -> bool:
+    return op.kind == "DIV" or family(op.kind) in {Family.PRODUCT, Family.SUM}
+
+
+def step(
+    source: int, target: int, gain: Vector, shift: Vector, activation: Activation = Activation.NONE
+) -> Op:
     """An AFFINE step, an operator of this package's own that no file ever holds."""
     return Op(
         kind=AFFINE,
@@ -81,7 +95,7 @@ def fold_affine(graph: Graph) -> tuple[Graph, tuple[str, ...]]:
         The graph, and notes on where a fold is not the same function to the last bit.
     """
     notes: list[str] = []
-    editor = Editor(graph)
+    editor = GraphEditor.in_place(graph)
     moved = True
     while moved:
         moved = any(
@@ -89,10 +103,10 @@ def fold_affine(graph: Graph) -> tuple[Graph, tuple[str, ...]]:
             for op in list(editor.ops)
             if op.kind == AFFINE
         )
-    return editor.graph().pruned(), tuple(dict.fromkeys(notes))
+    return editor.finish(), tuple(dict.fromkeys(notes))
 
 
-def _merge(editor: Editor, op: Op) -> bool:
+def _merge(editor: GraphEditor, op: Op) -> bool:
     """Join two AFFINE steps in a row."""
     before = editor.producer(op.inputs[0])
     if (
@@ -109,7 +123,7 @@ def _merge(editor: Editor, op: Op) -> bool:
     return True
 
 
-def _fold_back(editor: Editor, op: Op) -> bool:
+def _fold_back(editor: GraphEditor, op: Op) -> bool:
     """Fold into the layer before: all of it where that has no activation, else the magnitude of the gain."""
     source, pools = op.inputs[0], []
     before = editor.producer(source)
@@ -122,19 +136,19 @@ def _fold_back(editor: Editor, op: Op) -> bool:
     gain, shift = op.options["gain"], op.options["shift"]
     kind = activation_of(before)
     if kind == Activation.NONE and not pools:
-        editor.scale_outputs(before, gain, shift)
-        editor.replace_op(before, outputs=op.outputs, activation=activation_of(op))
+        scale_outputs(editor, before, gain, shift)
+        editor.set_result(before, outputs=op.outputs, activation=activation_of(op))
         editor.remove(op)
         return True
     size = np.where(gain == 0, 1.0, np.abs(gain))
     if kind not in _HOMOGENEOUS or np.all(size == 1):
         return False
-    editor.scale_outputs(before, size, np.zeros(gain.shape))
+    scale_outputs(editor, before, size, np.zeros(gain.shape))
     editor.exchange(op, step(op.inputs[0], op.outputs[0], np.sign(gain), shift, activation_of(op)))
     return True
 
 
-def _fold_forward(editor: Editor, op: Op, notes: list[str]) -> bool:
+def _fold_forward(editor: GraphEditor, op: Op, notes: list[str]) -> bool:
     """Fold into every layer behind, where all of them can take it."""
     if activation_of(op):
         return False
@@ -158,55 +172,60 @@ def _fold_forward(editor: Editor, op: Op, notes: list[str]) -> bool:
     if not targets or not fits or (padded and not op.options.get("centred")):
         return False
     notes.extend(
-        f"layer '{editor.tensors[target.outputs[0]].name}' pads with the pixel nearest to 0, which is off by "
+        f"layer '{editor.tensor(target.outputs[0]).name}' pads with the pixel nearest to 0, which is off by "
         "at most half a pixel step at the image's border"
         for target in padded
     )
     for target in targets:
-        editor.scale_inputs(target, gain, shift)
+        scale_inputs(editor, target, gain, shift)
     editor.bypass(op)
     return True
 
 
-def _lets_through(editor: Editor, op: Op, gain: Vector, *, pure: bool) -> bool:
+def _lets_through(editor: GraphEditor, op: Op, gain: Vector, *, pure: bool) -> bool:
     """Whether a layer only moves values, so that a step before it may as well come after it."""
-    if op.kind not in (_PASSES_SCALE if pure else _PASSES_SHIFT):
+    known = operator(op.kind)
+    if op.kind not in KERNELS or not (known.passes_scale if pure else known.passes_shift):
         return False
-    if op.kind == "MAX_POOL_2D":
+    if known.family == Family.POOL:
         return bool(np.all(gain > 0))
     return op.kind != "PAD" or not _adds_channels(editor, op)
 
 
-def _leaves_input(editor: Editor, op: Op) -> bool:
+def _leaves_input(editor: GraphEditor, op: Op) -> bool:
     if op.kind == "FULLY_CONNECTED":
         return False
-    return bool(op.options.get("padding") == Padding.SAME and editor.window(op).is_padded)
+    weights, source = editor.tensor(op.inputs[1]).shape, editor.tensor(op.inputs[0]).shape
+    window = window_of(op, source[1:3], (weights[1], weights[2]))
+    return bool(op.options.get("padding") == Padding.SAME and window.is_padded)
 
 
-def _adds_channels(editor: Editor, op: Op) -> bool:
-    return editor.tensors[op.inputs[0]].shape[-1] != editor.tensors[op.outputs[0]].shape[-1]
+def _adds_channels(editor: GraphEditor, op: Op) -> bool:
+    return editor.tensor(op.inputs[0]).shape[-1] != editor.tensor(op.outputs[0]).shape[-1]
 
 
-def _width(editor: Editor, op: Op) -> int:
-    weights = editor.tensors[op.inputs[1]].shape
+def _width(editor: GraphEditor, op: Op) -> int:
+    weights = editor.tensor(op.inputs[1]).shape
     if op.kind == "DEPTHWISE_CONV_2D":
-        return editor.tensors[op.inputs[0]].shape[3]
+        return editor.tensor(op.inputs[0]).shape[3]
     return weights[-1]
 
 
 def lower_affine(graph: Graph) -> Graph:
     """Turn the AFFINE steps that stayed into depthwise 1x1 convolutions, reshaped to rank 4 where needed."""
-    editor = Editor(graph)
+    editor = GraphEditor.in_place(graph)
     for op in graph.ops:
         if op.kind != AFFINE:
             continue
-        source, target = editor.tensors[op.inputs[0]], editor.tensors[op.outputs[0]]
+        source, target = editor.tensor(op.inputs[0]), editor.tensor(op.outputs[0])
         if len(source.shape) not in {2, 3, 4}:
             raise UnsupportedError(
                 f"exact int8: '{target.name}' scales a tensor of rank {len(source.shape)}."
             )
-        kernel = editor.constant(f"{target.name}/gain", op.options["gain"].reshape(1, 1, 1, -1))
-        bias = editor.constant(f"{target.name}/shift", op.options["shift"])
+        kernel = editor.constant(
+            f"{target.name}/gain", op.options["gain"].astype(np.float32).reshape(1, 1, 1, -1)
+        )
+        bias = editor.constant(f"{target.name}/shift", op.options["shift"].astype(np.float32))
         options = {
             "padding": Padding.VALID, "strideH": 1, "strideW": 1, "depthMultiplier": 1,
             "dilationHFactor": 1, "dilationWFactor": 1,
@@ -223,12 +242,12 @@ def lower_affine(graph: Graph) -> Graph:
             editor.exchange(op, made)
             continue
         middle = (1,) * (4 - len(source.shape)) + tuple(source.shape[1:])
-        entered = editor.tensor(replace(source, name=f"{target.name}/wide", shape=(-1, *middle)))
-        left = editor.tensor(replace(target, name=f"{target.name}/scaled", shape=(-1, *middle)))
+        entered = editor.add_tensor(replace(source, name=f"{target.name}/wide", shape=(-1, *middle)))
+        left = editor.add_tensor(replace(target, name=f"{target.name}/scaled", shape=(-1, *middle)))
         editor.exchange(
             op,
-            editor.reshape(op.inputs[0], entered),
+            editor.reshape_op(op.inputs[0], entered),
             replace(made, inputs=(entered, kernel, bias), outputs=(left,)),
-            editor.reshape(left, op.outputs[0]),
+            editor.reshape_op(left, op.outputs[0]),
         )
-    return editor.graph()
+    return editor.snapshot()

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Tensor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import kinds
 from mnist_export.quantize.exact.grid import FLOAT32_INTEGERS, exponent_of
 from mnist_export.quantize.network.geometry import patches, window_of
 
@@ -183,9 +185,7 @@ KERNELS: Mapping[str, Callable[[Graph, Op, Mapping[int, Codes]], Codes]] = Mappi
         "MAX_POOL_2D": _max_pool,
         "PAD": _pad,
         "ADD": _add,
-        "RESHAPE": _reshape,
-        "SQUEEZE": _reshape,
-        "EXPAND_DIMS": _reshape,
+        **dict.fromkeys(sorted(kinds(Family.VIEW)), _reshape),
         "CONCATENATION": _concatenate,
     }
 )

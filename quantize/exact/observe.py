@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import fitting
 from mnist_export.core.errors import InputError
+from mnist_export.core.graph.memory import all_activation_bytes
 from mnist_export.quantize.exact.prepare import Prepared
 from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.ranges.calibration import run_activations
@@ -52,14 +54,16 @@ def observe(prepared: Prepared, images: npt.NDArray[np.uint8], *, seed: int = 0)
     each = sum(4 * int(np.prod(graph.tensors[i].shape[1:])) for i in read)
     images = images[: max(_BATCH, MEMORY_BYTES // max(each, 1))]
     rng = np.random.default_rng(seed)
+    batch = fitting(all_activation_bytes(graph), largest=_BATCH)
+    share = max(1, SAMPLES_A_BATCH * batch // _BATCH)  # as many in all, however the images are cut up
     inputs: dict[int, list[npt.NDArray[np.float32]]] = {i: [] for i in read}
     samples: dict[int, list[npt.NDArray[np.float32]]] = {}
-    for values in run_activations(graph, images, input_range=prepared.input_range, batch=_BATCH):
+    for values in run_activations(graph, images, input_range=prepared.input_range, batch=batch):
         for index, value in values.items():
             if index in inputs:
                 inputs[index].append(value.copy())
             flat = value.ravel()
-            kept = flat[rng.integers(0, flat.size, SAMPLES_A_BATCH)] if flat.size > SAMPLES_A_BATCH else flat
+            kept = flat[rng.integers(0, flat.size, share)] if flat.size > share else flat
             samples.setdefault(index, []).append(np.append(kept, [flat.min(), flat.max()]))
     return Observed(
         images=images,

@@ -11,16 +11,20 @@ import numpy as np
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Activation, Graph
+from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operators import operator
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_affine, step
 from mnist_export.quantize.exact.arithmetic import KERNELS
-from mnist_export.quantize.exact.editor import AFFINE, Editor, activation_of, refusal
+from mnist_export.quantize.exact.folding import AFFINE, EXACT_ACTIVATIONS, activation_of, refusal
 from mnist_export.quantize.network.averages import AVERAGES, obstacle
 from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.average_as_depthwise import average_as_depthwise
 from mnist_export.quantize.rewrites.depthwise import WEIGHTS
 
 INPUT_STEP = 2.0**-8
+OWN_SCALES = {"ADD", "CONCATENATION"}
+"""Operators that choose a scale for all of their operands."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,9 +75,10 @@ def prepare(graph: Graph, input_range: InputRange) -> Prepared:
 
 def fuse_activations(graph: Graph) -> Graph:
     """Move a RELU or RELU6 of its own into the layer before it."""
-    editor = Editor(graph)
+    editor = GraphEditor.in_place(graph)
     for op in graph.ops:
-        if op.kind not in {"RELU", "RELU6"}:
+        kind = operator(op.kind).activation
+        if kind is None or kind not in EXACT_ACTIVATIONS:
             continue
         before = editor.producer(op.inputs[0])
         if (
@@ -84,26 +89,25 @@ def fuse_activations(graph: Graph) -> Graph:
         ):
             continue
         editor.remove(op)
-        kind = Activation.RELU if op.kind == "RELU" else Activation.RELU6
-        editor.replace_op(before, outputs=op.outputs, activation=kind)
-    return editor.graph().pruned()
+        editor.set_result(before, outputs=op.outputs, activation=kind)
+    return editor.finish()
 
 
 def flatten_for_dense(graph: Graph) -> Graph:
     """Put a RESHAPE before a dense layer that flattens its input by itself."""
-    editor = Editor(graph)
+    editor = GraphEditor.in_place(graph)
     for op in graph.ops:
-        source = editor.tensors[op.inputs[0]]
+        source = editor.tensor(op.inputs[0])
         if op.kind != "FULLY_CONNECTED" or len(source.shape) == 2:
             continue
-        width = editor.tensors[op.inputs[1]].shape[-1]
-        if len(editor.tensors[op.outputs[0]].shape) != 2 or int(np.prod(source.shape[1:])) != width:
+        width = editor.tensor(op.inputs[1]).shape[-1]
+        if len(editor.tensor(op.outputs[0]).shape) != 2 or int(np.prod(source.shape[1:])) != width:
             continue
-        flat = editor.tensor(
-            replace(source, name=f"{editor.tensors[op.outputs[0]].name}/flat", shape=(-1, width))
+        flat = editor.add_tensor(
+            replace(source, name=f"{editor.tensor(op.outputs[0]).name}/flat", shape=(-1, width))
         )
-        editor.exchange(op, editor.reshape(op.inputs[0], flat), replace(op, inputs=(flat, *op.inputs[1:])))
-    return editor.graph()
+        editor.exchange(op, editor.reshape_op(op.inputs[0], flat), replace(op, inputs=(flat, *op.inputs[1:])))
+    return editor.snapshot()
 
 
 def enter_pixels(graph: Graph, input_range: InputRange) -> tuple[Graph, InputRange, QuantParams]:
@@ -124,33 +128,26 @@ def enter_pixels(graph: Graph, input_range: InputRange) -> tuple[Graph, InputRan
     point = nearest if centred else 0.0
     quant = QuantParams.per_tensor(INPUT_STEP, int(point) - 128)
     own = InputRange(lo=-point * INPUT_STEP, hi=(255 - point) * INPUT_STEP)
-    editor = Editor(graph)
-    inner = editor.tensor(replace(graph.tensors[entry], name=f"{graph.tensors[entry].name}/real"))
-    editor.ops = [
-        replace(op, inputs=tuple(inner if i == entry else i for i in op.inputs)) for op in editor.ops
-    ]
+    editor = GraphEditor.in_place(graph)
+    inner = editor.add_tensor(replace(graph.tensors[entry], name=f"{graph.tensors[entry].name}/real"))
+    editor.redirect(entry, inner)
     undo = step(entry, inner, np.full(channels, size / INPUT_STEP), np.full(channels, size * (point - black)))
     editor.ops.insert(0, replace(undo, options=dict(undo.options) | {"centred": centred}))
-    return editor.graph(), own, quant
+    return editor.snapshot(), own, quant
 
 
 def separate_input(graph: Graph) -> Graph:
     """Put a step of its own between the input and an ADD or CONCATENATION, which choose other scales."""
-    editor = Editor(graph)
+    editor = GraphEditor.in_place(graph)
     (entry,) = graph.inputs
-    if not any(op.kind in {"ADD", "CONCATENATION"} for op in editor.consumers(entry)):
+    if not any(op.kind in OWN_SCALES for op in editor.consumers(entry)):
         return graph
     tensor = graph.tensors[entry]
     channels = tensor.shape[-1]
-    inner = editor.tensor(replace(tensor, name=f"{tensor.name}/own"))
-    editor.ops = [
-        replace(op, inputs=tuple(inner if i == entry else i for i in op.inputs))
-        if op.kind in {"ADD", "CONCATENATION"}
-        else op
-        for op in editor.ops
-    ]
+    inner = editor.add_tensor(replace(tensor, name=f"{tensor.name}/own"))
+    editor.redirect(entry, inner, kinds=OWN_SCALES)
     editor.ops.insert(0, step(entry, inner, np.ones(channels), np.zeros(channels)))
-    return editor.graph()
+    return editor.snapshot()
 
 
 def lower_averages(graph: Graph) -> Graph:
@@ -175,7 +172,7 @@ def check(graph: Graph) -> None:
     for op in graph.ops:
         if op.kind not in KERNELS or op.kind == AFFINE:
             raise refusal(graph, op, f"the operator {op.kind}")
-        if activation_of(op) not in {Activation.NONE, Activation.RELU, Activation.RELU6}:
+        if activation_of(op) not in {Activation.NONE, *EXACT_ACTIVATIONS}:
             raise refusal(graph, op, f"{op.kind} with the activation {activation_of(op).name}")
         source = graph.tensors[op.inputs[0]]
         if op.kind in WEIGHTED:

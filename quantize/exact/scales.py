@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Activation, Graph
-from mnist_export.quantize.exact.editor import activation_of
+from mnist_export.quantize.exact.folding import activation_of
 from mnist_export.quantize.network.operators import WEIGHTED
 
 Samples = Mapping[int, npt.NDArray[np.float32]]

@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import fitting
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.memory import live_activation_bytes
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.quantize.exact.arithmetic import code_range, shifts_of, zero_point
 from mnist_export.quantize.network.geometry import window_of
 from mnist_export.quantize.network.operators import WEIGHTED
@@ -30,7 +34,7 @@ def simulate(
     Args:
         graph: int8 throughout, every scale a power of two.
         pixels: uint8, batch first.
-        batch: images a step.
+        batch: the most images a step.
         tf32: let a GPU multiply in TF32: 11 significant bits, sums in float32.
 
     Returns:
@@ -45,6 +49,8 @@ def simulate(
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(tf32)
     parts = []
+    # each int8 value is a float32 here
+    batch = fitting(live_activation_bytes(graph) * np.dtype(np.float32).itemsize, largest=batch)
     try:
         for start in range(0, len(pixels), batch):
             codes = pixels[start : start + batch].astype(np.float32) - np.float32(128)
@@ -103,7 +109,7 @@ def _run(graph: Graph, op: Op, values: dict[int, Any]) -> Any:
     import tensorflow as tf
 
     source, target = values[op.inputs[0]], graph.tensors[op.outputs[0]]
-    if op.kind in {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}:
+    if family(op.kind) == Family.VIEW:
         return tf.reshape(source, (-1, *target.shape[1:]))
     if op.kind == "MAX_POOL_2D":
         size = (op.options["filterHeight"], op.options["filterWidth"])

@@ -18,6 +18,8 @@ import numpy as np
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.operators import operator
+from mnist_export.core.images import batches_of
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.advance import run_network
 from mnist_export.quantize.exact.arithmetic import exponent, shifts_of, zero_point
@@ -110,7 +112,9 @@ def fine_tune_exact(
 
 
 def _accuracy(graph: Graph, dataset: Dataset) -> float:
-    codes = run_network(graph, dataset.validation.images)
+    images = dataset.validation.images
+    parts = [images] if isinstance(images, np.ndarray) else batches_of(images)
+    codes = np.concatenate([run_network(graph, part) for part in parts])
     return float((codes.argmax(axis=1) == dataset.validation.labels).mean())
 
 
@@ -167,12 +171,17 @@ def _epochs(
     import tensorflow as tf
 
     from mnist_export.models.recipe import Schedule
-    from mnist_export.quantize.training.finetune import DEFAULT_RECIPE
+    from mnist_export.quantize.training.finetune import default_recipe
     from mnist_export.train.devices import seed_everything
     from mnist_export.train.pipeline import steps_per_epoch, training_batches
 
     seed_everything(seed)
-    recipe = replace(recipe or DEFAULT_RECIPE, epochs=epochs, schedule=Schedule.CONSTANT, stop_patience=0)
+    recipe = replace(
+        recipe or default_recipe(dataset.image_shape),
+        epochs=epochs,
+        schedule=Schedule.CONSTANT,
+        stop_patience=0,
+    )
     classes = dataset.num_classes
     batches = training_batches(
         dataset.train, recipe, num_classes=classes, seed=seed, first_epoch=0, pixels=CODES
@@ -223,7 +232,7 @@ def _channels(graph: Graph, op: Op, latent: Latent) -> dict[int, Tensor]:
     point = zero_point(source)
     lo, hi = accumulator_bounds(channels_first(op, weights), shifts, -128 - point, 127 - point)
     kept = np.maximum(np.abs(lo), np.abs(hi)) <= FLOAT32_EVEN_INTEGERS
-    axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
+    axis = operator(op.kind).weight_axis or 0
     shape = [1] * weights.ndim
     shape[axis] = -1
     return {

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
+from mnist_export.core.graph.operators import operator
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.improving.patches import Floats, Patches, collect
 from mnist_export.quantize.network.layers import by_name, has_bias, layer_name, weighted_ops
-from mnist_export.quantize.network.operators import RULES
 
 # The paper's: stretch of the sigmoid, annealing of the regularizer, its weight, its warm-up.
 _ZETA, _GAMMA = 1.1, -0.1
@@ -120,7 +120,7 @@ class _Layer:
 
     def __init__(self, graph: Graph, quantized: Graph, original: Op, op: Op) -> None:
         self._shape = quantized.tensors[op.inputs[1]].shape
-        self._axis = RULES[op.kind].weight_axis or 0
+        self._axis = operator(op.kind).weight_axis or 0
         self._depthwise = op.kind == "DEPTHWISE_CONV_2D"
         tensor = quantized.tensors[op.inputs[1]]
         if tensor.quant is None or tensor.data is None:

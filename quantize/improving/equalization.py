@@ -13,13 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op, Tensor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family, operator
 from mnist_export.quantize.network.layers import has_bias, has_weights, weighted_ops
-
-_OUT_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
-_PASSES = frozenset(
-    {"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "REDUCE_MAX", "PAD", "RESHAPE", "RELU", "LEAKY_RELU"}
-)
-"""Operators with ``f(x * s) = f(x) * s`` for each channel's positive s."""
 
 ROUNDS = 40
 TOLERANCE = 1e-3
@@ -79,7 +75,8 @@ def _pairs(graph: Graph) -> Iterator[Pair]:
                     yield Pair(first=first, second=reader, shifts=tuple(shifts))
                 break
             shift = _constant_shift(graph, reader)
-            if (reader.kind not in _PASSES and shift is None) or not _keeps_channels(graph, reader):
+            passes = operator(reader.kind).passes_scale or shift is not None
+            if not passes or not _keeps_channels(graph, reader):
                 break
             if shift is not None and shift >= 0:
                 shifts.append(shift)
@@ -88,7 +85,7 @@ def _pairs(graph: Graph) -> Iterator[Pair]:
 
 def _keeps_channels(graph: Graph, op: Op) -> bool:
     """Whether each channel's values stay apart from the others': a mean over channels mixes them."""
-    if op.kind not in {"MEAN", "REDUCE_MAX"}:
+    if family(op.kind) != Family.REDUCTION:
         return True
     axes, rank = graph.tensors[op.inputs[1]].data, len(graph.tensors[op.inputs[0]].shape)
     return axes is not None and rank - 1 not in {int(axis) % rank for axis in axes.ravel()}
@@ -99,14 +96,14 @@ def _constant_shift(graph: Graph, op: Op) -> int | None:
 
     ``max(x, c) / s = max(x / s, c / s)`` for a positive s, and so for a minimum.
     """
-    if op.kind not in {"ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"}:
+    if family(op.kind) not in {Family.SUM, Family.PRODUCT, Family.EXTREME}:
         return None
     if int(op.options.get("fusedActivationFunction", 0)) not in {Activation.NONE, Activation.RELU}:
         return None
     constants = [i for i in op.inputs if graph.tensors[i].is_constant]
     if len(constants) != 1 or (op.kind == "SUB" and op.inputs[1] not in constants):
         return None
-    if op.kind == "MUL":
+    if family(op.kind) == Family.PRODUCT:
         return -1
     shape = graph.tensors[constants[0]].shape
     channels = graph.tensors[op.outputs[0]].shape[-1]
@@ -114,7 +111,7 @@ def _constant_shift(graph: Graph, op: Op) -> int | None:
 
 
 def _fits(graph: Graph, first: Op, second: Op) -> bool:
-    channels = graph.tensors[first.inputs[1]].shape[_OUT_AXIS[first.kind]]
+    channels = graph.tensors[first.inputs[1]].shape[operator(first.kind).weight_axis or 0]
     shape = graph.tensors[second.inputs[1]].shape
     inputs = shape[1] if second.kind == "FULLY_CONNECTED" else shape[3]
     if second.kind == "DEPTHWISE_CONV_2D" and int(second.options.get("depthMultiplier", 1)) > 1:
@@ -125,7 +122,7 @@ def _fits(graph: Graph, first: Op, second: Op) -> bool:
 def _share(graph: Graph, pair: Pair) -> tuple[Graph, float]:
     w1 = graph.tensors[pair.first.inputs[1]].real()
     w2 = graph.tensors[pair.second.inputs[1]].real()
-    axis = _OUT_AXIS[pair.first.kind]
+    axis = operator(pair.first.kind).weight_axis or 0
     channels = w1.shape[axis]
     # Every kind's weights with the read channel last; a dense layer behind a flatten reads NHWC.
     view = w2.reshape(-1, channels)

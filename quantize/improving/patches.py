@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mnist_export.core.graph import Graph, Op, Padding
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.improving.preactivation import preactivation
-from mnist_export.quantize.network.simulate import run_tensors
+from mnist_export.quantize.network.simulate import common_batch, run_tensors
 
 Floats = npt.NDArray[np.float32]
 
@@ -56,9 +56,10 @@ def collect(
     source = ops[1].inputs[0]
     places = max(1, count // len(images))
     inputs, outputs = [], []
+    batch = common_batch(theirs, ours)
     for wanted, seen in zip(
-        run_tensors(theirs, images, list(theirs.outputs), input_range=input_range),
-        run_tensors(ours, images, [source], input_range=input_range),
+        run_tensors(theirs, images, list(theirs.outputs), input_range=input_range, batch=batch),
+        run_tensors(ours, images, [source], input_range=input_range, batch=batch),
         strict=True,
     ):
         y, x = wanted[theirs.outputs[0]], seen[source]

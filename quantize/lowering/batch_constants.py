@@ -12,11 +12,10 @@ import numpy as np
 
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import kinds
 
-_BROADCAST = {
-    "ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "POW", "SQUARED_DIFFERENCE", "BATCH_MATMUL",
-    "SELECT_V2", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "EQUAL", "NOT_EQUAL",
-}  # fmt: skip
+_BROADCAST = {*kinds(Family.SUM, Family.PRODUCT, Family.EXTREME, Family.BINARY), "BATCH_MATMUL"} - {"SELECT"}
 
 
 def free_constants(graph: Graph, batch: int) -> Graph:

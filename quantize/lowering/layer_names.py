@@ -12,10 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.models.structure.scopes import renamed_layers, scoped_operations
 from mnist_export.quantize.network.operators import WEIGHTED
 
-_BESIDES = {"QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
+_BESIDES = {Family.BOUNDARY, Family.VIEW}
 _MARK = re.compile(r"mxlayer(\d{5})")
 INPUT_NAME = "image"
 OUTPUT_NAME = "logits"
@@ -90,7 +92,7 @@ def _main_kinds(layers: dict[Op, str]) -> dict[str, str]:
     """Each layer's kind of operator that has its name: with weights, or else of the last that computes."""
     found: dict[str, str] = {}
     for op, layer in layers.items():
-        if found.get(layer) not in WEIGHTED and op.kind not in _BESIDES:
+        if found.get(layer) not in WEIGHTED and family(op.kind) not in _BESIDES:
             found[layer] = op.kind
     return found
 

@@ -13,11 +13,10 @@ import numpy as np
 
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import kinds
 
-_POINTWISE = {
-    "RELU", "RELU6", "LEAKY_RELU", "ELU", "LOGISTIC", "TANH", "ABS", "NEG", "EXP", "SQUARE", "SQRT", "RSQRT",
-    "GELU", "HARD_SWISH", "SOFTMAX", "FULLY_CONNECTED",
-}  # fmt: skip
+_POINTWISE = {*kinds(Family.CLIP, Family.FUNCTION, Family.DENSE), "SOFTMAX"}
 _MASKS = ("beginMask", "endMask", "shrinkAxisMask")
 Order = tuple[int, ...]
 """Axis ``j`` of the tensor that is kept is axis ``order[j]`` of the one that the converter named."""

@@ -18,8 +18,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Padding
 from mnist_export.core.graph.editing import GraphEditor
-
-_FUSED = {"RELU": Activation.RELU, "RELU6": Activation.RELU6, "RELU_N1_TO_1": Activation.RELU_N1_TO_1}
+from mnist_export.core.graph.operators import operator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +57,7 @@ def expand_transposed(graph: Graph) -> Graph:
             editor.keep(op)
             continue
         readers = graph.consumers(op.outputs[0])
-        last = readers[0] if len(readers) == 1 and readers[0].kind in _FUSED else None
+        last = readers[0] if len(readers) == 1 and operator(readers[0].kind).activation else None
         if last is not None:
             fused.add(last)
         _expand(graph, editor, op, last)
@@ -101,7 +100,7 @@ def _expand(graph: Graph, editor: GraphEditor, op: Op, last: Op | None) -> None:
     ]
     high, wide = sides
     activation = Activation(op.options.get("fusedActivationFunction", 0))
-    activation = activation if last is None else _FUSED[last.kind]
+    activation = (operator(last.kind).activation if last is not None else None) or activation
     channels = target.shape[3]
     source = _needed(editor, source, layer, sides)
     padded = editor.padded(source, layer, high.pads, wide.pads)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operators import OPERATORS
 from mnist_export.quantize.network.geometry import window_of
 
-AVERAGES = frozenset({"AVERAGE_POOL_2D", "MEAN"})
+AVERAGES = frozenset(kind for kind, entry in OPERATORS.items() if entry.averages)
+"""Operators that give means."""
 
 
 def obstacle(graph: Graph, op: Op) -> str:

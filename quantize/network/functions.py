@@ -11,20 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operators import operator
 from mnist_export.core.kinds import Precision
 from mnist_export.quantize.network.layers import layer_of
-from mnist_export.quantize.network.operators import INT8_ONLY, RULES
-
-ELEMENTWISE = frozenset(
-    {
-        "ABS", "ADD", "CEIL", "COS", "DIV", "ELU", "EQUAL", "EXP", "FLOOR", "FLOOR_DIV", "GELU", "GREATER",
-        "GREATER_EQUAL", "HARD_SWISH", "LEAKY_RELU", "LESS", "LESS_EQUAL", "LOG", "LOGICAL_AND",
-        "LOGICAL_NOT", "LOGICAL_OR", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL", "NEG", "NOT_EQUAL", "POW",
-        "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "ROUND", "RSQRT", "SELECT", "SELECT_V2", "SIGN",
-        "SIN", "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "TANH",
-    }
-)  # fmt: skip
-"""Operators whose result at a place depends on their operands at that place alone."""
 
 _SUMS = {"MEAN", "SUM"}
 _ROOTS = {"SQUARE", "SQUARED_DIFFERENCE", "EXP", "ABS", "MUL"}
@@ -53,7 +42,7 @@ def functions(graph: Graph) -> tuple[Function, ...]:
     Args:
         graph: a float graph.
     """
-    found = [made for made in _all_functions(graph) if any(op.kind not in RULES for op in made.ops)]
+    found = [made for made in _all_functions(graph) if any(not operator(op.kind).integers for op in made.ops)]
     sums = statistics(graph)
     left = _layers_of(graph, _bare(graph, found)) | _layers_of(graph, sums)
     return tuple(
@@ -73,10 +62,15 @@ def without_integers(graph: Graph, precision: Precision = Precision.INT8) -> tup
     """
     sums = statistics(graph)
     if precision != Precision.INT8:
-        wide = RULES.keys() - INT8_ONLY
-        return tuple(op for op in graph.ops if op in sums or op.kind not in wide)
+        return tuple(op for op in graph.ops if op in sums or not _has_wide_integers(op))
     covered = {op for made in functions(graph) for op in made.ops}
-    return tuple(op for op in graph.ops if op in sums or (op.kind not in RULES and op not in covered))
+    return tuple(
+        op for op in graph.ops if op in sums or (not operator(op.kind).integers and op not in covered)
+    )
+
+
+def _has_wide_integers(op: Op) -> bool:
+    return operator(op.kind).integers and not operator(op.kind).int8_only
 
 
 def left_alone(graph: Graph) -> set[Op]:
@@ -97,7 +91,7 @@ def _layers_of(graph: Graph, ops: set[Op]) -> set[str]:
 
 def _bare(graph: Graph, found: list[Function]) -> set[Op]:
     covered = {op for made in found for op in made.ops}
-    return {op for op in graph.ops if op.kind not in RULES and op not in covered}
+    return {op for op in graph.ops if not operator(op.kind).integers and op not in covered}
 
 
 def _all_functions(graph: Graph) -> list[Function]:
@@ -126,7 +120,7 @@ def _all_functions(graph: Graph) -> list[Function]:
 
 def _root(graph: Graph, op: Op, roots: dict[int, int]) -> int | None:
     """The one tensor that an operator is a function of; None where there is none such."""
-    if op.kind not in ELEMENTWISE:
+    if not operator(op.kind).elementwise:
         return None
     if any(graph.tensors[i].is_constant and graph.tensors[i].data.size != 1 for i in op.inputs):  # type: ignore[union-attr]
         return None
@@ -177,7 +171,7 @@ def statistics(graph: Graph) -> set[Op]:
         while behind:
             reader = behind.pop()
             values = [i for i in reader.inputs if i >= 0 and not graph.tensors[i].is_constant]
-            if reader in found or reader.kind not in ELEMENTWISE:
+            if reader in found or not operator(reader.kind).elementwise:
                 continue
             if len(set(values)) == 1:
                 found.add(reader)

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator
 
 from mnist_export.core.graph import Graph, Op
-from mnist_export.quantize.network.operators import RULES, WEIGHTED
+from mnist_export.core.graph.operators import operator
+from mnist_export.quantize.network.operators import WEIGHTED
 
 
 def layer_of(name: str) -> str:
@@ -37,8 +38,7 @@ def readers(graph: Graph, op: Op) -> tuple[str, ...]:
     """Layers that compute with an operator's output, behind pools and reshapes that pass it on."""
     found: list[str] = []
     for reader in graph.consumers(op.outputs[0]):
-        rule = RULES.get(reader.kind)
-        passes_on = rule is not None and rule.same_scale
+        passes_on = operator(reader.kind).same_scale
         found += readers(graph, reader) if passes_on else [layer_name(graph, reader)]
     return tuple(dict.fromkeys(found))
 

@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import fitting
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
+from mnist_export.core.graph.memory import all_activation_bytes, live_activation_bytes
 from mnist_export.core.graph.tflite_writer import write_tflite
+from mnist_export.core.images import Images
 from mnist_export.core.native_log import quiet_stderr
 from mnist_export.core.pixels import InputRange
 
 BATCH = 64
+"""Images a step where their activations fit `core.batches`' budget; fewer where not."""
 
 
 def feed(graph: Graph, images: npt.NDArray[np.uint8], input_range: InputRange) -> npt.NDArray[Any]:
@@ -71,9 +75,14 @@ def interpreter_of(graph: Graph, batch: int, *, keep_all: bool = False, threads:
     return interpreter
 
 
+def common_batch(*graphs: Graph) -> int:
+    """Images a step for graphs whose tensors are read side by side with `run_tensors`."""
+    return min(fitting(all_activation_bytes(graph), largest=BATCH) for graph in graphs)
+
+
 def run_tensors(
     graph: Graph,
-    images: npt.NDArray[np.uint8],
+    images: Images,
     watched: Sequence[int],
     *,
     input_range: InputRange,
@@ -86,12 +95,12 @@ def run_tensors(
         images: uint8 of shape (n, H, W, C).
         watched: tensor indices.
         input_range: what pixel values 0 and 255 become for the model.
-        batch: images a step.
+        batch: the most images a step.
 
     Yields:
         Tensor index to float32 values, the batch first; quantized tensors are dequantized.
     """
-    size = min(batch, len(images))
+    size = min(fitting(all_activation_bytes(graph), largest=batch), len(images))
     interpreter = interpreter_of(graph, size, keep_all=True)
     entry = interpreter.get_input_details()[0]["index"]
     for part, count in _batches(graph, images, input_range, size):
@@ -108,7 +117,7 @@ def _rows(values: npt.NDArray[Any], count: int, size: int) -> npt.NDArray[Any]:
 
 
 def _batches(
-    graph: Graph, images: npt.NDArray[np.uint8], input_range: InputRange, size: int
+    graph: Graph, images: Images, input_range: InputRange, size: int
 ) -> Iterator[tuple[npt.NDArray[Any], int]]:
     """Batches of one size as the graph takes them, and how many of each are real; the last is filled up."""
     for start in range(0, len(images), size):
@@ -122,12 +131,12 @@ def _batches(
 def _real(graph: Graph, index: int, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     quant = graph.tensors[index].quant
     if quant is None or values.dtype == np.float32:
-        return values.astype(np.float32)
+        return np.asarray(values, np.float32)
     return quant.dequantize(values)
 
 
 def run_logits(
-    graph: Graph, images: npt.NDArray[np.uint8], *, input_range: InputRange, batch: int = BATCH
+    graph: Graph, images: Images, *, input_range: InputRange, batch: int = BATCH
 ) -> npt.NDArray[np.float32]:
     """The logits in real units, from LiteRT's default kernels.
 
@@ -135,12 +144,12 @@ def run_logits(
         graph: float or quantized.
         images: uint8 of shape (n, H, W, C), n >= 1.
         input_range: what pixel values 0 and 255 become for the model.
-        batch: images a step.
+        batch: the most images a step.
 
     Returns:
         float32 of shape (n, classes).
     """
-    size = min(batch, len(images))
+    size = min(fitting(live_activation_bytes(graph), largest=batch), len(images))
     interpreter = interpreter_of(graph, size)
     entry = interpreter.get_input_details()[0]["index"]
     result = interpreter.get_output_details()[0]["index"]

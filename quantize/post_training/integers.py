@@ -16,9 +16,11 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams, asymmetric
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family, operator
 from mnist_export.core.kinds import Precision
 from mnist_export.quantize.network.functions import Function, functions
-from mnist_export.quantize.network.operators import RULES, same_scale_groups
+from mnist_export.quantize.network.operators import same_scale_groups
 from mnist_export.quantize.network.scheme import SchemeConfig
 from mnist_export.quantize.post_training.kept_float import kept_float, refuse_unknown
 from mnist_export.quantize.post_training.lookup import OFFSET, lookup_ops, table_of
@@ -141,7 +143,7 @@ def activation_params(
 def _clipped(graph: Graph, index: int) -> int:
     """The tensor whose range counts: behind a MAXIMUM or MINIMUM with a constant, nothing outside is read."""
     readers = graph.consumers(index)
-    while len(readers) == 1 and readers[0].kind in {"MAXIMUM", "MINIMUM"}:
+    while len(readers) == 1 and family(readers[0].kind) == Family.EXTREME:
         if not any(graph.tensors[i].is_constant for i in readers[0].inputs):
             break
         index = readers[0].outputs[0]
@@ -164,7 +166,7 @@ def _is_widened(graph: Graph, index: int) -> bool:
 
 def _is_same_scale_output(graph: Graph, index: int) -> bool:
     producer = graph.producer(index)
-    return producer is not None and RULES.get(producer.kind, RULES["ADD"]).same_scale
+    return producer is not None and operator(producer.kind).same_scale
 
 
 def _fixed_params(graph: Graph, indices: list[int], config: SchemeConfig) -> QuantParams | None:
@@ -174,9 +176,9 @@ def _fixed_params(graph: Graph, indices: list[int], config: SchemeConfig) -> Qua
             span = config.input_range
             return _symmetric(span.lo, span.hi, np.dtype(np.int16)) if wide else span.params_int8()
         producer = graph.producer(index)
-        rule = RULES.get(producer.kind) if producer else None
-        if rule is not None and rule.output is not None:
-            return QuantParams.per_tensor(1 / 32768) if wide else rule.output
+        output = operator(producer.kind).output if producer else None
+        if output is not None:
+            return QuantParams.per_tensor(1 / 32768) if wide else output
     return None
 
 
@@ -251,7 +253,7 @@ class _Builder:
             self._float |= {i: i for i in op.outputs}
             return
         inputs = [self._codes_of(i) for i in op.inputs]
-        axis = RULES[op.kind].weight_axis
+        axis = operator(op.kind).weight_axis
         if axis is not None:
             inputs = self._weighted(op, inputs, axis)
         for index in op.outputs:
@@ -376,7 +378,7 @@ class _Builder:
                 tensor = self._tensors[index] if index >= 0 else None
                 if tensor is None or tensor.data is None or tensor.dtype != np.float32:
                     continue
-                shared = self._tensors[op.outputs[0]].quant if RULES[op.kind].same_scale else None
+                shared = self._tensors[op.outputs[0]].quant if operator(op.kind).same_scale else None
                 lo, hi = float(tensor.data.min()), float(tensor.data.max())
                 own = _symmetric(lo, hi, self._dtype) if self._dtype == np.int16 else None
                 quant = shared or own or self._params.get(index) or constant_params(tensor.data)

@@ -6,10 +6,10 @@ import fnmatch
 
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operators import operator
 from mnist_export.core.kinds import Precision
 from mnist_export.quantize.network.functions import without_integers
 from mnist_export.quantize.network.layers import keep_float_words, layer_of
-from mnist_export.quantize.network.operators import RULES
 from mnist_export.quantize.network.scheme import SchemeConfig
 
 
@@ -77,7 +77,7 @@ def _between_floats(graph: Graph, kept: set[Op]) -> set[Op]:
     between: set[Op] = set()
     for op in graph.ops:
         before = [graph.producer(i) for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
-        passes_on = op.kind in RULES and RULES[op.kind].weight_axis is None and bool(before)
+        passes_on = operator(op.kind).integers and not operator(op.kind).has_weights and bool(before)
         if passes_on and all(p is not None and (p in kept or p in between) for p in before):
             between.add(op)
     # Only those from which every way leads into a float layer: the others' codes are needed anyway.

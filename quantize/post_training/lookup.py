@@ -45,7 +45,7 @@ def table_of(graph: Graph, made: Function, before: QuantParams, after: QuantPara
         name = graph.tensors[made.target].name
         raise ConversionError(f"int8: layer '{name}': expected finite values of its function, found none.")
     nearest = finite[np.abs(np.arange(values.size)[:, None] - finite[None, :]).argmin(axis=1)]
-    return after.quantize(values[nearest], np.int8)
+    return after.quantize(values[nearest], np.int8).astype(np.int8)
 
 
 def _computed(graph: Graph, made: Function, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
-from mnist_export.quantize.network.operators import RULES
+from mnist_export.core.graph.operators import operator
 from mnist_export.quantize.post_training.integers import quantize_weights
 
 DYNAMIC_MIN_ELEMENTS = 1024
@@ -65,7 +65,7 @@ def _with_stored_weights(
     done: dict[int, int] = {}
     for op in graph.ops:
         inputs = list(op.inputs)
-        axis = RULES[op.kind].weight_axis if op.kind in RULES else None
+        axis = operator(op.kind).weight_axis
         for position, index in enumerate(op.inputs):
             if index < 0 or not graph.tensors[index].is_constant:
                 continue

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import fitting
 from mnist_export.core.errors import ConversionError, InputError
 from mnist_export.core.graph import Graph
+from mnist_export.core.graph.memory import all_activation_bytes
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.registry import LazyRegistry
 
 BATCH = 32
+"""Images a step where their activations, all kept, fit the budget; fewer where not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,17 +92,20 @@ def run_activations(
 ) -> Iterator[Mapping[int, npt.NDArray[np.float32]]]:
     """Yield every activation of a float graph, batch by batch, from LiteRT's built-in kernels.
 
+    Each tensor is copied when it is looked up, and is that of the latest batch: one that is kept is kept by
+    its reader alone.
+
     Args:
         graph: a float graph with one input.
         images: uint8 of shape (n, H, W, C).
         input_range: what pixel values 0 and 255 become for the model.
-        batch: images a step.
+        batch: the most images a step; fewer where their activations would not fit `core.batches`' budget.
 
     Yields:
         Tensor index to float32 values, the batch first.
 
     Raises:
-        ConversionError: a value is NaN or infinite; the message names the layer.
+        ConversionError: a value that is looked up is NaN or infinite; the message names the layer.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -113,6 +119,7 @@ def run_activations(
     shape = graph.tensors[graph.inputs[0]].shape[1:]
     watched = [i for i in graph.activations() if graph.tensors[i].dtype == np.float32]
     size = 0
+    batch = fitting(all_activation_bytes(graph), largest=batch)
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
         if len(part) != size:
@@ -121,11 +128,32 @@ def run_activations(
             interpreter.allocate_tensors()
         interpreter.set_tensor(entry["index"], input_range.to_real(part).reshape(size, *shape))
         interpreter.invoke()
-        values = {index: interpreter.get_tensor(index) for index in watched}
-        for index, value in values.items():
-            if not np.isfinite(value).all():
-                raise ConversionError(
-                    f"calibration: expected finite activations, found NaN or infinity at layer "
-                    f"'{graph.tensors[index].name}'. Check the model's weights and --input-range."
-                )
-        yield values
+        yield _Activations(graph, interpreter, watched)
+
+
+class _Activations(Mapping[int, npt.NDArray[np.float32]]):
+    """The interpreter's tensors, copied and checked one at a time."""
+
+    def __init__(self, graph: Graph, interpreter: Any, watched: list[int]) -> None:
+        self._graph, self._interpreter, self._watched = graph, interpreter, watched
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.float32]:
+        value: npt.NDArray[np.float32] = self._interpreter.get_tensor(index)
+        if not _is_finite(value):
+            raise ConversionError(
+                f"calibration: expected finite activations, found NaN or infinity at layer "
+                f"'{self._graph.tensors[index].name}'. Check the model's weights and --input-range."
+            )
+        return value
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._watched)
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+
+def _is_finite(value: npt.NDArray[np.float32]) -> bool:
+    """Whether all values are: their sum tells, but for sums that overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(value.sum()) or np.isfinite(value).all())

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operators import operator
 from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.chains import Affine, activation_of, affine_after
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
@@ -58,7 +59,7 @@ def _is_float_constant(graph: Graph, op: Op) -> bool:
 
 def _fold(editor: GraphEditor, affine: Affine) -> None:
     layer, graph = affine.layer, editor.graph
-    channel_axis = 3 if layer.kind == "DEPTHWISE_CONV_2D" else 0
+    channel_axis = operator(layer.kind).weight_axis or 0
     weights = graph.tensors[layer.inputs[1]]
     inner = graph.tensors[layer.outputs[0]]
     outer = graph.tensors[affine.output]

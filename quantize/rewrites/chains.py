@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 
 Vector = npt.NDArray[np.float64]
 
@@ -87,7 +89,7 @@ def affine_after(graph: Graph, layer: Op) -> Affine | None:
     ops: list[Op] = []
     last = layer
     while (reader := only_reader(graph, last)) is not None:
-        if reader.kind not in {"MUL", "ADD", "SUB"}:
+        if family(reader.kind) not in {Family.PRODUCT, Family.SUM}:
             break
         vector = channel_vector(graph, reader, last.outputs[0])
         if vector is None or (reader.kind == "SUB" and reader.inputs[0] != last.outputs[0]):

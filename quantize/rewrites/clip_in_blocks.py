@@ -12,9 +12,9 @@ import numpy as np
 
 from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
-
-_KINDS = {"MAXIMUM", "MINIMUM"}
 
 
 def clip_in_blocks(graph: Graph) -> Graph:
@@ -37,7 +37,7 @@ def clip_in_blocks(graph: Graph) -> Graph:
 
 
 def _reshape_before(graph: Graph, op: Op) -> Op | None:
-    if op.kind not in _KINDS or len(op.inputs) != 2:
+    if family(op.kind) != Family.EXTREME or len(op.inputs) != 2:
         return None
     constant, source = graph.tensors[op.inputs[1]], graph.tensors[op.inputs[0]]
     reshape = graph.producer(op.inputs[0])

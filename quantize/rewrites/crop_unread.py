@@ -13,11 +13,12 @@ import numpy as np
 
 from mnist_export.core.graph import Graph, Op, Padding
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.quantize.rewrites.chains import only_reader
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
-_POOLS = {"MAX_POOL_2D", "AVERAGE_POOL_2D"}
-_BETWEEN = {"MAXIMUM", "MINIMUM", "RELU", "RELU6"}
+_BETWEEN = {Family.EXTREME, Family.CLIP}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +54,14 @@ def _next(graph: Graph) -> tuple[tuple[Op, ...], tuple[_Axis, _Axis]] | None:
 
 def _chain(graph: Graph, conv: Op) -> tuple[Op, ...] | None:
     """A convolution, elementwise operators behind it, and the pool that ends them."""
-    if conv.kind not in {"CONV_2D", "DEPTHWISE_CONV_2D"}:
+    if family(conv.kind) != Family.CONVOLUTION:
         return None
     ops = [conv]
     while (reader := only_reader(graph, ops[-1])) is not None:
         ops.append(reader)
-        if reader.kind in _POOLS:
+        if family(reader.kind) == Family.POOL:
             return tuple(ops) if Padding(reader.options["padding"]) == Padding.VALID else None
-        if reader.kind not in _BETWEEN or not _is_per_channel(graph, reader):
+        if family(reader.kind) not in _BETWEEN or not _is_per_channel(graph, reader):
             return None
     return None
 

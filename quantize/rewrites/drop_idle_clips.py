@@ -12,9 +12,8 @@ import numpy as np
 
 from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operators import operator
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
-
-_IDLE = {"MAXIMUM": -128, "MINIMUM": 127}
 
 
 def drop_idle_clips(graph: Graph) -> Graph:
@@ -40,13 +39,14 @@ def drop_idle_clips(graph: Graph) -> Graph:
 
 
 def _is_idle(graph: Graph, op: Op) -> bool:
-    if op.kind not in _IDLE or len(op.inputs) != 2 or op.outputs[0] in graph.outputs:
+    idle = operator(op.kind).idle_code
+    if idle is None or len(op.inputs) != 2 or op.outputs[0] in graph.outputs:
         return False
     source, bound = (graph.tensors[i] for i in op.inputs)
     target = graph.tensors[op.outputs[0]]
     if bound.data is None or source.shape != target.shape or target.dtype != np.int8:
         return False
-    return bound.data.dtype == np.int8 and bool(np.all(bound.data == _IDLE[op.kind]))
+    return bound.data.dtype == np.int8 and bool(np.all(bound.data == idle))
 
 
 REWRITE = Rewrite(

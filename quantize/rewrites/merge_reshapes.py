@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
-
-_RESHAPES = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
 
 
 def merge_reshapes(graph: Graph) -> Graph:
@@ -22,7 +22,7 @@ def merge_reshapes(graph: Graph) -> Graph:
     changed = False
     for op in graph.ops:
         inputs = tuple(origin.get(i, i) if _takes_origin(graph, op, i, origin) else i for i in op.inputs)
-        if op.kind in _RESHAPES:
+        if family(op.kind) == Family.VIEW:
             source, target = op.inputs[0], op.outputs[0]
             first = origin.get(source, source)
             if target not in graph.outputs:
@@ -37,7 +37,7 @@ def merge_reshapes(graph: Graph) -> Graph:
 
 
 def _takes_origin(graph: Graph, op: Op, index: int, origin: dict[int, int]) -> bool:
-    if op.kind in _RESHAPES or index not in origin:
+    if family(op.kind) == Family.VIEW or index not in origin:
         return False
     return graph.tensors[origin[index]].shape == graph.tensors[index].shape
 

@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family, operator
 from mnist_export.quantize.network.functions import left_alone
 from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.chains import activation_of, channel_vector, composed, only_reader
 from mnist_export.quantize.rewrites.depthwise import add_depthwise
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
-
-_CLIPS = {"RELU": Activation.RELU, "RELU6": Activation.RELU6, "RELU_N1_TO_1": Activation.RELU_N1_TO_1}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,8 +89,9 @@ def _map_from(graph: Graph, first: Op) -> _Map | None:
     ops: list[Op] = []
     op: Op | None = first
     while op is not None:
-        if ops and op.kind in _CLIPS:
-            return _Map(source=value, ops=(*ops, op), scale=scale, shift=shift, activation=_CLIPS[op.kind])
+        clip = operator(op.kind).activation
+        if ops and clip is not None:
+            return _Map(source=value, ops=(*ops, op), scale=scale, shift=shift, activation=clip)
         vector = _operand(graph, op, ops[-1].outputs[0] if ops else value)
         if vector is None:
             break
@@ -106,7 +107,7 @@ def _map_from(graph: Graph, first: Op) -> _Map | None:
 
 def _operand(graph: Graph, op: Op, value: int) -> npt.NDArray[np.float64] | None:
     """The constant of an operator of a chain, one number a channel; None where the chain ends before it."""
-    if op.kind not in {"MUL", "ADD", "SUB"} or (op.kind == "SUB" and op.inputs[0] != value):
+    if family(op.kind) not in {Family.PRODUCT, Family.SUM} or (op.kind == "SUB" and op.inputs[0] != value):
         return None
     return channel_vector(graph, op, value, clipped=True)
 

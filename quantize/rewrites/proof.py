@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import fitting
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
+from mnist_export.core.graph.memory import live_activation_bytes
 from mnist_export.core.graph.tflite_writer import write_tflite
 
 SAMPLES = 4
@@ -96,9 +98,13 @@ def outputs_of(graph: Graph, inputs: npt.NDArray[Any], *, builtin: bool = True) 
         num_threads=1,
     )
     (entry,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(entry["index"], inputs.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(entry["index"], inputs)
-    interpreter.invoke()
-    made: npt.NDArray[Any] = interpreter.get_tensor(result["index"])
-    return made
+    step = fitting(live_activation_bytes(graph), largest=len(inputs))
+    made: list[npt.NDArray[Any]] = []
+    for start in range(0, len(inputs), step):
+        part = inputs[start : start + step]
+        interpreter.resize_tensor_input(entry["index"], part.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(entry["index"], part)
+        interpreter.invoke()
+        made.append(interpreter.get_tensor(result["index"]))
+    return np.concatenate(made)

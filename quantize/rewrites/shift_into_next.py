@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from mnist_export.core.graph import Graph, Op, Padding
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.chains import channel_vector
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
-_COMMUTES = {"MAX_POOL_2D", "AVERAGE_POOL_2D"}
 """``pool(x + s) = pool(x) + s`` for a shift a channel; TFLite's pools leave padding out."""
 
 
@@ -36,7 +37,7 @@ def shift_into_next(graph: Graph) -> Graph:
 
 
 def _moved(graph: Graph, op: Op) -> Graph | None:
-    if op.kind not in {"ADD", "SUB"} or graph.tensors[op.outputs[0]].dtype != np.float32:
+    if family(op.kind) != Family.SUM or graph.tensors[op.outputs[0]].dtype != np.float32:
         return None
     value = next((i for i in op.inputs if not graph.tensors[i].is_constant), -1)
     vector = channel_vector(graph, op, value) if value >= 0 else None
@@ -70,7 +71,7 @@ def _reached(
             found[reader] = shift
             continue
         further = None
-        if reader.kind in _COMMUTES and not reader.options.get("fusedActivationFunction", 0):
+        if family(reader.kind) == Family.POOL and not reader.options.get("fusedActivationFunction", 0):
             further = _reached(graph, reader.outputs[0], shift)
         elif reader.kind == "RESHAPE" and len(graph.tensors[reader.outputs[0]].shape) == 2:
             repeats = graph.tensors[reader.outputs[0]].shape[1] // len(shift)

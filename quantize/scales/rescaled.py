@@ -16,7 +16,8 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
-from mnist_export.quantize.network.operators import RULES, same_scale_groups
+from mnist_export.core.graph.operators import operator
+from mnist_export.quantize.network.operators import same_scale_groups
 from mnist_export.quantize.scales.tie_free import tie_free
 
 _SAME = 1e-6
@@ -70,18 +71,18 @@ def _operand(editor: GraphEditor, op: Op, position: int, params: Mapping[int, Qu
     """An operator's input in its new parameters: an own copy of a constant whose codes change."""
     index = op.inputs[position]
     tensor = editor.graph.tensors[index] if index >= 0 else None
-    rule = RULES.get(op.kind)
-    if tensor is None or tensor.data is None or tensor.quant is None or rule is None:
+    known = operator(op.kind)
+    if tensor is None or tensor.data is None or tensor.quant is None or not known.integers:
         return index
     quant = params.get(index, tensor.quant)
-    if rule.weight_axis is not None:
+    if known.weight_axis is not None:
         entry = params.get(op.inputs[0])
         if position != 2 or entry is None:
             return index
         weights = editor.graph.tensors[op.inputs[1]].quant
         scale = entry.scale[0] * (tensor.quant.scale if weights is None else weights.scale)
         quant = replace(tensor.quant, scale=scale.astype(np.float32))
-    elif rule.same_scale and op.outputs[0] in params:
+    elif known.same_scale and op.outputs[0] in params:
         quant = params[op.outputs[0]]
     if np.array_equal(quant.scale, tensor.quant.scale):
         return index

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams, asymmetric
 from mnist_export.core.graph import Graph
-from mnist_export.quantize.network.operators import RULES
+from mnist_export.core.graph.operators import operator
 
 _CODES = 255
 _WIDENED = 16  # by 1/15 at most
@@ -77,7 +77,7 @@ class ScaleChoice:
     def _is_fixed(self, index: int) -> bool:
         producer = self.graph.producer(index)
         return index in self.graph.inputs or (
-            producer is not None and producer.kind in RULES and RULES[producer.kind].output is not None
+            producer is not None and operator(producer.kind).output is not None
         )
 
     def _of_constant(self, index: int) -> QuantParams | None:

@@ -18,10 +18,11 @@ import numpy as np
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import family
 from mnist_export.quantize.network.averages import obstacle
 from mnist_export.quantize.scales.scale_choice import ScaleChoice
 
-SUMS: Final = frozenset({"ADD", "SUB"})
 _DENOMINATORS: Final = (499, 249, 101, 41)
 _FACTOR_DENOMINATOR: Final = 4999  # keeps 1e-4 from ties; 255 steps in float32 are 8e-5 off at most
 _MEAN_STEPS: Final = 25  # a scale grows by 1/25 at most; maps of more than 14x14 pixels may stay as they are
@@ -49,9 +50,9 @@ def tie_free(
     """
     scales = ScaleChoice(graph, params, group)
     for op in reversed(graph.ops):
-        if op.kind in SUMS and len(op.inputs) == 2 and op.outputs[0] in params:
+        if family(op.kind) == Family.SUM and len(op.inputs) == 2 and op.outputs[0] in params:
             _settle_sum(op, scales)
-    products = [op for op in graph.ops if op.kind == "MUL" and op.outputs[0] in params]
+    products = [op for op in graph.ops if family(op.kind) == Family.PRODUCT and op.outputs[0] in params]
     # First those whose output is settled, while an operand may still move.
     for op in sorted(products, key=lambda op: not scales.is_settled(op.outputs[0])):
         _settle_product(op, scales)

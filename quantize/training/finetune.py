@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from mnist_export.core.batches import fitting
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.request import to_stderr
@@ -20,15 +22,26 @@ if TYPE_CHECKING:
 
 DEFAULT_RECIPE = Recipe(
     name="fine-tuning",
-    source="Adam, batch 64, for models whose own recipe is not known",
+    source="Adam, batch 64 or what memory holds, for models whose own recipe is not known",
     optimizer=Optimizer.ADAM,
     learning_rate=0.001,
     batch_size=64,
     epochs=1,
 )
 
+_TRAINING_BYTES: Final = 2 << 30
+_KEPT_ACTIVATIONS: Final = 512
+"""Bytes that training keeps over those of the float32 input: every layer's output, and its gradient."""
+
 RATE_FACTOR = 0.1
 """The usual `FineTuning.rate_factor`: small steps keep what the model knows."""
+
+
+def default_recipe(image_shape: tuple[int, ...]) -> Recipe:
+    """`DEFAULT_RECIPE` with a batch that memory holds for pictures of this shape."""
+    each = math.prod(image_shape) * 4 * _KEPT_ACTIVATIONS
+    size = fitting(each, budget_bytes=_TRAINING_BYTES, largest=DEFAULT_RECIPE.batch_size)
+    return replace(DEFAULT_RECIPE, batch_size=size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +92,10 @@ class FineTuning:
     def settings(self) -> Recipe:
         """The recipe that is carried out, for the number of epochs asked for."""
         return replace(
-            self.recipe or DEFAULT_RECIPE, epochs=self.epochs, schedule=Schedule.CONSTANT, stop_patience=0
+            self.recipe or default_recipe(self.dataset.image_shape),
+            epochs=self.epochs,
+            schedule=Schedule.CONSTANT,
+            stop_patience=0,
         )
 
     @property

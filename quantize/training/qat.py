@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.batches import BUDGET_BYTES, batch_size
 from mnist_export.core.errors import ConversionError, MissingExtraError, UnsupportedError
 from mnist_export.core.graph import Graph
+from mnist_export.core.images import Images
 from mnist_export.core.kinds import Precision
 from mnist_export.core.pixels import InputRange
 from mnist_export.models.structure.scopes import own_names
@@ -227,17 +229,19 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def logits_of(model: Any, images: npt.NDArray[np.uint8], pixels: InputRange, *, batch: int = 256) -> Any:
+def logits_of(model: Any, images: Images, pixels: InputRange, *, batch: int = 256) -> Any:
     """A tf_keras model's float32 logits of raw images, shape (n, classes).
 
     Args:
         model: such as `QatResult.fake_quant`.
         images: uint8 of shape (n, H, W, C), n >= 1.
         pixels: what pixel values 0 and 255 become.
-        batch: images a step.
+        batch: the most images a step.
     """
     shape = tuple(model.input_shape[1:])
     parts = []
+    # called eagerly, it keeps every layer's output until the last
+    batch = batch_size(images[0].size, budget_bytes=BUDGET_BYTES // 4, largest=batch)
     for start in range(0, len(images), batch):
         part = images[start : start + batch]
         parts.append(np.asarray(model(pixels.to_real(part).reshape(len(part), *shape), training=False)))

@@ -102,7 +102,7 @@ class Child:
 
 
 def _images(path: str) -> npt.NDArray[np.uint8]:
-    images: npt.NDArray[np.uint8] = np.load(path, allow_pickle=False)
+    images: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return images
 
 

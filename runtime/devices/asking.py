@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ _LAST: Final = 4096
 
 def ask(
     device: str,
-    python: Path,
+    command: Sequence[str],
     opening: Callable[..., Any],
     question: Question,
     *,
@@ -41,7 +41,7 @@ def ask(
 
     Args:
         device: its name, for messages.
-        python: the interpreter that has the runtime.
+        command: the interpreter that has the runtime, and what it takes to start it.
         opening: the function whose source is sent; see `serving`.
         question: the file and the batch.
         wall_s: most seconds to wait.
@@ -51,40 +51,88 @@ def ask(
         InputError: the child crashed, passed a limit, or its answer has another shape or type.
     """
     with scratch_folder() as folder:
-        model, order = folder / f"model.{question.format}", folder / "order.json"
-        names = {name: folder / f"{name}.npy" for name in ("batch", "values")}
-        model.write_bytes(question.content)
-        np.save(names["batch"], question.batch, allow_pickle=False)
-        source = textwrap.dedent(inspect.getsource(opening))
-        (folder / "opening.py").write_text(f"from typing import Any\n{source}", encoding="utf-8")
-        copies = MODEL_COPIES * len(question.content) + BATCH_COPIES * question.batch.nbytes
-        orders = {
-            "model": str(model),
-            "opening": str(folder / "opening.py"),
-            "function": opening.__name__,
-            "batch": str(names["batch"]),
-            "values": str(names["values"]),
-            "facts": str(folder / "facts.json"),
-            "limits": {
-                "memory_bytes": MEMORY_BYTES + copies,
-                "cpu_s": CPU_SECONDS,
-                "file_bytes": OUTPUT_BYTES,
-            },
-        }
-        order.write_text(json.dumps(orders), encoding="utf-8")
-        _run(device, python, order, folder, question, wall_s)
-        values = _values(device, names["values"], question)
+        order = _order(folder, opening, question, None, wall_s)
+        _run(device, command, order, folder, question, wall_s)
+        values = _values(device, folder / "values.npy", question)
         facts = _facts(device, folder / "facts.json", question)
     arena = facts.get("arena_bytes")
     return Answer(values=values, arena_bytes=arena if isinstance(arena, int) and arena > 0 else None)
 
 
-def _run(device: str, python: Path, order: Path, folder: Path, question: Question, wall_s: float) -> None:
+def ask_tensors(
+    device: str,
+    command: Sequence[str],
+    opening: Callable[..., Any],
+    question: Question,
+    indices: Sequence[int],
+    *,
+    wall_s: float = WALL_SECONDS,
+) -> list[npt.NDArray[Any]]:
+    """Have another Python run a batch and show what tensors inside of the file hold.
+
+    Args:
+        device: its name, for messages.
+        command: the interpreter that has the runtime.
+        opening: as for `ask`; called with the tensors' places, its ``call`` gives one array for each.
+        question: the file and the batch.
+        indices: the tensors' places in the file.
+        wall_s: most seconds to wait.
+
+    Returns:
+        One array of shape (n, ...) for each.
+
+    Raises:
+        UnsupportedError: the runtime refuses the file or does not keep the tensors.
+        InputError: the child crashed or passed a limit.
+    """
+    with scratch_folder() as folder:
+        order = _order(folder, opening, question, list(indices), wall_s)
+        _run(device, command, order, folder, question, wall_s)
+        found = []
+        for place in range(len(indices)):
+            try:
+                found.append(np.load(folder / f"values.npy.{place}.npy", allow_pickle=False))
+            except (OSError, ValueError, EOFError) as error:
+                raise _crashed(device, question, "it left no answer") from error
+    return found
+
+
+def _order(
+    folder: Path, opening: Callable[..., Any], question: Question, tensors: list[int] | None, wall_s: float
+) -> Path:
+    """Write what the child needs into its folder."""
+    model, order = folder / f"model.{question.format}", folder / "order.json"
+    model.write_bytes(question.content)
+    np.save(folder / "batch.npy", question.batch, allow_pickle=False)
+    source = textwrap.dedent(inspect.getsource(opening))
+    (folder / "opening.py").write_text(f"from typing import Any\n{source}", encoding="utf-8")
+    copies = MODEL_COPIES * len(question.content) + BATCH_COPIES * question.batch.nbytes
+    orders = {
+        "model": str(model),
+        "opening": str(folder / "opening.py"),
+        "function": opening.__name__,
+        "batch": str(folder / "batch.npy"),
+        "values": str(folder / "values.npy"),
+        "facts": str(folder / "facts.json"),
+        "tensors": tensors,
+        "limits": {
+            "memory_bytes": MEMORY_BYTES + copies,
+            "cpu_s": int(max(CPU_SECONDS, wall_s)),
+            "file_bytes": OUTPUT_BYTES,
+        },
+    }
+    order.write_text(json.dumps(orders), encoding="utf-8")
+    return order
+
+
+def _run(
+    device: str, command: Sequence[str], order: Path, folder: Path, question: Question, wall_s: float
+) -> None:
     out, err = folder / "stdout", folder / "stderr"
     try:
         with out.open("wb") as stdout, err.open("wb") as stderr:
             done = subprocess.run(
-                [str(python), "-I", str(Path(serving.__file__).resolve()), str(order)],
+                [*command, "-I", str(Path(serving.__file__).resolve()), str(order)],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -96,7 +144,7 @@ def _run(device: str, python: Path, order: Path, folder: Path, question: Questio
     except subprocess.TimeoutExpired as error:
         raise _crashed(device, question, f"it ran over {wall_s:g} s") from error
     except OSError as error:
-        raise InputError(f"{device}: cannot start {python} ({error.strerror or error}).") from error
+        raise InputError(f"{device}: cannot start {command[0]} ({error.strerror or error}).") from error
     if done.returncode == serving.REFUSED:
         reason = _last_line(out) or "it gave no reason"
         raise UnsupportedError(f"{question.label}: {device} cannot run it ({reason[:400]}).")
@@ -104,7 +152,7 @@ def _run(device: str, python: Path, order: Path, folder: Path, question: Questio
         number = -done.returncode
         name = signal.Signals(number).name if number in signal.valid_signals() else str(number)
         limits = {
-            "SIGXCPU": f"it used over {CPU_SECONDS} s of processor time",
+            "SIGXCPU": f"it used over {max(CPU_SECONDS, wall_s):g} s of processor time",
             "SIGXFSZ": f"it wrote over {OUTPUT_BYTES >> 20} MiB",
         }
         raise _crashed(device, question, limits.get(name, f"it crashed ({name})"))

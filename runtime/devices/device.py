@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +17,8 @@ class Question:
     Attributes:
         label: the file's name for messages.
         content: the file itself.
-        format: ``tflite`` or ``onnx``.
+        format: ``tflite``, ``onnx`` or ``c``.
+        header: the ``.h`` file of a ``.c`` file, else empty.
         batch: native inputs, shape (n, ...), n > 0, in the dtype of the file's input tensor.
         classes: width of the output.
         output_type: dtype of the file's output tensor.
@@ -29,6 +30,7 @@ class Question:
     batch: npt.NDArray[Any]
     classes: int
     output_type: np.dtype[Any]
+    header: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,12 +38,19 @@ class Answer:
     """What a device answered.
 
     Attributes:
-        values: the file's own output values, not dequantized, shape (n, classes).
+        values: the file's own output values, not dequantized, shape (n, classes); None from a device that
+            compiles files without running them.
         arena_bytes: working memory by the device's own report; None where it reports none.
+        latency_us: median of one image by the device's own clock; None where that clock means nothing.
+        figures: what the device says of the file besides, name to text.
+        summary: the same in one sentence.
     """
 
-    values: npt.NDArray[Any]
+    values: npt.NDArray[Any] | None
     arena_bytes: int | None = None
+    latency_us: float | None = None
+    figures: Mapping[str, str] = field(default_factory=dict)
+    summary: str = ""
 
 
 class Device(Protocol):
@@ -61,7 +70,7 @@ class Device(Protocol):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """What it reads: ``tflite``, ``onnx``."""
+        """What it reads: ``tflite``, ``onnx``, ``c``."""
 
     def why_not_ready(self) -> str:
         """Say in a few words why it cannot answer now; empty where it can."""

@@ -58,4 +58,4 @@ class PipDevice:
             raise UnsupportedError(
                 f"{question.label}: {self.name} reads {' and '.join(self.formats)}, not {question.format}."
             )
-        return ask(self.name, self.environment.python, self.opening, question)
+        return ask(self.name, [str(self.environment.python)], self.opening, question)

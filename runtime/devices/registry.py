@@ -13,6 +13,11 @@ DEVICES: Final[LazyRegistry[Device]] = LazyRegistry(
     "device",
     {
         "tflm": "mnist_export.runtime.devices.tflm:DEVICE",
+        "cortex-a53": "mnist_export.runtime.devices.arm:CORTEX_A53",
+        "cortex-a72": "mnist_export.runtime.devices.arm:CORTEX_A72",
+        "cortex-a76": "mnist_export.runtime.devices.arm:CORTEX_A76",
+        "arm64-max": "mnist_export.runtime.devices.arm:ARM64_MAX",
+        "web": "mnist_export.runtime.devices.web:DEVICE",
         "openvino": "mnist_export.runtime.devices.openvino:DEVICE",
         "tract": "mnist_export.runtime.devices.tract:DEVICE",
     },

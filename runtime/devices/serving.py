@@ -49,6 +49,17 @@ def answers(call: Any, size: int, batch: Any) -> Any:
     return np.concatenate(parts)
 
 
+def tensors(call: Any, size: int, batch: Any) -> Any:
+    """The tensors that ``call`` gives for each piece, each joined over the pieces."""
+    parts = []
+    for start in range(0, len(batch), size):
+        piece = batch[start : start + size]
+        missing = size - len(piece)
+        filled = np.concatenate([piece, np.repeat(piece[:1], missing, axis=0)]) if missing else piece
+        parts.append([np.array(value)[: len(piece)] for value in call(np.ascontiguousarray(filled))])
+    return [np.concatenate(values) for values in zip(*parts)]  # noqa: B905 - one call's count, and Python 3.9
+
+
 def main(order_path: str) -> int:
     """Carry out an order; a refusal is one line on stdout and its own exit code.
 
@@ -62,13 +73,19 @@ def main(order_path: str) -> int:
     exec(compile(source, order["opening"], "exec"), scope)  # noqa: S102 - our own file, written a moment ago
     batch = np.load(order["batch"], allow_pickle=False)
     try:
-        call, size, facts = scope[order["function"]](order["model"], batch[:1])
-        values = answers(call, int(size), batch)
+        opening, shown = scope[order["function"]], order["tensors"]
+        more = () if shown is None else (shown,)
+        call, size, facts = opening(order["model"], batch[:1], *more)
+        values = (answers if shown is None else tensors)(call, int(size), batch)
         found = facts()
     except Exception as error:  # noqa: BLE001 - runtimes raise what they like; the parent says it in one line
         sys.stdout.write(f"{type(error).__name__}: {' '.join(str(error).split())}"[:2000] + "\n")
         return REFUSED
-    np.save(order["values"], values, allow_pickle=False)
+    if shown is None:
+        np.save(order["values"], values, allow_pickle=False)
+    else:
+        for place, value in enumerate(values):
+            np.save(f"{order['values']}.{place}.npy", value, allow_pickle=False)
     Path(order["facts"]).write_text(json.dumps(found), encoding="utf-8")
     return 0
 

@@ -1,6 +1,6 @@
 """Checks an .onnx file in pure Python before ONNX Runtime reads it, and finds its metadata.
 
-Reference: onnx/onnx.proto (field numbers below) and onnx's security notes: external data may name any file,
+Reference: onnx's security notes: external data may name any file,
 nested functions and loops have no bound, ConstantOfShape makes gigabytes from a few bytes.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.runtime.foreign.metadata import METADATA_KEY, Metadata
-from mnist_export.runtime.foreign.protobuf import Message, parse
+from mnist_export.runtime.foreign.onnx_reader import DataType, Model, Node, Tensor, read_model
 
 MAX_NODES: Final = 10_000
 OPSETS: Final = range(7, 27)
@@ -35,10 +35,6 @@ MAX_GROWTH: Final = 1 << 16
 _GROWING: Final = {"Tile": (1, np.int64), "Resize": (2, np.float32)}
 _DOMAINS: Final = ("", "ai.onnx", "com.microsoft")
 
-# TensorProto.DataType to bytes an element, for the types that raw_data holds.
-_SIZES: Final = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
-_FLOATS: Final = {1: np.float32, 10: np.float16, 11: np.float64}
-
 
 def check_onnx(data: bytes, *, label: str) -> Metadata | None:
     """Refuse an .onnx file that native code should not see.
@@ -56,33 +52,29 @@ def check_onnx(data: bytes, *, label: str) -> Metadata | None:
     """
     if not data:
         raise InputError(f"{label}: expected an ONNX model, found an empty file.")
-    model = parse(data, label)
-    graphs = model.messages(7)
-    if len(graphs) != 1:
-        raise InputError(f"{label}: expected an ONNX model with one graph, found {len(graphs)} graphs.")
-    if model.has(25) or model.has(20):
+    model = read_model(data, label=label)
+    graph = model.graph
+    if model.has_functions or model.has_training:
         raise UnsupportedError(f"{label}: holds functions or training information, which are not run here.")
     _check_opsets(model, label)
-    graph = graphs[0]
-    if graph.has(15):
+    if graph.has_sparse_initializers:
         raise UnsupportedError(f"{label}: holds sparse weights, which are not read here. Make them dense.")
-    for tensor in graph.messages(5):
+    for tensor in graph.initializers:
         _check_tensor(tensor, label)
-    nodes = graph.blobs(1)
-    if not 0 < len(nodes) <= MAX_NODES:
-        raise InputError(f"{label}: expected 1 to {MAX_NODES} nodes, found {len(nodes)}.")
-    constants = {tensor.string(8): tensor for tensor in graph.messages(5)}
-    for node in nodes:
-        _check_node(Message(node, label), label)
-        _check_growth(Message(node, label), constants, label)
-    for entry in model.messages(14):
-        if entry.string(1) == METADATA_KEY:
-            return Metadata.parse(b"".join(map(bytes, entry.blobs(2)[-1:])), label=label)
+    if not 0 < graph.node_count <= MAX_NODES:
+        raise InputError(f"{label}: expected 1 to {MAX_NODES} nodes, found {graph.node_count}.")
+    constants = {tensor.name: tensor for tensor in graph.initializers}
+    for node in graph.nodes:
+        _check_node(node, label)
+        _check_growth(node, constants, label)
+    for entry in model.metadata:
+        if entry.key == METADATA_KEY:
+            return Metadata.parse(entry.value(), label=label)
     return None
 
 
-def _check_opsets(model: Message, label: str) -> None:
-    opsets = {entry.string(1): entry.integer(2) for entry in model.messages(8)}
+def _check_opsets(model: Model, label: str) -> None:
+    opsets = {entry.domain: entry.version for entry in model.opsets}
     for domain, version in opsets.items():
         if domain in ("", "ai.onnx") and version not in OPSETS:
             raise UnsupportedError(
@@ -92,33 +84,32 @@ def _check_opsets(model: Message, label: str) -> None:
         raise InputError(f"{label}: expected an ONNX model with an opset, found none.")
 
 
-def _check_node(node: Message, label: str) -> None:
-    kind, domain = node.string(4), node.string(7)
+def _check_node(node: Node, label: str) -> None:
+    kind, domain = node.operator, node.domain
     if domain not in _DOMAINS or kind not in ALLOWED_OPERATORS:
         name = f"{domain}.{kind}" if domain else kind
         raise UnsupportedError(
             f"{label}: the operator '{name}' is not one that a classifier needs, so it is not run here."
         )
-    for attribute in node.messages(5):
-        if attribute.has(6) or attribute.has(11):
+    for attribute in node.attributes:
+        if attribute.has_graph or attribute.has_graphs:
             raise UnsupportedError(f"{label}: the operator '{kind}' holds a graph, which is not run here.")
-        for tensor in (*attribute.messages(5), *attribute.messages(10)):
+        for tensor in (*attribute.tensor, *attribute.tensors):
             _check_tensor(tensor, label)
     if kind in ("DepthToSpace", "SpaceToDepth"):
-        sizes = [a.integer(3) for a in node.messages(5) if a.string(1) == "blocksize"]
+        sizes = [a.integer for a in node.attributes if a.name == "blocksize"]
         if any(not 1 <= size <= 64 for size in sizes):  # 0 divides by zero in native code
             raise InputError(f"{label}: '{kind}' has the block size {sizes}. The file is damaged.")
 
 
-def _check_growth(node: Message, constants: dict[str, Message], label: str) -> None:
+def _check_growth(node: Node, constants: dict[str, Tensor], label: str) -> None:
     """Refuse a Tile or Resize that makes more values of one than a constant of the file bounds."""
-    kind = node.string(4)
+    kind = node.operator
     if kind not in _GROWING:
         return
     place, dtype = _GROWING[kind]
-    inputs = [bytes(name).decode("utf-8", "replace") for name in node.blobs(1)]
-    tensor = constants.get(inputs[place]) if place < len(inputs) else None
-    raw = b"".join(map(bytes, tensor.blobs(9))) if tensor is not None else b""
+    tensor = constants.get(node.inputs[place]) if place < len(node.inputs) else None
+    raw = tensor.raw_data() if tensor is not None else b""
     if not raw or len(raw) % np.dtype(dtype).itemsize or len(raw) > 64:
         raise UnsupportedError(
             f"{label}: the operator '{kind}' makes as many values as are computed at run time, so it is not "
@@ -131,26 +122,27 @@ def _check_growth(node: Message, constants: dict[str, Message], label: str) -> N
         )
 
 
-def _check_tensor(tensor: Message, label: str) -> None:
-    name, shape, kind = tensor.string(8), tensor.integers(1), tensor.integer(2)
-    if tensor.has(13) or tensor.integer(14):
+def _check_tensor(tensor: Tensor, label: str) -> None:
+    name, shape = tensor.name, tensor.dims
+    if tensor.has_external_data or tensor.data_location:
         raise UnsupportedError(
             f"{label}: the weights '{name}' lie in another file (external data), which is not read. "
             "Save the model as one file."
         )
     if any(size < 0 for size in shape):
         raise InputError(f"{label}: the weights '{name}' have the shape {tuple(shape)}. The file is damaged.")
-    raw = b"".join(map(bytes, tensor.blobs(9)))
-    if tensor.has(9) and kind in _SIZES and len(raw) != math.prod(shape) * _SIZES[kind]:
+    raw, dtype = tensor.raw_data(), tensor.dtype
+    size = 2 if tensor.data_type == DataType.BFLOAT16 else dtype.itemsize if dtype is not None else 0
+    if tensor.has_raw_data and size and len(raw) != math.prod(shape) * size:
         raise InputError(
             f"{label}: the weights '{name}' of shape {tuple(shape)} take "
-            f"{math.prod(shape) * _SIZES[kind]} bytes, found {len(raw)}. The file is damaged."
+            f"{math.prod(shape) * size} bytes, found {len(raw)}. The file is damaged."
         )
-    values = np.frombuffer(raw, _FLOATS[kind]) if raw and kind in _FLOATS else np.zeros(0)
-    packed = b"".join(map(bytes, tensor.blobs(4))) if kind == 1 and not raw else b""
-    if len(packed) % 4 == 0 and packed:
-        values = np.frombuffer(packed, np.float32)
-    if not np.all(np.isfinite(values)):
+    if not raw and tensor.data_type == DataType.FLOAT:
+        raw = tensor.float_data()
+    if dtype is None or dtype.kind != "f" or len(raw) % dtype.itemsize:
+        return
+    if not np.all(np.isfinite(np.frombuffer(raw, dtype))):
         raise InputError(
             f"{label}: the weights '{name}' hold values that are not finite. Export the model again."
         )

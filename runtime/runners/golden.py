@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes, write_atomic_one
+from mnist_export.core.images import Images
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.limits import check_array_bytes
 from mnist_export.data.npz import parse_npy_header
@@ -287,7 +288,7 @@ class GoldenRunner(Runner):
             path=str(path), format="golden", sha256=sha256_bytes(content), size_bytes=len(content)
         )
 
-    def _compute(self, images: npt.NDArray[np.uint8], batch_size: int) -> npt.NDArray[Any]:
+    def _compute(self, images: Images, batch_size: int) -> npt.NDArray[Any]:
         from mnist_export.data.dataset import Split
 
         split = Split(images=images, labels=np.zeros(len(images), np.int64))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 
+from mnist_export.core.graph.onnx_operators import onnx_operator
 from mnist_export.core.kinds import Precision
 from mnist_export.runtime.foreign.flatbuffer import Reader
-from mnist_export.runtime.foreign.protobuf import parse
+from mnist_export.runtime.foreign.onnx_reader import DataType, read_model
 from mnist_export.runtime.foreign.tflite_check import stored
 
-# TFLite TensorType and ONNX TensorProto.DataType numbers
+# TFLite TensorType numbers
 _TFLITE = {0: "float32", 1: "float16", 3: "int8", 7: "int16", 9: "int8", 17: "int8"}
-_ONNX = {1: "float32", 2: "int8", 3: "int8", 5: "int16", 10: "float16"}
-_INTEGER_KINDS = {
-    "QuantizeLinear",
-    "QLinearConv",
-    "QLinearMatMul",
-    "QGemm",
-    "QLinearAdd",
+_ONNX: dict[int, str] = {
+    DataType.FLOAT: "float32",
+    DataType.UINT8: "int8",
+    DataType.INT8: "int8",
+    DataType.INT16: "int16",
+    DataType.FLOAT16: "float16",
 }
 
 
@@ -52,13 +52,13 @@ def precision_of_onnx(data: bytes, *, label: str) -> Precision:
         data: a file that `check_onnx` has passed.
         label: its name for messages.
     """
-    graph = parse(data, label).messages(7)[0]
+    graph = read_model(data, label=label).graph
     weights: dict[str, int] = {}
-    for tensor in graph.messages(5):
-        kind = _ONNX.get(tensor.integer(2), "")
-        weights[kind] = weights.get(kind, 0) + math.prod(tensor.integers(1))
-    kinds = {node.string(4) for node in graph.messages(1)}
-    return _decide(weights, integers=bool(kinds & _INTEGER_KINDS), wide="int16" in weights)
+    for tensor in graph.initializers:
+        kind = _ONNX.get(tensor.data_type, "")
+        weights[kind] = weights.get(kind, 0) + math.prod(tensor.dims)
+    integers = any(onnx_operator(node.operator).of_output for node in graph.nodes)
+    return _decide(weights, integers=integers, wide="int16" in weights)
 
 
 def _decide(weights: dict[str, int], *, integers: bool, wide: bool) -> Precision:

@@ -6,6 +6,7 @@ The public methods check what goes in and comes out; the private ones, written o
 from __future__ import annotations
 
 import functools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core import batches
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
+from mnist_export.core.images import Images, StreamedImages
 from mnist_export.core.pixels import InputRange
 from mnist_export.runtime.foreign.metadata import Metadata
 from mnist_export.runtime.runners.pixel_input import native_input
@@ -54,6 +57,8 @@ class Runner(ABC):
         source: the file that it was opened from; None for a model in memory.
         origin: ``file``, ``golden``, or for Keras ``shipped`` or ``trained``.
         metadata: what our own files say about themselves; None for foreign files.
+        preferred_batch: images of a native call: what is fastest for the runtime, and fewer where an image is
+            so large that memory would not hold as many.
     """
 
     name = "runner"
@@ -96,6 +101,8 @@ class Runner(ABC):
         self._tail = inputs.shape[1:]
         self._seen: tuple[int, ...] = ()
         self._dtype = inputs.dtype
+        pixels = math.prod(abs(size) for size in inputs.shape[1:])
+        self.preferred_batch = batches.batch_size(pixels, largest=type(self).preferred_batch)
 
     @property
     def image_tail(self) -> tuple[int, ...]:
@@ -138,7 +145,7 @@ class Runner(ABC):
             self._closed = True
             self._close()
 
-    def run(self, images: npt.NDArray[np.uint8], *, batch_size: int | None = None) -> npt.NDArray[np.float32]:
+    def run(self, images: Images, *, batch_size: int | None = None) -> npt.NDArray[np.float32]:
         """Answer images with logits in real units.
 
         Args:
@@ -162,9 +169,7 @@ class Runner(ABC):
             )
         return logits
 
-    def run_integers(
-        self, images: npt.NDArray[np.uint8], *, batch_size: int | None = None
-    ) -> npt.NDArray[Any]:
+    def run_integers(self, images: Images, *, batch_size: int | None = None) -> npt.NDArray[Any]:
         """Answer images with the model's own output values, not dequantized.
 
         Args:
@@ -248,7 +253,7 @@ class Runner(ABC):
     def _close(self) -> None:  # noqa: B027 - most runners hold nothing but memory
         """Free native objects; nothing to do by default."""
 
-    def _compute(self, images: npt.NDArray[np.uint8], batch_size: int) -> npt.NDArray[Any]:
+    def _compute(self, images: Images, batch_size: int) -> npt.NDArray[Any]:
         """Run all images in batches of one size; the last batch is filled up with its first image."""
         parts: list[npt.NDArray[Any]] = []
         for start in range(0, len(images), batch_size):
@@ -259,13 +264,12 @@ class Runner(ABC):
             parts.append(self._invoke(batch)[: batch_size - missing])
         return np.concatenate(parts)
 
-    def _check_images(self, images: npt.NDArray[np.uint8]) -> None:
+    def _check_images(self, images: Images) -> None:
         if self._closed:
             raise InputError(f"{self.label}: the runner is closed. Open it again.")
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
-            found = (
-                f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
-            )
+        known = isinstance(images, np.ndarray | StreamedImages)
+        if not known or images.dtype != np.uint8 or images.ndim != 4:
+            found = f"{images.dtype} {images.shape}" if known else type(images).__name__
             raise InputError(f"{self.label}: expected uint8 images of shape (n, H, W, C), found {found}.")
         if not len(images):
             raise InputError(f"{self.label}: expected at least one image, found none.")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import kinds
 from mnist_export.runtime.timing.operator_cut import Network, outputs, used
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 _ALIGNMENT: Final = 64  # of tensors in LiteRT's arena
 # Operators whose output LiteRT's built-in kernels keep in their input's memory.
-_VIEWS: Final = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "BITCAST")
+_VIEWS: Final = {*kinds(Family.VIEW), "BITCAST"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-CONVERSIONS: Final = ("QuantizeLinear", "DequantizeLinear", "QUANTIZE", "DEQUANTIZE")
+from mnist_export.core.graph.onnx_operators import onnx_kinds
+from mnist_export.core.graph.operator import Family
+from mnist_export.core.graph.operators import kinds
+
+CONVERSIONS: Final = tuple(sorted(kinds(Family.BOUNDARY) | onnx_kinds(Family.BOUNDARY)))
 MOVES: Final = (
-    "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "ReorderInput", "ReorderOutput",
-    "TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "SHAPE", "PACK", "STRIDED_SLICE",
+    "Transpose", "ReorderInput", "ReorderOutput", "TRANSPOSE", "PACK", "STRIDED_SLICE",
+    *sorted(onnx_kinds(Family.VIEW) | kinds(Family.VIEW, Family.SHAPE)),
 )  # fmt: skip
 INTEGERS: Final = ("uint8", "int8", "int16", "uint16")
 

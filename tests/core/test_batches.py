@@ -6,14 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_export.core.batches import LARGEST_BATCH, batch_size, image_batches
+from mnist_export.core.batches import LARGEST_BATCH, batch_size, fitting, image_batches
 from mnist_export.core.pixels import InputRange
 from mnist_export.parity.input_ranges import check_range
 
 
 def test_small_images_go_in_large_batches_and_large_ones_alone():
     assert batch_size(28 * 28) == LARGEST_BATCH
-    assert 16 <= batch_size(160 * 160 * 3) < LARGEST_BATCH
+    assert 8 <= batch_size(160 * 160 * 3) < LARGEST_BATCH
     assert batch_size(10_000 * 10_000 * 3) == 1
 
 
@@ -35,3 +35,10 @@ def test_the_check_of_the_range_hands_no_more_than_a_batch_to_the_model():
     check_range(call, images, np.zeros(100, int), InputRange(), input_shape=(224, 224, 3))
     assert max(seen) <= batch_size(images[0].size) < 100
     assert sum(seen) == 100
+
+
+def test_batches_of_known_cost_fit_the_budget():
+    assert fitting(40 << 20) == 6
+    assert fitting(40 << 20, largest=4) == 4
+    assert fitting(1 << 40) == 1
+    assert fitting(0) == LARGEST_BATCH

@@ -96,9 +96,11 @@ def test_each_kind_of_path_finds_its_reader(
 
 
 def test_other_files_are_refused(tmp_path: Path, refused: Refused) -> None:
-    (tmp_path / "data.csv").write_text("1,2,3")
+    (tmp_path / "data.txt").write_text("1,2,3")
     refused(
-        lambda: load_dataset(str(tmp_path / "data.csv")), "an .npz file, a folder", "another kind of file"
+        lambda: load_dataset(str(tmp_path / "data.txt")),
+        "an .npz, .csv or .jsonl file, a folder",
+        "another kind of file",
     )
     refused(lambda: load_dataset("/dev/zero"), "another kind of file")
     refused(lambda: load_dataset(str(tmp_path)), "a folder of images")

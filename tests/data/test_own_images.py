@@ -201,7 +201,23 @@ def test_one_class_or_too_few_images_are_refused(
     tree: Callable[..., Path], request_here: Request, refused: Refused
 ) -> None:
     refused(lambda: READER(tree("one", ("cat",)), request_here), "2 classes or more")
-    refused(lambda: READER(tree("few", count=2), request_here), "at least 3", "2 of class 'cat'")
+    refused(lambda: READER(tree("few", count=1), request_here), "at least 3 images", "found 2")
+    assert [len(split) for split in READER(tree("some", count=2), request_here).parts().values()] == [2, 1, 1]
+
+
+def test_a_thousand_classes_need_not_have_an_image_in_every_part(
+    tmp_path: Path, request_here: Request
+) -> None:
+    content = tmp_path / "one.png"
+    grey().save(content)
+    for number in range(1000):
+        folder = tmp_path / "many" / f"{number}"
+        folder.mkdir(parents=True)
+        for copy in range(1 + number % 2):
+            (folder / f"{copy}.png").write_bytes(content.read_bytes())
+    data = READER(tmp_path / "many", request_here)
+    assert data.num_classes == 1000 and data.class_names[999] == "999"
+    assert [len(split) for split in data.parts().values()] == [1200, 150, 150]
 
 
 def test_a_class_may_lack_pictures_in_a_part_and_that_is_said(

@@ -149,12 +149,37 @@ def test_a_header_of_too_many_pixels_is_refused_before_decoding(
     assert peak_bytes() < 8 << 20
 
 
-def test_more_pixels_than_memory_holds_are_refused_with_the_figure(
-    photos: Callable[..., Path], request_here: Request, refused: Refused, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["still", "animated"])
+def test_a_bomb_in_webp_is_refused_before_its_canvas_is_allocated(
+    kind: str, tmp_path: Path, refused: Refused
 ) -> None:
-    monkeypatch.setattr("mnist_export.data.own_images.MAX_ARRAY_BYTES", 100_000)
-    request = Request(pictures=PictureOptions(channels=3, size=(96, 96)), notify=request_here.notify)
-    refused(lambda: READER(photos(), request), "100,000 bytes", "331,776", "12 train pictures of 96x96x3")
+    import resource
+
+    path = tmp_path / "a.webp"
+    frames = [colours(seed=seed) for seed in range(3)]
+    frames[0].save(path, save_all=kind == "animated", append_images=frames[1:], lossless=True)
+    content = bytearray(path.read_bytes())
+    if kind == "animated":
+        assert content[12:16] == b"VP8X"
+        content[24:30] = (16_382).to_bytes(3, "little") * 2
+    else:
+        content[21:25] = (0x2F << 32 | 16_000 << 14 | 16_000).to_bytes(5, "little")[:4]
+    path.write_bytes(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(lambda: read_picture(path, (96, 96), channels=3, resize=Resize.BILINEAR), "67,108,864 pixels")
+    refused(lambda: picture_header(path), "67,108,864 pixels")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB; the canvas is 1 GiB
+
+
+def test_the_sizes_of_sound_webp_files_are_read_as_they_are(tmp_path: Path) -> None:
+    from mnist_export.data.pictures import _webp_canvas
+
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    for name, options in {"a": {"lossless": True}, "b": {"quality": 80}, "c": {"exif": exif}}.items():
+        path = tmp_path / f"{name}.webp"
+        colours(21, 33).save(path, **options)
+        assert _webp_canvas(path) == picture_header(path).size == (21, 33)
 
 
 @pytest.mark.parametrize("names", [("train", "validation", "test"), ("Training", "val", "testing")])

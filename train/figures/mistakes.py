@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.images import Images
 from mnist_export.train.figures.canvas import (
     BLUE,
     GREEN,
@@ -20,7 +21,7 @@ from mnist_export.train.figures.canvas import (
 
 
 def misclassified(
-    images: npt.NDArray[np.uint8],
+    images: Images,
     labels: npt.NDArray[np.int64],
     probabilities: Mapping[str, npt.NDArray[np.float64]],
     class_names: tuple[str, ...],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.files import TEMPORARY_PREFIX
 from mnist_export.data import Split
 from mnist_export.parity.on_devices import check_on_devices
-from mnist_export.runtime.devices import asking, environment, registry
+from mnist_export.runtime.devices import asking, kept, registry
 from mnist_export.runtime.devices.device import Answer, Question
 from mnist_export.runtime.devices.environment import Environment
 from mnist_export.runtime.runners.opening import open_runner
@@ -59,7 +58,7 @@ def _question(count: int = 7) -> Question:
 
 
 def test_a_child_answers_every_input_in_pieces_of_its_size():
-    answer = asking.ask("toy", Path(sys.executable), _doubles, _question())
+    answer = asking.ask("toy", [sys.executable], _doubles, _question())
     np.testing.assert_array_equal(answer.values, _question().batch[:, :2])
     assert answer.arena_bytes == 7
 
@@ -74,13 +73,13 @@ def test_a_child_answers_every_input_in_pieces_of_its_size():
 )
 def test_what_goes_wrong_in_a_child_is_one_line(opening, error, said):
     with pytest.raises(error, match=said) as raised:
-        asking.ask("toy", Path(sys.executable), opening, _question())
+        asking.ask("toy", [sys.executable], opening, _question())
     assert "\n" not in str(raised.value)
 
 
 def test_a_child_that_hangs_is_ended():
     with pytest.raises(InputError, match="over 1 s"):
-        asking.ask("toy", Path(sys.executable), _sleeps, _question(), wall_s=1)
+        asking.ask("toy", [sys.executable], _sleeps, _question(), wall_s=1)
 
 
 @pytest.fixture()
@@ -97,7 +96,7 @@ def test_a_cut_off_download_leaves_nothing(cache, monkeypatch):
             return subprocess.CompletedProcess(command, 1, b"", b"ERROR: Connection broken")
         return real(command, **options)
 
-    monkeypatch.setattr(environment.subprocess, "run", cut_off)
+    monkeypatch.setattr(kept.subprocess, "run", cut_off)
     toy = Environment(name="toy", requirements=("six==1.16.0",), module="six")
     with pytest.raises(InputError, match="toy: fetching the packages failed: Connection broken"):
         toy.prepare(lambda _text: None, quiet=True)
@@ -108,12 +107,12 @@ def test_a_cut_off_download_leaves_nothing(cache, monkeypatch):
 def test_a_half_prepared_folder_is_not_ready_and_its_leftovers_are_swept(cache, monkeypatch):
     toy = Environment(name="toy", requirements=("six==1.16.0",), module="six")
     toy.folder.mkdir(parents=True)
-    (toy.folder / environment.MANIFEST).write_text("{")
+    (toy.folder / kept.MANIFEST).write_text("{")
     assert "manifest" in toy.problem()
     left = cache / f"{TEMPORARY_PREFIX}killed"
     left.mkdir()
     failed = subprocess.CompletedProcess([], 1, b"", b"no venv")
-    monkeypatch.setattr(environment.subprocess, "run", lambda *_a, **_o: failed)
+    monkeypatch.setattr(kept.subprocess, "run", lambda *_a, **_o: failed)
     with pytest.raises(InputError, match="making the environment failed: no venv"):
         toy.prepare(lambda _text: None, quiet=True)
     assert not left.exists()
