@@ -126,7 +126,7 @@ def export(
     with _quiet(progress), _scratch() as folder:
         from mnist_export.core.side_files import SideFiles
         from mnist_export.pipeline.export import run_job
-        from mnist_export.pipeline.jobs.request import job_with
+        from mnist_export.pipeline.request import job_with
 
         job = job_with(
             model=_model(model, folder), format=_words(formats), precision=precision, int8=int8, io=io,

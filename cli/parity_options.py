@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_export.cli.common import Console
+from mnist_export.cli.console import Console
 from mnist_export.core.errors import InputError
 
 if TYPE_CHECKING:

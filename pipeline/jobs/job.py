@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_export.core.kinds import Format, IoType
 from mnist_export.pipeline.jobs.options import QuantizeOptions
@@ -42,6 +43,7 @@ class Job:
         prepare: rewrite the float network before quantization.
         extra: training, search and diagnosis.
         command: the command line, for the report.
+        options: every option of the ways to quantize, as it was given.
     """
 
     model: str
@@ -64,6 +66,7 @@ class Job:
     prepare: bool = True
     extra: QuantizeOptions = field(default_factory=QuantizeOptions)
     command: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def data_path(self) -> str | None:

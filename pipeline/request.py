@@ -17,48 +17,36 @@ from mnist_export.pipeline.jobs.options import (
     quantize_options_of,
     thresholds_for,
 )
+from mnist_export.pipeline.methods import method_options
 
-DEFAULTS: Final = MappingProxyType(
-    {
-        "model": "lenet5",
-        "format": "tflite",
-        "precision": None,
-        "int8": False,
-        "io": None,
-        "data": "auto",
-        "input_range": None,
-        "resize": "bilinear",
-        "output": Path("exports"),
-        "calibration_samples": 300,
-        "calibration_method": "minmax",
-        "seed": 0,
-        "per_tensor": False,
-        "per_tensor_dense": False,
-        "symmetric": False,
-        "reduce_range": False,
-        "keep_float": (),
-        "full_integer": False,
-        "exact": False,
-        "qat": None,
-        "sparsity": None,
-        "clusters": None,
-        "tune_epochs": None,
-        "distill": None,
-        "equalize": False,
-        "bias_correction": False,
-        "adaround": False,
-        "debug_layers": False,
-        "auto": False,
-        "target": None,
-        "no_rewrites": False,
-        "max_drop": None,
-        "min_agreement": None,
-        "threads": 1,
-        "until": None,
-        "trust": False,
-    }
-)
-"""Every option of an export and its default, as the command line and the Python interface have them."""
+_GENERAL: Final = {
+    "model": "lenet5",
+    "format": "tflite",
+    "precision": None,
+    "int8": False,
+    "io": None,
+    "data": "auto",
+    "input_range": None,
+    "resize": "bilinear",
+    "output": Path("exports"),
+    "seed": 0,
+    "target": None,
+    "no_rewrites": False,
+    "max_drop": None,
+    "min_agreement": None,
+    "threads": 1,
+    "until": None,
+    "trust": False,
+}
+
+
+def defaults() -> dict[str, Any]:
+    """Every option of an export and its default; those of a way to quantize come from its entry."""
+    return {**_GENERAL, **{option.name: option.unset for option in method_options()}}
+
+
+DEFAULTS: Final = MappingProxyType(defaults())
+"""`defaults` of the ways to quantize that come with this package."""
 
 
 def job_with(**options: Any) -> Job:
@@ -70,10 +58,11 @@ def job_with(**options: Any) -> Job:
     Raises:
         InputError: an unknown option, or a value that ``mnist-export`` would refuse.
     """
+    known = defaults()
     for name in options:
-        if name not in DEFAULTS:
-            raise unknown_name("option", name, DEFAULTS)
-    return job_of(SimpleNamespace(**{**DEFAULTS, **options}))
+        if name not in known:
+            raise unknown_name("option", name, known)
+    return job_of(SimpleNamespace(**{**known, **options}))
 
 
 def job_of(arguments: Options, command: str = "") -> Job:
@@ -155,6 +144,11 @@ def job_of(arguments: Options, command: str = "") -> Job:
         target=Target(target) if target else None,
         prepare=not arguments.no_rewrites,
         command=command,
+        options={name: _plain(getattr(arguments, name)) for name in defaults() if name not in _GENERAL},
     )
     extra = quantize_options_of(arguments, job.scheme)
     return replace(job, extra=extra, thresholds=thresholds_for(arguments, job.thresholds, extra))
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
