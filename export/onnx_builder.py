@@ -6,6 +6,7 @@ dense layer whose weight rows are permuted instead, so no transpose runs.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ from mnist_export.core.graph import Graph, Tensor
 
 NHWC_TO_NCHW = (0, 3, 1, 2)
 NCHW_TO_NHWC = (0, 2, 3, 1)
+NHWC_TO_NCHW_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
+"""Where each axis of a rank-4 tensor lies in its ONNX value."""
 
 
 @dataclass(kw_only=True)
@@ -37,6 +40,8 @@ class OnnxBuilder:
         channels_last: dense layers read NHWC order: ONNX Runtime computes integer convolutions in NHWC
             and cancels the transposes, where a flattened NCHW tensor would cost it one.
         channels_last_values: indices of rank-4 tensors whose ONNX value is NHWC after all.
+        opset: the version of ONNX's operators that is written.
+        after: tensor index to the Reshape and Transpose that follow its (quantized) value.
     """
 
     graph: Graph
@@ -48,7 +53,10 @@ class OnnxBuilder:
     padding: dict[int, tuple[int, list[int]]] = field(default_factory=dict)
     channels_last: bool = False
     channels_last_values: set[int] = field(default_factory=set)
+    opset: int = 17
+    after: dict[int, list[tuple[str, npt.NDArray[Any] | list[int]]]] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
+    _written: dict[tuple[Any, ...], list[str]] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
         """A value or node name that is not taken yet."""
@@ -132,6 +140,64 @@ class OnnxBuilder:
             "QuantizeLinear", [value, *self.scalars(tensor, tensor.quant)], f"{tensor.name}/codes"
         )
 
+    def native(self, index: int, *, codes: bool = False) -> str:
+        """A tensor's value with its axes in the graph's own order, a constant included.
+
+        Args:
+            index: the tensor.
+            codes: the codes of a quantized tensor, else its value in real units.
+        """
+        tensor = self.graph.tensors[index]
+        if tensor.data is not None:
+            return self._native_constant(index, tensor, tensor.data, codes=codes)
+        turned = len(tensor.shape) == 4 and index not in self.channels_last_values
+        if tensor.quant is None or index not in self.codes:
+            value = self.real(index)
+            return self._turned(value, tensor.name) if turned else value
+        value = self.codes[index]
+        if turned:
+            value = self._turned(value, tensor.name)
+        if codes:
+            return value
+        return self.node(
+            "DequantizeLinear", [value, *self.scalars(tensor, tensor.quant)], f"{tensor.name}/real"
+        )
+
+    def _turned(self, value: str, name: str) -> str:
+        return self.node("Transpose", [value], f"{name}/nhwc", perm=list(NCHW_TO_NHWC))
+
+    def _native_constant(self, index: int, tensor: Tensor, data: npt.NDArray[Any], *, codes: bool) -> str:
+        if tensor.quant is None or tensor.dtype != np.int8:
+            return self.weights(index, data, axis=0)
+        name = self.constant(tensor.name, (data.astype(np.int16) + 128).astype(np.uint8))
+        if codes:
+            return name
+        return self.node(
+            "DequantizeLinear", [name, *self.scalars(tensor, tensor.quant)], f"{tensor.name}/real"
+        )
+
+    def leave_native(self, index: int) -> None:
+        """Note that a result comes in the graph's own order of axes: its codes are turned to NCHW."""
+        if len(self.graph.tensors[index].shape) == 4:
+            self.after.setdefault(index, []).append(("Transpose", list(NHWC_TO_NCHW)))
+
+    def finish(self, index: int) -> None:
+        """Carry out what was noted in `after` for a result."""
+        name = self.graph.tensors[index].name
+        held = self.codes if index in self.codes else self.real_values
+        for kind, argument in self.after.pop(index, []):
+            if kind == "Transpose":
+                held[index] = self.node("Transpose", [held[index]], f"{name}/nchw", perm=list(argument))
+            else:
+                shape = self.constant(f"{name}/shape", np.asarray(argument, np.int64))
+                held[index] = self.node("Reshape", [held[index], shape], f"{name}/shaped")
+
+    def keep(self, index: int, value: str, *, codes: bool) -> None:
+        """Keep a moved value, its axes in the graph's own order."""
+        (self.codes if codes else self.real_values)[index] = value
+        self.leave_native(index)
+        self.finish(index)
+
     def weights(self, index: int, value: npt.NDArray[Any], axis: int) -> str:
         """A constant in real units: float as it is, float16 through Cast, integers through DequantizeLinear.
 
@@ -143,18 +209,27 @@ class OnnxBuilder:
         from onnx import TensorProto
 
         tensor = self.graph.tensors[index]
-        name = self.constant(tensor.name, value)
+        key = (index, value.shape, axis, hashlib.sha256(value.tobytes()).digest())
+        if key in self._written:  # a layer that is used twice, or a recurrent layer's next step
+            name, *rest = self._written[key]
+        else:
+            name, rest = self.constant(tensor.name, value), []
         if tensor.dtype == np.float16:
             return self.node("Cast", [name], f"{tensor.name}/real", to=TensorProto.FLOAT)
         if tensor.quant is None:
+            self._written[key] = [name]
             return name
         quant = tensor.quant
         shape = quant.scale.shape if quant.is_per_channel else ()
-        parts = [
-            name,
-            self.constant(f"{tensor.name}/scale", quant.scale.reshape(shape)),
-            self.constant(f"{tensor.name}/zero_point", quant.zero_point.reshape(shape).astype(tensor.dtype)),
-        ]
+        parts = [name, *rest]
+        if not rest:
+            parts += [
+                self.constant(f"{tensor.name}/scale", quant.scale.reshape(shape)),
+                self.constant(
+                    f"{tensor.name}/zero_point", quant.zero_point.reshape(shape).astype(tensor.dtype)
+                ),
+            ]
+        self._written[key] = parts
         attributes = {"axis": axis} if quant.is_per_channel else {}
         return self.node("DequantizeLinear", parts, f"{tensor.name}/real", **attributes)
 

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.core.graph import Op, Tensor
+from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.export.onnx_builder import NHWC_TO_NCHW, OnnxBuilder, clip, refuse
+
+_OFFSET = 128
+"""An ONNX file's uint8 code less TFLite's int8 code."""
 
 
 def binary(op_type: str) -> Callable[[OnnxBuilder, Op], str]:
@@ -168,3 +171,61 @@ def square(builder: OnnxBuilder, op: Op) -> str:
     """SQUARE: a value times itself."""
     value = builder.real(op.inputs[0])
     return builder.node("Mul", [value, value], f"{builder.graph.tensors[op.outputs[0]].name}/out")
+
+
+def bounded_relu(lo: float, hi: float) -> Callable[[OnnxBuilder, Op], str]:
+    """RELU_N1_TO_1 and RELU_0_TO_1 as Clip."""
+
+    def emit(builder: OnnxBuilder, op: Op) -> str:
+        return clip(builder, builder.real(op.inputs[0]), builder.graph.tensors[op.outputs[0]].name, lo, hi)
+
+    return emit
+
+
+def cast(builder: OnnxBuilder, op: Op) -> str:
+    """CAST to the type of the result; a code is cast as the number that TFLite has for it."""
+    from onnx import helper
+
+    source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
+    wanted = helper.np_dtype_to_tensor_dtype(target.dtype)
+    if source.dtype == np.int8:
+        return _cast_codes(builder, op, wanted)
+    return builder.node("Cast", [builder.real(op.inputs[0])], f"{target.name}/out", to=wanted)
+
+
+def _cast_codes(builder: OnnxBuilder, op: Op, wanted: int) -> str:
+    """Codes as integers: uint8 codes are those of TFLite plus 128, which an ADD behind may ask for."""
+    graph, target = builder.graph, op.outputs[0]
+    name = graph.tensors[target].name
+    made = builder.node("Cast", [builder.codes[op.inputs[0]]], f"{name}/unsigned", to=wanted)
+    readers = graph.consumers(target)
+    if readers and target not in graph.outputs and all(_adds_offset(graph, reader) for reader in readers):
+        for reader in readers:
+            builder.real_values[reader.outputs[0]] = made
+        return ""
+    offset = builder.constant(f"{name}/offset", np.array(_OFFSET, graph.tensors[target].dtype))
+    return builder.node("Sub", [made, offset], f"{name}/out")
+
+
+def _adds_offset(graph: Graph, op: Op) -> bool:
+    constants = [graph.tensors[i].data for i in op.inputs if graph.tensors[i].is_constant]
+    return op.kind == "ADD" and [c.tolist() for c in constants if c is not None] == [_OFFSET]
+
+
+def addition(builder: OnnxBuilder, op: Op) -> str:
+    """ADD; what `_cast_codes` has done already stays as it is."""
+    if op.outputs[0] in builder.real_values:
+        return ""
+    return binary("Add")(builder, op)
+
+
+def not_equal(builder: OnnxBuilder, op: Op) -> str:
+    """NOT_EQUAL: not equal."""
+    equal = binary("Equal")(builder, op)
+    return builder.node("Not", [equal], f"{builder.graph.tensors[op.outputs[0]].name}/not")
+
+
+def floor_division(builder: OnnxBuilder, op: Op) -> str:
+    """FLOOR_DIV of floats."""
+    quotient = binary("Div")(builder, op)
+    return builder.node("Floor", [quotient], f"{builder.graph.tensors[op.outputs[0]].name}/floor")

@@ -100,10 +100,12 @@ def fully_connected(builder: OnnxBuilder, op: Op) -> str:
         entered = _flat(builder, op.inputs[0])  # the converter leaves a Flatten out where none is needed
         if len(source.shape) == 4:
             rows = rows[_nchw_order(source.shape[1:])]
+    elif source.shape[-1] == rows.shape[0]:  # of every row
+        entered = _as_rows(builder, op.inputs[0])
+        builder.after[op.outputs[0]] = [("Reshape", [-1, *target.shape[1:]])]
+        builder.leave_native(op.outputs[0])
     else:
-        raise refuse(
-            target, f"is dense over an input of rank {len(source.shape)}, expected 2 (add a Flatten)"
-        )
+        raise refuse(target, f"is dense over {source.shape[-1]} values, expected {rows.shape[0]}")
     inputs = [entered, builder.weights(op.inputs[1], rows, axis=1), *_bias(builder, op)]
     return builder.node("Gemm", inputs, f"{target.name}/out")
 
@@ -116,6 +118,19 @@ def _flat(builder: OnnxBuilder, index: int) -> str:
     flat = builder.node("Flatten", [builder.codes[index]], f"{tensor.name}/flat", axis=1)
     return builder.node(
         "DequantizeLinear", [flat, *builder.scalars(tensor, tensor.quant)], f"{tensor.name}/real"
+    )
+
+
+def _as_rows(builder: OnnxBuilder, index: int) -> str:
+    """An activation as (all before the last axis, last axis) in real units, codes reshaped as codes."""
+    tensor = builder.graph.tensors[index]
+    shape = builder.constant(f"{tensor.name}/rows", np.array([-1, tensor.shape[-1]], np.int64))
+    codes = tensor.quant is not None and index in builder.codes
+    rows = builder.node("Reshape", [builder.native(index, codes=codes), shape], f"{tensor.name}/flat")
+    if not codes or tensor.quant is None:
+        return rows
+    return builder.node(
+        "DequantizeLinear", [rows, *builder.scalars(tensor, tensor.quant)], f"{tensor.name}/real"
     )
 
 

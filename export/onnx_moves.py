@@ -13,36 +13,67 @@ import numpy.typing as npt
 from mnist_export.core.graph import Graph, Op, Padding
 from mnist_export.core.graph.operator import Family
 from mnist_export.core.graph.operators import family
-from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder, has_codes, refuse
+from mnist_export.export.onnx_builder import (
+    NCHW_TO_NHWC,
+    NHWC_TO_NCHW,
+    NHWC_TO_NCHW_AXIS,
+    OnnxBuilder,
+    has_codes,
+    refuse,
+)
 
-NHWC_TO_NCHW_AXIS = {0: 0, 1: 2, 2: 3, 3: 1}
-"""Where each axis of a rank-4 tensor lies in its ONNX value."""
 _TO_END = np.iinfo(np.int64).max
 
 
 def strided_slice(builder: OnnxBuilder, op: Op) -> str:
-    """STRIDED_SLICE with constant bounds that keeps every axis, as Slice."""
-    target = builder.graph.tensors[op.outputs[0]]
+    """STRIDED_SLICE with constant bounds, as Slice and, where axes go or come, Reshape."""
+    source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
     bounds = [builder.graph.tensors[i].data for i in op.inputs[1:4]]
     if any(value is None for value in bounds):
         raise refuse(target, "computes its bounds at run time")
-    masks = [int(op.options.get(f"{name}Mask", 0)) for name in ("shrinkAxis", "newAxis", "ellipsis")]
-    if any(masks) or len(target.shape) != len(builder.graph.tensors[op.inputs[0]].shape):
-        raise refuse(target, "takes an axis away or adds one")
-    begin, end, steps = (np.asarray(value, np.int64).copy() for value in bounds)
-    if np.any(steps < 1):
-        raise refuse(target, "runs backwards")
+    masks = {
+        name: int(op.options.get(f"{name}Mask", 0))
+        for name in ("begin", "end", "ellipsis", "newAxis", "shrinkAxis")
+    }
+    if masks["ellipsis"] or masks["newAxis"]:
+        raise refuse(target, "adds an axis while it slices")
+    begin, end, steps = (np.array(value, np.int64).ravel() for value in bounds)
     for axis in range(len(begin)):
-        if int(op.options.get("beginMask", 0)) >> axis & 1:
-            begin[axis] = 0
-        if int(op.options.get("endMask", 0)) >> axis & 1:
-            end[axis] = _TO_END
-    axes = np.array([_moved(axis, len(target.shape)) for axis in range(len(begin))], np.int64)
+        if masks["shrinkAxis"] >> axis & 1:
+            steps[axis], end[axis] = 1, begin[axis] + 1 if begin[axis] != -1 else _TO_END
+            continue
+        if masks["begin"] >> axis & 1:
+            begin[axis] = 0 if steps[axis] > 0 else _TO_END
+        if masks["end"] >> axis & 1:
+            end[axis] = _TO_END if steps[axis] > 0 else -_TO_END
+        elif op.options.get("offset"):
+            end[axis] += begin[axis]
+    if masks["shrinkAxis"] & 1:
+        raise refuse(target, "takes one image out of the batch")
+    if masks["shrinkAxis"]:
+        return _shrunk(builder, op, (begin, end, steps), masks["shrinkAxis"])
+    axes = np.array([_moved(axis, len(source.shape)) for axis in range(len(begin))], np.int64)
     names = [
         builder.constant(f"{target.name}/{name}", value)
         for name, value in (("begin", begin), ("end", end), ("axes", axes), ("steps", steps))
     ]
     return _move(builder, op, "Slice", names)
+
+
+def _shrunk(builder: OnnxBuilder, op: Op, bounds: tuple[npt.NDArray[np.int64], ...], mask: int) -> str:
+    """A slice that takes single places of some axes, which go; in the graph's own order of axes."""
+    target = builder.graph.tensors[op.outputs[0]]
+    codes = has_codes(target)
+    axes = np.arange(len(bounds[0]), dtype=np.int64)
+    gone = np.array([axis for axis in axes if mask >> int(axis) & 1], np.int64)
+    names = [
+        builder.constant(f"{target.name}/{name}", value)
+        for name, value in zip(("begin", "end", "axes", "steps"), (*bounds[:2], axes, bounds[2]), strict=True)
+    ]
+    value = builder.node("Slice", [builder.native(op.inputs[0], codes=codes), *names], f"{target.name}/slice")
+    table = builder.constant(f"{target.name}/gone", gone)
+    builder.keep(op.outputs[0], builder.node("Squeeze", [value, table], f"{target.name}/moved"), codes=codes)
+    return ""
 
 
 def transpose(builder: OnnxBuilder, op: Op) -> str:
@@ -79,12 +110,14 @@ def reshape(builder: OnnxBuilder, op: Op) -> str:
     value = builder.real(op.inputs[0])
     moved = op.inputs[0] not in builder.channels_last_values
     if moved and len(source.shape) == 4 and min(source.shape[1] * source.shape[2], source.shape[3]) > 1:
-        if not builder.channels_last and len(target.shape) == 2 and _only_dense_reads(graph, op.outputs[0]):
+        flat = len(target.shape) == 2 and np.prod(source.shape[1:]) == target.shape[1]
+        if not builder.channels_last and flat and _only_dense_reads(graph, op.outputs[0]):
             builder.flattened[op.outputs[0]] = source.shape[1:4]
             return builder.node("Flatten", [value], f"{target.name}/out", axis=1)
         value = builder.node("Transpose", [value], f"{target.name}/nhwc", perm=list(NCHW_TO_NHWC))
     sizes = list(target.shape[1:])
-    if len(sizes) == 1:
+    same_rows = np.prod(source.shape[1:]) == np.prod(sizes)  # else images are taken apart or joined
+    if len(sizes) == 1 and same_rows:
         return builder.node("Flatten", [value], f"{target.name}/out", axis=1)
     if len(sizes) == 3 and min(sizes[0] * sizes[1], sizes[2]) == 1:
         sizes = [sizes[2], sizes[0], sizes[1]]  # NCHW and NHWC have one order here
@@ -146,4 +179,15 @@ def concatenation(builder: OnnxBuilder, op: Op) -> str:
     target = builder.graph.tensors[op.outputs[0]]
     axis = int(op.options["axis"]) % len(target.shape)
     axis = _moved(axis, len(target.shape))
-    return builder.node("Concat", [builder.real(i) for i in op.inputs], f"{target.name}/out", axis=axis)
+    return builder.node("Concat", [_whole(builder, i) for i in op.inputs], f"{target.name}/out", axis=axis)
+
+
+def _whole(builder: OnnxBuilder, index: int) -> str:
+    """A tensor in real units, a constant in the order of axes of its activations."""
+    tensor = builder.graph.tensors[index]
+    if tensor.data is None:
+        return builder.real(index)
+    value = builder.native(index)
+    if len(tensor.shape) != 4:
+        return value
+    return builder.node("Transpose", [value], f"{tensor.name}/nchw", perm=list(NHWC_TO_NCHW))

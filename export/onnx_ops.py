@@ -1,6 +1,6 @@
 """How each operator of a `Graph` is spelled in ONNX (standard operators, NCHW).
 
-Reference: ONNX operator specifications of opset 17.
+Reference: ONNX operator specifications of opsets 13 to 21.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ from types import MappingProxyType
 
 import numpy as np
 
-from mnist_export.core.graph import Activation, Op
+from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.core.graph.operators import operator
 from mnist_export.export.onnx_builder import OnnxBuilder, clip, has_codes, onnx_dtype, refuse
 from mnist_export.export.onnx_elementwise import (
+    addition,
     binary,
+    bounded_relu,
+    cast,
     comparison,
     elu,
+    floor_division,
     gelu,
     hard_swish,
     leaky_relu,
+    not_equal,
     relu6,
     rsqrt,
     select,
@@ -36,13 +41,34 @@ from mnist_export.export.onnx_layers import (
     max_pool_2d,
 )
 from mnist_export.export.onnx_moves import (
-    NHWC_TO_NCHW_AXIS,
     concatenation,
     pad,
     reshape,
     strided_slice,
     transpose,
 )
+from mnist_export.export.onnx_pads import mirror_pad, pad_value
+from mnist_export.export.onnx_parts import (
+    depth_to_space,
+    gather,
+    pack,
+    plain_slice,
+    reverse,
+    space_to_depth,
+    split,
+    split_v,
+    tile,
+    unpack,
+)
+from mnist_export.export.onnx_reductions import (
+    batch_matmul,
+    cumulative_sum,
+    extreme_index,
+    l2_normalization,
+    reduction,
+    softmax,
+)
+from mnist_export.export.onnx_resizing import resize_bilinear, resize_nearest
 
 BOUNDS: Mapping[Activation, tuple[float, float] | None] = MappingProxyType(
     {
@@ -92,43 +118,6 @@ def _bounded(builder: OnnxBuilder, op: Op) -> None:
     )
 
 
-def reduction(pool: str, reduce: str) -> Callable[[OnnxBuilder, Op], str]:
-    """A mean or maximum: over height and width a global pool, over other axes a reduction."""
-
-    def emit(builder: OnnxBuilder, op: Op) -> str:
-        source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
-        axes = builder.graph.tensors[op.inputs[1]].data
-        if axes is None:
-            raise refuse(target, "computes its axes at run time")
-        wanted = sorted(int(a) % len(source.shape) for a in axes.ravel())
-        value, keep = builder.real(op.inputs[0]), int(bool(op.options.get("keepDims")))
-        if len(source.shape) == 4 and wanted == [1, 2]:
-            pooled = builder.node(pool, [value], f"{target.name}/pool")
-            if keep:
-                return pooled
-            shape = builder.constant(f"{target.name}/shape", np.array([0, -1], np.int64))
-            if not has_codes(target):
-                return builder.node("Reshape", [pooled, shape], f"{target.name}/out")
-            # Codes are reshaped: ONNX Runtime fuses the pool with the QuantizeLinear behind it.
-            builder.store(op.outputs[0], pooled)
-            codes = builder.codes[op.outputs[0]]
-            builder.codes[op.outputs[0]] = builder.node("Reshape", [codes, shape], f"{target.name}/flat")
-            return ""
-        if len(source.shape) == 4:
-            wanted = sorted(NHWC_TO_NCHW_AXIS[a] for a in wanted)
-        return builder.node(reduce, [value], f"{target.name}/out", axes=wanted, keepdims=keep)
-
-    return emit
-
-
-def softmax(builder: OnnxBuilder, op: Op) -> str:
-    """SOFTMAX over the last axis."""
-    target = builder.graph.tensors[op.outputs[0]]
-    if len(target.shape) == 4:
-        raise refuse(target, "is a softmax over rank 4")
-    return builder.node("Softmax", [builder.real(op.inputs[0])], f"{target.name}/out", axis=-1)
-
-
 def same(builder: OnnxBuilder, op: Op) -> str:
     """QUANTIZE: the builder itself changes between codes and real values."""
     return builder.real(op.inputs[0])
@@ -136,7 +125,27 @@ def same(builder: OnnxBuilder, op: Op) -> str:
 
 def dequantize(builder: OnnxBuilder, op: Op) -> str:
     """DEQUANTIZE before layers that stay in float."""
-    return builder.real_for_float(op.inputs[0])
+    if _meets_weights(builder.graph, op.outputs[0]):
+        return builder.real_for_float(op.inputs[0])
+    return builder.real(op.inputs[0])
+
+
+def _meets_weights(graph: Graph, index: int) -> bool:
+    """Whether a float value reaches an operator with float weights, moved at most on the way."""
+    seen: set[int] = set()
+    found = [index]
+    while found:
+        for reader in graph.consumers(found.pop()):
+            if operator(reader.kind).copies:
+                found += [i for i in reader.outputs if i not in seen]
+                seen.update(reader.outputs)
+            elif _multiplies(reader) and any(graph.tensors[i].is_constant for i in reader.inputs[:2]):
+                return True
+    return False
+
+
+def _multiplies(op: Op) -> bool:
+    return op.kind == "BATCH_MATMUL" or operator(op.kind).has_weights
 
 
 EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
@@ -148,43 +157,54 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "AVERAGE_POOL_2D": average_pool_2d,
         "MEAN": reduction("GlobalAveragePool", "ReduceMean"),
         "REDUCE_MAX": reduction("GlobalMaxPool", "ReduceMax"),
+        "REDUCE_MIN": reduction("", "ReduceMin"),
+        "REDUCE_PROD": reduction("", "ReduceProd"),
+        "SUM": reduction("", "ReduceSum"),
+        "CUMSUM": cumulative_sum,
+        "ARG_MAX": extreme_index("ArgMax"),
+        "ARG_MIN": extreme_index("ArgMin"),
+        "BATCH_MATMUL": batch_matmul,
+        "RESIZE_BILINEAR": resize_bilinear,
+        "RESIZE_NEAREST_NEIGHBOR": resize_nearest,
         "RESHAPE": reshape,
         "SQUEEZE": reshape,
         "EXPAND_DIMS": reshape,
         "PAD": pad,
+        "PADV2": pad_value,
+        "MIRROR_PAD": mirror_pad,
         "STRIDED_SLICE": strided_slice,
+        "SLICE": plain_slice,
+        "SPLIT": split,
+        "SPLIT_V": split_v,
+        "PACK": pack,
+        "UNPACK": unpack,
+        "GATHER": gather,
+        "TILE": tile,
+        "REVERSE_V2": reverse,
+        "SPACE_TO_DEPTH": space_to_depth,
+        "DEPTH_TO_SPACE": depth_to_space,
         "TRANSPOSE": transpose,
-        "ADD": binary("Add"),
-        "SUB": binary("Sub"),
-        "MUL": binary("Mul"),
+        "ADD": addition,
         "MAXIMUM": comparison("Max"),
         "MINIMUM": comparison("Min"),
-        "RELU": unary("Relu"),
         "RELU6": relu6,
+        "RELU_N1_TO_1": bounded_relu(-1.0, 1.0),
+        "RELU_0_TO_1": bounded_relu(0.0, 1.0),
         "LEAKY_RELU": leaky_relu,
-        "PRELU": binary("PRelu"),
         "ELU": elu,
         "GELU": gelu,
         "HARD_SWISH": hard_swish,
-        "ABS": unary("Abs"),
-        "NEG": unary("Neg"),
-        "EXP": unary("Exp"),
-        "LOG": unary("Log"),
-        "SQRT": unary("Sqrt"),
         "RSQRT": rsqrt,
         "SQUARE": square,
         "SQUARED_DIFFERENCE": squared_difference,
-        "DIV": binary("Div"),
-        "POW": binary("Pow"),
-        "GREATER": binary("Greater"),
-        "GREATER_EQUAL": binary("GreaterOrEqual"),
-        "LESS": binary("Less"),
-        "LESS_EQUAL": binary("LessOrEqual"),
+        "FLOOR_DIV": floor_division,
+        "CAST": cast,
+        "NOT_EQUAL": not_equal,
         "SELECT": select,
         "SELECT_V2": select,
-        "LOGISTIC": unary("Sigmoid"),
-        "TANH": unary("Tanh"),
-        "SOFTMAX": softmax,
+        "SOFTMAX": softmax("Softmax"),
+        "LOG_SOFTMAX": softmax("LogSoftmax"),
+        "L2_NORMALIZATION": l2_normalization,
         "CONCATENATION": concatenation,
         "QUANTIZE": same,
         "DEQUANTIZE": dequantize,
@@ -215,3 +235,4 @@ def emit(builder: OnnxBuilder, op: Op) -> None:
     if value:  # else the operator wrote its codes itself
         builder.store(op.outputs[0], _activated(builder, op, value))
         _bounded(builder, op)
+        builder.finish(op.outputs[0])

@@ -7,6 +7,7 @@ DequantizeLinear around every operator: the form that ONNX Runtime fuses complet
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,17 @@ import numpy as np
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph, Tensor
 from mnist_export.core.kinds import IoType
-from mnist_export.export.onnx_builder import NHWC_TO_NCHW, OnnxBuilder
+from mnist_export.export.onnx_builder import NCHW_TO_NHWC, NHWC_TO_NCHW, OnnxBuilder
 from mnist_export.export.onnx_ops import emit
 
 OPSET = 17
-IR_VERSION = 8  # ONNX 1.10 to 1.12, opset 17's own; ONNX Runtime reads it since 1.12
+IR_VERSIONS: Mapping[int, int] = MappingProxyType(
+    {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}
+)
+"""Opset to the file's format version that ONNX released with it; a runtime reads no newer one than it knows.
+
+Reference: https://github.com/onnx/onnx/blob/main/docs/Versioning.md ("Released Versions").
+"""
 PRODUCER = "mnist-export"
 
 
@@ -30,6 +37,7 @@ def write_onnx(
     name: str = "model",
     version: str = "",
     channels_last: bool = False,
+    opset: int = OPSET,
 ) -> bytes:
     """Write a graph as an ONNX model with a free batch dimension.
 
@@ -41,6 +49,7 @@ def write_onnx(
         version: the producer's version.
         channels_last: transpose to NHWC before dense layers instead of permuting their weights; ONNX
             Runtime cancels the transposes of an integer graph.
+        opset: the version of ONNX's operators, one of `IR_VERSIONS`.
 
     Returns:
         The file's bytes; the same graph gives the same bytes.
@@ -52,7 +61,7 @@ def write_onnx(
     import onnx
     from onnx import helper, numpy_helper
 
-    builder = OnnxBuilder(graph=graph, channels_last=channels_last)
+    builder = OnnxBuilder(graph=graph, channels_last=channels_last, opset=opset)
     (entry,), (result,) = graph.inputs, graph.outputs
     names = graph.tensors[entry].name, graph.tensors[result].name
     for taken in names:
@@ -69,8 +78,8 @@ def write_onnx(
             [_value_info(graph.tensors[result], io)],
             [numpy_helper.from_array(value, key) for key, value in builder.initializers.items()],
         ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", opset)],
+        ir_version=IR_VERSIONS[opset],
         producer_name=PRODUCER,
         producer_version=version,
     )
@@ -140,6 +149,8 @@ def _leave(builder: OnnxBuilder, index: int, io: IoType) -> None:
     else:
         real = builder.real(index)
         last = builder.node("QuantizeLinear", [real, *_int8_params(builder, tensor)], "logits/int8")
+    if len(tensor.shape) == 4:
+        last = builder.node("Transpose", [last], f"{tensor.name}/nhwc", perm=list(NCHW_TO_NHWC))
     writer = next(node for node in builder.nodes if last in node.output)
     readers = [node for node in builder.nodes if last in node.input]
     writer.output[0] = tensor.name

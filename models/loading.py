@@ -286,6 +286,7 @@ def _finished(
     from mnist_export.models.ending import cut_at, package_of, to_logits
     from mnist_export.models.foreign.frozen import FrozenFunction
     from mnist_export.models.heads import flat_output
+    from mnist_export.models.recurrent import unroll
     from mnist_export.models.structure.activations import check_output_shape
     from mnist_export.models.structure.macs import count_macs
     from mnist_export.models.structure.scopes import traceable
@@ -298,6 +299,7 @@ def _finished(
         extra = ("final softmax cut off",) if model.cut_softmax else ()
         macs, parameters = model.macs, model.parameters
     else:
+        notes = (*notes, *unroll(model))
         ending = to_logits(model, framework) if until is None else cut_at(model, until, framework)
         model, extra = ending.model, ending.notes
         if until is None:

@@ -57,6 +57,7 @@ class Operator:
         kind: the TFLite builtin operator's name.
         family: what it is like.
         integers: whether TFLite's 8-bit specification has a form of it that is used here.
+        int8_only: that form is not there for 16-bit activations.
         weight_axis: axis of the output channels, and of their scales, in the weights.
         same_scale: an integer form's inputs and output share scale and zero point.
         output: fixed parameters of an int8 output, or None where calibration decides.
@@ -75,6 +76,7 @@ class Operator:
     kind: str
     family: Family = Family.OTHER
     integers: bool = False
+    int8_only: bool = False
     weight_axis: int | None = None
     same_scale: bool = False
     output: QuantParams | None = None

@@ -34,8 +34,8 @@ def _view(kind: str) -> Operator:
     )  # fmt: skip
 
 
-def _move(kind: str, **facts: Any) -> Operator:
-    return Operator(kind=kind, family=Family.MOVE, integers=True, same_scale=True, copies=True, **facts)
+def _move(kind: str, *, copies: bool = True, **facts: Any) -> Operator:
+    return Operator(kind=kind, family=Family.MOVE, integers=True, same_scale=True, copies=copies, **facts)
 
 
 def _function(kind: str, onnx: str = "", **facts: Any) -> Operator:
@@ -72,6 +72,14 @@ _ENTRIES: tuple[Operator, ...] = (
         kind="REDUCE_MAX", family=Family.REDUCTION, integers=True, same_scale=True, copies=True,
         passes_scale=True, passes_shift=True, int8_version=2,
     ),
+    Operator(
+        kind="REDUCE_MIN", family=Family.REDUCTION, integers=True, int8_only=True, same_scale=True,
+        copies=True, passes_scale=True, passes_shift=True, int8_version=2,
+    ),
+    Operator(kind="REDUCE_PROD", family=Family.REDUCTION),
+    Operator(kind="SUM", family=Family.REDUCTION),
+    Operator(kind="ARG_MAX", family=Family.REDUCTION),
+    Operator(kind="ARG_MIN", family=Family.REDUCTION),
     _view("RESHAPE"),
     _view("SQUEEZE"),
     _view("EXPAND_DIMS"),
@@ -79,6 +87,19 @@ _ENTRIES: tuple[Operator, ...] = (
     _move("TRANSPOSE", int8_version=2, int16_version=4),
     _move("STRIDED_SLICE", int8_version=2, int16_version=4),
     _move("CONCATENATION", int8_version=2, int16_version=3),
+    _move("DEPTH_TO_SPACE", int8_only=True, int8_version=2),
+    _move("SPACE_TO_DEPTH", int8_only=True, int8_version=2),
+    _move("GATHER", int8_only=True, int8_version=2),
+    _move("MIRROR_PAD", int8_only=True, int8_version=2),
+    _move("PADV2", int8_only=True, int8_version=2),
+    _move("PACK", int8_only=True, int8_version=2),
+    _move("UNPACK", int8_only=True, int8_version=2),
+    _move("SLICE", int8_only=True, int8_version=2),
+    _move("SPLIT", int8_only=True, int8_version=2),
+    _move("SPLIT_V", int8_only=True, int8_version=2),
+    _move("REVERSE_V2", int8_only=True),
+    _move("TILE", int8_only=True),
+    _move("RESIZE_NEAREST_NEIGHBOR", int8_only=True, int8_version=2),
     Operator(kind="ADD", family=Family.SUM, integers=True, onnx="Add", int8_version=2, int16_version=2),
     Operator(kind="SUB", family=Family.SUM, integers=True, onnx="Sub", int8_version=2, int16_version=5),
     Operator(kind="MUL", family=Family.PRODUCT, integers=True, onnx="Mul", int8_version=2, int16_version=4),
@@ -118,11 +139,23 @@ _ENTRIES: tuple[Operator, ...] = (
     _function("CEIL", "Ceil"),
     _function("ROUND", "Round"),
     _function("SIGN", "Sign"),
+    _function("LOGICAL_NOT", "Not"),
+    Operator(kind="PRELU", onnx="PRelu"),  # slopes of their own a channel or a pixel
+    Operator(kind="LOG_SOFTMAX"),
+    Operator(kind="L2_NORMALIZATION"),
+    Operator(kind="CUMSUM"),
+    Operator(kind="BATCH_MATMUL"),
+    Operator(kind="RESIZE_BILINEAR"),
+    Operator(kind="CAST"),
     Operator(kind="SOFTMAX", integers=True, output=_PROBABILITY, int8_version=2, int16_version=3),
-    _binary("PRELU", "PRelu"),
     _binary("DIV", "Div"),
     _binary("POW", "Pow"),
     _binary("SQUARED_DIFFERENCE"),
+    _binary("FLOOR_DIV"),
+    _binary("LOGICAL_AND", "And"),
+    _binary("LOGICAL_OR", "Or"),
+    _binary("EQUAL", "Equal"),
+    _binary("NOT_EQUAL"),
     _binary("GREATER", "Greater"),
     _binary("GREATER_EQUAL", "GreaterOrEqual"),
     _binary("LESS", "Less"),
@@ -130,7 +163,6 @@ _ENTRIES: tuple[Operator, ...] = (
     _binary("SELECT"),
     _binary("SELECT_V2"),
     Operator(kind="SHAPE", family=Family.SHAPE),
-    Operator(kind="PACK", family=Family.SHAPE),
     Operator(kind="QUANTIZE", family=Family.BOUNDARY, int16_version=2),
     Operator(kind="DEQUANTIZE", family=Family.BOUNDARY, int8_version=2, int16_version=3),
 )  # fmt: skip

@@ -19,6 +19,8 @@ LAYERS = frozenset(
         "MaxPooling1D", "MaxPooling2D", "MaxPool2D", "AveragePooling1D", "AveragePooling2D", "AvgPool2D",
         "GlobalAveragePooling1D", "GlobalMaxPooling1D",
         "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPooling2D", "GlobalMaxPool2D",
+        # over steps
+        "LSTM", "GRU", "SimpleRNN", "Bidirectional", "TimeDistributed",
         # attention
         "MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention",
         "AdditiveAttention",
@@ -26,8 +28,9 @@ LAYERS = frozenset(
         "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "Softmax", "Rescaling",
         "Identity",
         # merging
-        "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate",
+        "Dot", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate",
         # nothing at inference
+        "SpectralNormalization",
         "Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise",
         "ActivityRegularization", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom",
         "RandomContrast", "RandomBrightness", "RandomCrop",
@@ -67,7 +70,8 @@ ACTIVATIONS = frozenset(
     {
         "linear", "relu", "relu6", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign",
         "swish", "silu", "gelu", "exponential", "hard_sigmoid", "hard_silu", "hard_swish", "leaky_relu",
-        "log_softmax", "mish", "celu", "glu",
+        "log_softmax", "mish", "celu", "glu", "log_sigmoid", "hard_tanh", "tanh_shrink", "hard_shrink",
+        "soft_shrink", "squareplus", "sparse_plus", "sparse_sigmoid", "threshold",
     }
 )  # fmt: skip
 
@@ -105,19 +109,22 @@ OPERATIONS = {
         # elementwise
         "Add", "Subtract", "Multiply", "Divide", "TrueDivide", "DivideNoNan", "Power", "Maximum", "Minimum",
         "Clip", "Negative", "Absolute", "Reciprocal", "Square", "Sqrt", "Exp", "Expm1", "Log", "Log1p",
-        "Tanh",
+        "Tanh", "Sin", "Cos", "Sign", "Round", "Floor", "Ceil", "Where", "Greater", "GreaterEqual", "Less",
+        "LessEqual", "Equal", "NotEqual", "LogicalAnd", "LogicalOr", "LogicalNot",
         # over axes
-        "Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Std",
+        "Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Std", "Prod", "Cumsum",
+        # products of matrices
+        "Matmul",
         # shape
         "Reshape", "Transpose", "Squeeze", "ExpandDims", "Swapaxes", "Moveaxis", "Concatenate", "Stack",
-        "GetItem", "Copy",
+        "GetItem", "Copy", "Split", "Take", "Tile", "Repeat", "Roll", "Flip", "Pad",
     }),
     "keras.src.ops.nn": frozenset({
         "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "HardSilu", "Sigmoid",
         "HardSigmoid", "LogSigmoid", "HardTanh", "Softplus", "Softsign", "Softmax", "LogSoftmax", "MaxPool",
-        "AveragePool",
+        "AveragePool", "Glu", "HardShrink", "SoftShrink", "TanhShrink", "Squareplus",
     }),
-    "keras.src.ops.math": frozenset({"Rsqrt"}),
+    "keras.src.ops.math": frozenset({"Rsqrt", "Logsumexp"}),
 }  # fmt: skip
 
 # What an operation may be called with besides plain numbers, and what each of them holds.

@@ -44,7 +44,13 @@ def layer_macs(layer: Any) -> int:
         return int(math.prod(int(size or 1) for size in before[1:-1]) * math.prod(shapes["kernel"]))
     if kind == "Dense":
         return int(pixels * math.prod(shapes["kernel"]))
-    return 0
+    return _recurrent_macs(layer, weights) if "recurrent_kernel" in shapes else 0
+
+
+def _recurrent_macs(layer: Any, weights: Any) -> int:
+    """A recurrent layer's, or both of a bidirectional one's: its kernels at each step."""
+    steps = int(layer.input.shape[1] or 1)
+    return steps * sum(math.prod(weight.shape) for weight in weights if "kernel" in weight.name)
 
 
 def count_macs(model: Any) -> int:

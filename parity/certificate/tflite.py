@@ -64,13 +64,15 @@ def _layer(graph: Graph, op: Op) -> CertifiedLayer:
         return _linear(graph, op, name, source=known[0], target=target, ceiling=_CEILING.get(kind))
     if op.kind == "ADD" and len(known) == 2:
         return certify_sum(name, op.kind, known, target, _CEILING.get(kind))
-    if operator(op.kind).copies and kind == Activation.NONE and _reads_codes_alone(op, len(known)):
+    if _copies(op, len(known)) and kind == Activation.NONE:
         return certify_moved(name, op.kind, known, target)
     return broken(name, op.kind, f"is the operator {op.kind}, on which kernels round differently")
 
 
-def _reads_codes_alone(op: Op, known: int) -> bool:
-    """Whether no constant is among the values that an operator chooses from."""
+def _copies(op: Op, known: int) -> bool:
+    """Whether each code of the one result is a code of an activation, and no constant's."""
+    if not operator(op.kind).copies or len(op.outputs) != 1:
+        return False
     return known == len(op.inputs) or (op.kind != "CONCATENATION" and family(op.kind) != Family.EXTREME)
 
 

@@ -18,7 +18,7 @@ from mnist_export.runtime.foreign.flatbuffer import Reader
 if TYPE_CHECKING:
     from mnist_export.runtime.runners.litert import LiteRtRunner
 
-_TRANSPARENT: Final = {*kinds(Family.VIEW, Family.SHAPE), "STRIDED_SLICE"}
+_TRANSPARENT: Final = {*kinds(Family.VIEW, Family.SHAPE), "PACK", "STRIDED_SLICE"}
 
 
 def read(runner: LiteRtRunner, images: npt.NDArray[np.uint8]) -> list[Activation]:

@@ -36,7 +36,7 @@ def _with_floats(job: Job, graph: Graph) -> tuple[SchemeConfig, tuple[str, ...]]
     from mnist_export.quantize.network.layers import literal_names
     from mnist_export.quantize.post_training.kept_float import kept_float, layers_without_integers
 
-    names = layers_without_integers(graph)
+    names = layers_without_integers(graph, job.scheme.precision)
     if not names:
         return job.scheme, ()
     scheme = replace(job.scheme, keep_float=(*job.scheme.keep_float, *names))

@@ -16,9 +16,11 @@ from mnist_export.core.graph import Graph
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.scratch import temporaries_in_scratch
 from mnist_export.models.structure.scopes import own_names
+from mnist_export.quantize.lowering.folding import fold_constants
 from mnist_export.quantize.lowering.free_batch import BATCH, free_batch
 from mnist_export.quantize.lowering.layer_names import INPUT_NAME, OUTPUT_NAME, marked_layers, renamed
 from mnist_export.quantize.lowering.subsampling import join_subsampling
+from mnist_export.quantize.lowering.transposed import expand_transposed
 
 
 def lower(model: Any, input_shape: tuple[int, ...]) -> Graph:
@@ -123,4 +125,5 @@ def convert_function(
 
 
 def _readable(graph: Graph, names: dict[int, str]) -> Graph:
-    return join_subsampling(free_batch(renamed(graph, names)))
+    freed = free_batch(renamed(fold_constants(graph), names))
+    return join_subsampling(expand_transposed(freed))

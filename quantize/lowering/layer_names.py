@@ -68,6 +68,7 @@ def renamed(graph: Graph, names: dict[int, str]) -> Graph:
     done = set(graph.inputs)
     layers = {op: _layer_of_op(graph, op, names) for op in graph.ops}
     main_kind = _main_kinds(layers)
+    last = {(layer, op.kind): op for op, layer in layers.items()}
     for op, layer in layers.items():
         weighted = op.kind in WEIGHTED
         for position, index in enumerate(op.inputs):
@@ -80,7 +81,7 @@ def renamed(graph: Graph, names: dict[int, str]) -> Graph:
                 done.add(index)
                 if index in graph.outputs:
                     result[index] = replace(result[index], name=OUTPUT_NAME)
-                elif op.kind == main_kind.get(layer, op.kind):
+                elif op.kind == main_kind.get(layer, op.kind) and (weighted or op is last[layer, op.kind]):
                     assign(index, layer)
                 else:
                     assign(index, f"{layer}/{op.kind.lower()}")
@@ -88,7 +89,7 @@ def renamed(graph: Graph, names: dict[int, str]) -> Graph:
 
 
 def _main_kinds(layers: dict[Op, str]) -> dict[str, str]:
-    """Each layer's operator that has its name: the one with weights, or else the last that computes."""
+    """Each layer's kind of operator that has its name: with weights, or else of the last that computes."""
     found: dict[str, str] = {}
     for op, layer in layers.items():
         if found.get(layer) not in WEIGHTED and family(op.kind) not in _BESIDES:

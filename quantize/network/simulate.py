@@ -106,7 +106,14 @@ def run_tensors(
     for part, count in _batches(graph, images, input_range, size):
         interpreter.set_tensor(entry, part)
         interpreter.invoke()
-        yield {index: _real(graph, index, interpreter.get_tensor(index)[:count]) for index in watched}
+        yield {
+            index: _real(graph, index, _rows(interpreter.get_tensor(index), count, size)) for index in watched
+        }
+
+
+def _rows(values: npt.NDArray[Any], count: int, size: int) -> npt.NDArray[Any]:
+    """The rows of the first images of a batch: one each, or several, as windows of attention have."""
+    return values[: len(values) // size * count]
 
 
 def _batches(

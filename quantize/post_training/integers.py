@@ -19,9 +19,11 @@ from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.graph.operator import Family
 from mnist_export.core.graph.operators import family, operator
 from mnist_export.core.kinds import Precision
+from mnist_export.quantize.network.functions import Function, functions
 from mnist_export.quantize.network.operators import same_scale_groups
 from mnist_export.quantize.network.scheme import SchemeConfig
 from mnist_export.quantize.post_training.kept_float import kept_float, refuse_unknown
+from mnist_export.quantize.post_training.lookup import OFFSET, lookup_ops, table_of
 from mnist_export.quantize.ranges.calibration import Range
 from mnist_export.quantize.scales.scale_choice import constant_params
 from mnist_export.quantize.scales.tie_free import tie_free
@@ -57,12 +59,54 @@ def quantize_graph(graph: Graph, ranges: Mapping[int, Range], config: SchemeConf
         InputError: ``keep_float`` names a layer that is not there.
     """
     is_float = kept_float(graph, config)
-    refuse_unknown(graph, is_float)
+    refuse_unknown(graph, is_float, config.precision)
+    tables = _tables(graph, is_float, config)
     params = activation_params(graph, ranges, config)
     builder = _Builder(graph, params, config)
+    by_result = {made.ops[-1]: made for made in tables}
+    inner = _inner(graph, tables)
     for op in graph.ops:
-        builder.add(op, is_float=op in is_float)
-    return builder.finish().pruned()
+        if op in by_result:
+            builder.add_lookup(by_result[op])
+        elif op not in inner:
+            builder.add(op, is_float=op in is_float)
+    return with_unique_names(builder.finish().pruned())
+
+
+def with_unique_names(graph: Graph) -> Graph:
+    """Number names that several tensors have: a constant that is weights here and an operand there."""
+    taken: set[str] = set()
+    changes: dict[int, Tensor] = {}
+    for index, tensor in enumerate(graph.tensors):
+        name, count = tensor.name, 1
+        while name in taken:
+            count += 1
+            name = f"{tensor.name}_{count}"
+        taken.add(name)
+        if name != tensor.name:
+            changes[index] = replace(tensor, name=name)
+    return graph.with_tensors(changes) if changes else graph
+
+
+def _tables(graph: Graph, is_float: set[Op], config: SchemeConfig) -> tuple[Function, ...]:
+    """The functions that become tables of codes: those of which nothing stays in float."""
+    if config.precision != Precision.INT8:
+        return ()
+    return tuple(made for made in functions(graph) if not is_float.intersection(made.ops))
+
+
+def _inner(graph: Graph, tables: tuple[Function, ...]) -> set[Op]:
+    """Operators that only tables' functions read: they are in the tables."""
+    inner: set[Op] = set()
+    within = {op for made in tables for op in made.ops}
+    results = {made.target for made in tables}
+    for op in reversed(graph.ops):
+        readers = graph.consumers(op.outputs[0]) if op in within else ()
+        if not readers or op.outputs[0] in graph.outputs or op.outputs[0] in results:
+            continue
+        if all(reader in inner or (reader in within and reader.outputs[0] in results) for reader in readers):
+            inner.add(op)
+    return inner
 
 
 def activation_params(
@@ -85,6 +129,7 @@ def activation_params(
         # A pool's or reshape's own range lies within its producer's: the first tensor decides,
         # and a concatenation's or maximum's several producers are covered together.
         heads = [i for i in indices if not _is_same_scale_output(graph, i)] or indices[:1]
+        heads += [i for i in indices if i not in heads and _is_widened(graph, i)]
         seen = [ranges[_clipped(graph, i)] for i in heads]
         lo = min(r.lo for r in seen)
         hi = max(r.hi for r in seen)
@@ -109,6 +154,14 @@ def _clipped(graph: Graph, index: int) -> int:
 def _symmetric(lo: float, hi: float, dtype: np.dtype[Any]) -> QuantParams:
     bound = max(abs(lo), abs(hi))
     return QuantParams.per_tensor(bound / np.iinfo(dtype).max if bound > 0 else 1.0)
+
+
+def _is_widened(graph: Graph, index: int) -> bool:
+    """Whether constants join what a tensor holds: those of a concatenation, a stack or a padding."""
+    producer = graph.producer(index)
+    if producer is None or producer.kind not in {"CONCATENATION", "PACK", "PADV2"}:
+        return False
+    return any(graph.tensors[i].is_constant and graph.tensors[i].dtype == np.float32 for i in producer.inputs)
 
 
 def _is_same_scale_output(graph: Graph, index: int) -> bool:
@@ -174,6 +227,8 @@ class _Builder:
         # Float graph's tensor index to the index of its integer form, and to that of its float form.
         self._codes: dict[int, int] = {}
         self._float: dict[int, int] = {}
+        # Float weights to the integer forms that operators read.
+        self._shared: dict[int, list[int]] = {}
         for index in graph.inputs:
             self._tensors[index] = self._as_codes(index)
             self._codes[index] = index
@@ -205,6 +260,31 @@ class _Builder:
             self._tensors[index] = self._as_codes(index)
             self._codes[index] = index
         self._ops.append(replace(op, inputs=tuple(inputs)))
+
+    def add_lookup(self, made: Function) -> None:
+        """Add a function of single values as a table of its codes."""
+        graph, target = self._graph, made.target
+        codes = self._codes_of(made.source)
+        name = graph.tensors[target].name
+        before, after = self._tensors[codes].quant, self._params[target]
+        if before is None:
+            raise UnsupportedError(f"int8: layer '{name}' reads a value without codes.")
+        table = table_of(graph, made, before, after)
+        places = np.dtype(np.int32)
+        shape = graph.tensors[target].shape
+        signed, index = (
+            self._append(Tensor(name=f"{name}/{role}", shape=shape, dtype=places))
+            for role in ("signed", "place")
+        )
+        offset = self._append(
+            Tensor(name=f"{name}/offset", shape=(), dtype=places, data=np.array(OFFSET, np.int32))
+        )
+        data = self._append(
+            Tensor(name=f"{name}/table", shape=table.shape, dtype=table.dtype, data=table, quant=after)
+        )
+        self._tensors[target] = self._as_codes(target)
+        self._codes[target] = target
+        self._ops += lookup_ops(codes, (signed, index), offset, data, target)
 
     def _codes_of(self, index: int) -> int:
         if index < 0 or self._graph.tensors[index].dtype != np.float32:
@@ -250,7 +330,9 @@ class _Builder:
             if np.any(needed > quant.scale):
                 quant = replace(quant, scale=np.maximum(quant.scale, needed).astype(np.float32))
                 data = np.clip(quant.quantize(weights.real(), np.int8), -limit, limit).astype(np.int8)
-        inputs[1] = self._append(replace(weights, data=data, dtype=np.dtype(np.int8), quant=quant))
+        inputs[1] = self._stored(
+            op.inputs[1], replace(weights, data=data, dtype=np.dtype(np.int8), quant=quant)
+        )
         if bias is not None:
             bias_dtype = np.dtype(np.int64 if self._dtype == np.int16 else np.int32)
             scale = (np.float32(input_scale) * quant.scale).astype(np.float32)
@@ -264,6 +346,20 @@ class _Builder:
                 )
             )
         return inputs
+
+    def _stored(self, source: int, weights: Tensor) -> int:
+        """Add weights, once for all operators that have the same: the steps of a recurrent layer."""
+        for index in self._shared.get(source, ()):
+            kept = self._tensors[index]
+            if kept.quant is None or weights.quant is None:
+                continue
+            if np.array_equal(kept.quant.scale, weights.quant.scale) and np.array_equal(
+                kept.data, weights.data
+            ):
+                return index
+        made = self._append(weights)
+        self._shared.setdefault(source, []).append(made)
+        return made
 
     def finish(self) -> Graph:
         ops = tuple(self._ops)

@@ -7,28 +7,33 @@ import fnmatch
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.operators import operator
+from mnist_export.core.kinds import Precision
+from mnist_export.quantize.network.functions import without_integers
 from mnist_export.quantize.network.layers import keep_float_words, layer_of
 from mnist_export.quantize.network.scheme import SchemeConfig
 
 
-def layers_without_integers(graph: Graph) -> tuple[str, ...]:
+def layers_without_integers(graph: Graph, precision: Precision = Precision.INT8) -> tuple[str, ...]:
     """Names of the layers that hold an operator without an integer form, in the graph's order."""
-    found = (op for op in graph.ops if not operator(op.kind).integers)
-    return tuple(dict.fromkeys(layer_of(graph.tensors[op.outputs[0]].name) for op in found))
+    return tuple(
+        dict.fromkeys(
+            layer_of(graph.tensors[op.outputs[0]].name) for op in without_integers(graph, precision)
+        )
+    )
 
 
-def refuse_unknown(graph: Graph, is_float: set[Op]) -> None:
+def refuse_unknown(graph: Graph, is_float: set[Op], precision: Precision) -> None:
     """Refuse a graph with operators that have no integer form and are not to stay in float.
 
     Raises:
         UnsupportedError: there are some; the message names their layers.
     """
-    found = [op for op in graph.ops if not operator(op.kind).integers and op not in is_float]
+    found = [op for op in without_integers(graph, precision) if op not in is_float]
     if not found:
         return
     first = graph.tensors[found[0].outputs[0]].name
     floats = {layer_of(graph.tensors[op.outputs[0]].name) for op in found}
-    layers = [name for name in layers_without_integers(graph) if name in floats]
+    layers = [name for name in layers_without_integers(graph, precision) if name in floats]
     raise UnsupportedError(
         f"int8: layer '{layer_of(first)}' uses the operator {found[0].kind}, which has no integer form here. "
         f"Leave such layers in float with {keep_float_words(*layers)}."
@@ -68,11 +73,11 @@ def kept_float(graph: Graph, config: SchemeConfig) -> set[Op]:
 
 
 def _between_floats(graph: Graph, kept: set[Op]) -> set[Op]:
-    """Pools and reshapes between two float layers: codes there would only round what stays in float."""
+    """What has no weights between two float layers: codes there would only round what stays in float."""
     between: set[Op] = set()
     for op in graph.ops:
         before = [graph.producer(i) for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
-        passes_on = operator(op.kind).same_scale and bool(before)
+        passes_on = operator(op.kind).integers and not operator(op.kind).has_weights and bool(before)
         if passes_on and all(p is not None and (p in kept or p in between) for p in before):
             between.add(op)
     # Only those from which every way leads into a float layer: the others' codes are needed anyway.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.quantize.network.functions import left_alone
 from mnist_export.quantize.rewrites.rewrite import Rewrite, Stage
 
 _SLOPED = {"LEAKY_RELU", "PRELU"}
@@ -27,11 +28,12 @@ def activations_as_maps(graph: Graph) -> Graph:
         The graph with the same float function; the same object where there is none of them. A PRELU with
         slopes on both sides of 1 stays.
     """
-    if not any(_can_change(graph, op) for op in graph.ops):
+    left = left_alone(graph)
+    if not any(_can_change(graph, op) and op not in left for op in graph.ops):
         return graph
     editor = GraphEditor(graph)
     for op in graph.ops:
-        if not _can_change(graph, op):
+        if op in left or not _can_change(graph, op):
             editor.keep(op)
         elif op.kind == "HARD_SWISH":
             _hard_swish(editor, op)

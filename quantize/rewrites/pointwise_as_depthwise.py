@@ -17,6 +17,7 @@ from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.core.graph.operator import Family
 from mnist_export.core.graph.operators import family, operator
+from mnist_export.quantize.network.functions import left_alone
 from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.chains import activation_of, channel_vector, composed, only_reader
 from mnist_export.quantize.rewrites.depthwise import add_depthwise
@@ -54,7 +55,7 @@ def pointwise_as_depthwise(graph: Graph) -> Graph:
     """
     found: dict[Op, _Map] = {}
     gone: set[Op] = set()
-    left: set[Op] = set()
+    left = left_alone(graph)
     convolutions = {op for op in graph.ops if op.kind in WEIGHTED}
     for op in graph.ops:
         if op in gone or op in left:

@@ -18,17 +18,21 @@ from mnist_export.runtime.foreign.onnx_reader import DataType, Model, Node, Tens
 MAX_NODES: Final = 10_000
 OPSETS: Final = range(7, 27)
 _OPERATORS: Final = """
-    Abs Add ArgMax AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv ConvInteger
-    ConvTranspose DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear Elu Equal Erf Exp
-    Flatten Floor FusedConv FusedMatMul Gather Gelu Gemm GlobalAveragePool GlobalMaxPool Greater
-    HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less Log
-    LogSoftmax MatMul MatMulInteger Max MaxPool Mean Min Mish Mul Neg PRelu Pad Pow QGemm QLinearAdd
-    QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMatMul
-    QLinearMul QLinearSigmoid QLinearSoftmax QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceMin
-    ReduceSum Relu Reshape Round Selu Shape Sigmoid Slice Softmax Softplus Softsign SpaceToDepth Split
-    Sqrt Squeeze Sub Sum Tanh Transpose Unsqueeze Where
+    " Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant Conv
+    ConvInteger ConvTranspose Cos CumSum DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear
+    Elu Equal Erf Exp Flatten Floor FusedConv FusedMatMul Gather Gelu Gemm GlobalAveragePool
+    GlobalMaxPool Greater GreaterOrEqual HardSigmoid HardSwish Identity InstanceNormalization
+    LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax MatMul MatMulInteger Max MaxPool Mean
+    Min Mish Mul Neg Not Or PRelu Pad Pow QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv
+    QLinearGlobalAveragePool QLinearLeakyRelu QLinearMatMul QLinearMul QLinearSigmoid QLinearSoftmax
+    QuantizeLinear Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape
+    Resize Round Selu Shape Sigmoid Sign Sin Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt
+    Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where
 """
 ALLOWED_OPERATORS: Final = frozenset(_OPERATORS.split())
+MAX_GROWTH: Final = 1 << 16
+# Operators that make many values of one: the input that says how many, and its type.
+_GROWING: Final = {"Tile": (1, np.int64), "Resize": (2, np.float32)}
 _DOMAINS: Final = ("", "ai.onnx", "com.microsoft")
 
 
@@ -59,8 +63,10 @@ def check_onnx(data: bytes, *, label: str) -> Metadata | None:
         _check_tensor(tensor, label)
     if not 0 < graph.node_count <= MAX_NODES:
         raise InputError(f"{label}: expected 1 to {MAX_NODES} nodes, found {graph.node_count}.")
+    constants = {tensor.name: tensor for tensor in graph.initializers}
     for node in graph.nodes:
         _check_node(node, label)
+        _check_growth(node, constants, label)
     for entry in model.metadata:
         if entry.key == METADATA_KEY:
             return Metadata.parse(entry.value(), label=label)
@@ -94,6 +100,26 @@ def _check_node(node: Node, label: str) -> None:
         sizes = [a.integer for a in node.attributes if a.name == "blocksize"]
         if any(not 1 <= size <= 64 for size in sizes):  # 0 divides by zero in native code
             raise InputError(f"{label}: '{kind}' has the block size {sizes}. The file is damaged.")
+
+
+def _check_growth(node: Node, constants: dict[str, Tensor], label: str) -> None:
+    """Refuse a Tile or Resize that makes more values of one than a constant of the file bounds."""
+    kind = node.operator
+    if kind not in _GROWING:
+        return
+    place, dtype = _GROWING[kind]
+    tensor = constants.get(node.inputs[place]) if place < len(node.inputs) else None
+    raw = tensor.raw_data() if tensor is not None else b""
+    if not raw or len(raw) % np.dtype(dtype).itemsize or len(raw) > 64:
+        raise UnsupportedError(
+            f"{label}: the operator '{kind}' makes as many values as are computed at run time, so it is not "
+            "run here. Make its numbers constants of the file."
+        )
+    growth = float(np.prod(np.frombuffer(raw, dtype), dtype=np.float64))
+    if not 0 < growth <= MAX_GROWTH:
+        raise InputError(
+            f"{label}: the operator '{kind}' makes {growth:g} values of one, expected at most {MAX_GROWTH}."
+        )
 
 
 def _check_tensor(tensor: Tensor, label: str) -> None:

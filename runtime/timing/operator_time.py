@@ -12,7 +12,7 @@ from mnist_export.core.graph.operators import kinds
 
 CONVERSIONS: Final = tuple(sorted(kinds(Family.BOUNDARY) | onnx_kinds(Family.BOUNDARY)))
 MOVES: Final = (
-    "Transpose", "ReorderInput", "ReorderOutput", "TRANSPOSE", "STRIDED_SLICE",
+    "Transpose", "ReorderInput", "ReorderOutput", "TRANSPOSE", "PACK", "STRIDED_SLICE",
     *sorted(onnx_kinds(Family.VIEW) | kinds(Family.VIEW, Family.SHAPE)),
 )  # fmt: skip
 INTEGERS: Final = ("uint8", "int8", "int16", "uint16")

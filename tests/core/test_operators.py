@@ -19,7 +19,11 @@ KERNEL_TABLES = {"export/onnx_ops.py", "export/c_kernels.py", "quantize/exact/ar
 CHOICES = {
     "quantize/exact/affine.py",
     "quantize/exact/prepare.py",
+    "quantize/lowering/time_major.py",
+    "quantize/network/functions.py",
+    "quantize/post_training/integers.py",
     "quantize/rewrites/activations_as_maps.py",
+    "parity/layers/litert.py",
     "runtime/timing/operator_time.py",
 }
 

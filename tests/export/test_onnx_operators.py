@@ -113,6 +113,52 @@ def chosen(comparison, selection):
     return build
 
 
+def blocks(kind, options_type, size, shape):
+    def build(net, x):
+        return net.op(kind, "layer", (x,), shape, options_type, blockSize=size)
+
+    return build
+
+
+def of_either(kind):
+    """1 where one comparison or the other holds, as far as ``kind`` says so."""
+
+    def build(net, x):
+        found = [
+            net.op(comparison, comparison, (x, net.constant(f"{comparison} bound", bound)), net.shape(x))
+            for comparison, bound in (("GREATER", 0.3), ("LESS", 0.1))
+        ]
+        found.append(net.op(kind, "either", tuple(found), net.shape(x)))
+        for index in found:
+            net.tensors[index] = replace(net.tensors[index], dtype=np.dtype(bool))
+        return net.op("CAST", "layer", (found[-1],), net.shape(x), "CastOptions", inDataType=6, outDataType=0)
+
+    return build
+
+
+def extreme_place(kind, options_type):
+    """Which column is largest or smallest, as a number."""
+
+    def build(net, x):
+        height, _, channels = net.shape(x)
+        axis = net.constant("axis", 2, np.int32)
+        place = net.op(kind, "place", (x, axis), (height, channels), options_type, outputType=2)
+        net.tensors[place] = replace(net.tensors[place], dtype=np.dtype(np.int32))
+        return net.op(
+            "CAST", "layer", (place,), (height, channels), "CastOptions", inDataType=2, outDataType=0
+        )
+
+    return build
+
+
+def different(net, x):
+    """Whether a value was cut off at 0."""
+    cut = net.op("RELU", "cut", (x,), net.shape(x))
+    condition = net.op("NOT_EQUAL", "condition", (x, cut), net.shape(x))
+    net.tensors[condition] = replace(net.tensors[condition], dtype=np.dtype(bool))
+    return net.op("CAST", "layer", (condition,), net.shape(x), "CastOptions", inDataType=6, outDataType=0)
+
+
 def mean_over_channels(net, x):
     axes = net.constant("axes", [3], np.int32)
     return net.op("MEAN", "layer", (x, axes), (*net.shape(x)[:2], 1), "ReducerOptions", keepDims=True)
@@ -193,6 +239,15 @@ FLOAT_LAYERS = {
     "squared difference": squared_difference,
     "pow": power,
     "div constant": constant_operand("DIV", "DivOptions", fusedActivationFunction=0),
+    "floor of quotient": constant_operand("FLOOR_DIV", "FloorDivOptions"),
+    "l2 normalization": unary("L2_NORMALIZATION", "L2NormOptions", fusedActivationFunction=0),
+    "relu 0 to 1": unary("RELU_0_TO_1"),
+    "space to depth": blocks("SPACE_TO_DEPTH", "SpaceToDepthOptions", 3, (3, 3, 36)),
+    "depth to space": blocks("DEPTH_TO_SPACE", "DepthToSpaceOptions", 2, (18, 18, 1)),
+    "logical or": of_either("LOGICAL_OR"),
+    "not equal": different,
+    "place of largest": extreme_place("ARG_MAX", "ArgMaxOptions"),
+    "place of smallest": extreme_place("ARG_MIN", "ArgMinOptions"),
     "greater": chosen("GREATER", "SELECT"),
     "greater or equal": chosen("GREATER_EQUAL", "SELECT_V2"),
     "less": chosen("LESS", "SELECT_V2"),
@@ -243,5 +298,11 @@ def test_float_values_equal_litert(network, litert, onnxruntime_run, pixels, nam
 def test_every_emitter_is_tested(network, lenet_graph):
     kinds = {op.kind for layer in (LAYERS | FLOAT_LAYERS).values() for op in network(layer).ops}
     elsewhere = {"SOFTMAX", "SQUEEZE", "EXPAND_DIMS", "QUANTIZE", "DEQUANTIZE"}  # below
+    keras = {  # tests/export/test_keras_layers.py
+        "BATCH_MATMUL", "CEIL", "COS", "CUMSUM", "EQUAL", "FLOOR", "GATHER", "LOGICAL_AND", "LOGICAL_NOT",
+        "LOG_SOFTMAX", "MIRROR_PAD", "PACK", "PADV2", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD",
+        "RELU_N1_TO_1", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REVERSE_V2", "ROUND", "SIGN", "SIN",
+        "SLICE", "SPLIT", "SPLIT_V", "SUM", "TILE", "UNPACK",
+    }  # fmt: skip
 
-    assert kinds | elsewhere >= set(EMITTERS)
+    assert kinds | elsewhere | keras >= set(EMITTERS)
