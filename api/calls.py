@@ -114,7 +114,7 @@ def export(
         max_drop: largest loss of top-1, percentage points (0.5).
         min_agreement: smallest share of equal labels, percent (99).
         threads: of one inference.
-        max_memory: GiB that the run may still take; None is what the machine, or its container, has free.
+        max_memory: GiB that the run may take; None is what the machine, or its container, has free.
         until: export the sub-model that ends at this layer.
         trust: open a SavedModel, which can run code.
         junit: write JUnit XML there.

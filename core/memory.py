@@ -1,7 +1,9 @@
-"""How much more memory this process may take: of the machine, and of the control group that it runs in."""
+"""How much more memory this process may take, and giving some back."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +24,7 @@ def available_bytes(proc: Path = PROC, groups: Path = GROUPS) -> int | None:
     """
     found = [_of_machine(proc)]
     for line in _text(proc / "self" / "cgroup").splitlines():
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if not controllers:
             found += _of_groups(groups, path, ("memory.max", "memory.current", "inactive_file"))
         elif "memory" in controllers.split(","):
@@ -30,6 +32,15 @@ def available_bytes(proc: Path = PROC, groups: Path = GROUPS) -> int | None:
             found += _of_groups(groups / "memory", path, names)
     known = [value for value in found if value is not None]
     return max(0, min(known)) if known else None
+
+
+def give_back() -> None:
+    """Give freed memory back to the system, where the C library can: TensorFlow leaves much of it."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError, TypeError):  # not glibc: it gives back by itself or not at all
+        return
 
 
 def _of_machine(proc: Path) -> int | None:

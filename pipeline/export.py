@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Precision
+from mnist_export.core.memory import give_back
 from mnist_export.core.side_files import SideFiles, check_side_files
 from mnist_export.pipeline.jobs.progress import SILENT
 from mnist_export.pipeline.stages import Stages
@@ -83,6 +84,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
             _check_range(job, loaded, dataset, progress)
     with stages.stage("lower", "lowering"):
         graph = lower(loaded.model, tuple(loaded.input_shape))
+    give_back()
     _require_memory(job, graph, dataset)
     with stages.stage("quantize", f"quantizing to {job.scheme.precision}"):
         calibration = _calibration(job, dataset, progress)

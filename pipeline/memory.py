@@ -15,6 +15,7 @@ from mnist_export.core.batches import BUDGET_BYTES
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph.memory import all_activation_bytes, constant_bytes
 from mnist_export.core.memory import available_bytes
+from mnist_export.runtime.timing.memory import resident_bytes
 
 if TYPE_CHECKING:
     from mnist_export.core.graph import Graph
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 _GIB: Final = 1 << 30
 _LIBRARIES: Final = 800 << 20
 """TensorFlow, Keras and both runtimes, loaded."""
-_COPIES_LOADING: Final = 3
-"""Of a model's file: its bytes, its arrays, the layers' variables."""
-_COPIES_QUANTIZING: Final = 5
-"""Of a graph's constants: a file being written (twice, as its buffer doubles), an interpreter's own, packed for
-multiplication, the prepared and the integer graph."""
+_COPIES_LOADED: Final = 2
+"""Of a model's file: its arrays while they are read, and the layers' variables."""
+_COPIES_CONVERTING: Final = 14
+"""Of the weights, in TensorFlow's converter: measured, ResNet50V2."""
+_COPIES_QUANTIZING: Final = 8
+"""Of a graph's constants, while one form is proved equal to another: both graphs, a file of each (twice, as
+its buffer doubles) and an interpreter of each, with weights packed for multiplication."""
 _TRAINED: Final = 3
 """Of an activation in training: its value, its gradient and what the gradient is made from."""
 
@@ -62,9 +65,8 @@ def before_loading(path: str) -> Needed:
     size = _size(Path(path))
     if not size:
         return Needed(weights=0)
-    return Needed(
-        weights=(_COPIES_LOADING + _COPIES_QUANTIZING) * size, activations=BUDGET_BYTES, libraries=_LIBRARIES
-    )
+    copies = _COPIES_LOADED + max(_COPIES_CONVERTING, _COPIES_QUANTIZING)
+    return Needed(weights=copies * size, activations=BUDGET_BYTES, libraries=_LIBRARIES)
 
 
 def _size(path: Path) -> int:
@@ -101,13 +103,18 @@ def require_memory(
     Raises:
         InputError: it does not fit; the message has both figures.
     """
-    stated = None if job.max_memory is None else int(job.max_memory * _GIB)
-    free = stated if stated is not None else available()
-    if free is None or needed.total <= free:
+    taken = resident_bytes()
+    free = available()
+    stated = job.max_memory is not None
+    limit = None if free is None else free + taken
+    if job.max_memory is not None:
+        limit = int(job.max_memory * _GIB)
+    whole = taken + needed.total
+    if limit is None or whole <= limit:
         return
-    whose = "--max-memory allows" if stated is not None else "are free"
+    found = f"--max-memory allows {limit / _GIB:.1f}" if stated else f"{limit / _GIB:.1f} are there for it"
     raise InputError(
-        f"{job.model}: {doing} takes about {needed.total / _GIB:.1f} GiB more ({needed.parts()}), and "
-        f"{free / _GIB:.1f} GiB {whose}. End other programs, give the container more, use a smaller model or "
-        f"smaller pictures, or insist with --max-memory {needed.total / _GIB + 0.1:.1f}."
+        f"{job.model}: {doing} takes about {whole / _GIB:.1f} GiB ({needed.parts()}, taken already "
+        f"{taken / _GIB:.1f}), and {found}. End other programs, give the container more, use a smaller model or smaller "
+        f"pictures, or insist with --max-memory {whole / _GIB + 0.1:.1f}."
     )
