@@ -115,6 +115,6 @@ def require_memory(
     found = f"--max-memory allows {limit / _GIB:.1f}" if stated else f"{limit / _GIB:.1f} are there for it"
     raise InputError(
         f"{job.model}: {doing} takes about {whole / _GIB:.1f} GiB ({needed.parts()}, taken already "
-        f"{taken / _GIB:.1f}), and {found}. End other programs, give the container more, use a smaller model or smaller "
-        f"pictures, or insist with --max-memory {whole / _GIB + 0.1:.1f}."
+        f"{taken / _GIB:.1f}), and {found}. End other programs, give the container more, use a smaller model "
+        f"or smaller pictures, or insist with --max-memory {whole / _GIB + 0.1:.1f}."
     )
