@@ -64,6 +64,7 @@ def export(
     max_drop: float | None = None,
     min_agreement: float | None = None,
     threads: int = 1,
+    max_memory: float | None = None,
     until: str | None = None,
     trust: bool = False,
     junit: str | Path | None = None,
@@ -113,6 +114,7 @@ def export(
         max_drop: largest loss of top-1, percentage points (0.5).
         min_agreement: smallest share of equal labels, percent (99).
         threads: of one inference.
+        max_memory: GiB that the run may take; None is what the machine, or its container, has free.
         until: export the sub-model that ends at this layer.
         trust: open a SavedModel, which can run code.
         junit: write JUnit XML there.
@@ -139,7 +141,7 @@ def export(
             clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
             target=target, no_rewrites=no_rewrites, max_drop=max_drop, min_agreement=min_agreement,
-            threads=threads, until=until, trust=trust, **more,
+            threads=threads, max_memory=max_memory, until=until, trust=trust, **more,
         )  # fmt: skip
         side_files = SideFiles(junit=_path(junit), summary=_path(summary))
         return Result(run_job(job, _progress(progress), side_files))

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Precision
+from mnist_export.core.memory import give_back
 from mnist_export.core.side_files import SideFiles, check_side_files
 from mnist_export.pipeline.jobs.progress import SILENT
 from mnist_export.pipeline.stages import Stages
 
 if TYPE_CHECKING:
+    from mnist_export.core.graph import Graph
     from mnist_export.data import Dataset, Split
     from mnist_export.data.picture_options import PictureOptions
     from mnist_export.models.loading import LoadedModel
@@ -51,6 +53,9 @@ def run_job(job: Job, progress: Progress = SILENT, side_files: SideFiles | None 
     )
     if job.threads > MAX_THREADS:
         raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {job.threads}.")
+    from mnist_export.pipeline.memory import before_loading, require_memory
+
+    require_memory(job, before_loading(job.model), "exporting it")
     stages = Stages(progress=progress, total=8)
     with output_folder(job.output), stages.bar():
         return _run(job, progress, stages, side)
@@ -79,6 +84,8 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
             _check_range(job, loaded, dataset, progress)
     with stages.stage("lower", "lowering"):
         graph = lower(loaded.model, tuple(loaded.input_shape))
+    give_back()
+    _require_memory(job, graph, dataset)
     with stages.stage("quantize", f"quantizing to {job.scheme.precision}"):
         calibration = _calibration(job, dataset, progress)
         source = Source(loaded=loaded, graph=graph, dataset=dataset, calibration=calibration)
@@ -124,6 +131,15 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
             report = judged_by_values(report)
         write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
     return report
+
+
+def _require_memory(job: Job, graph: Graph, dataset: Dataset) -> None:
+    from mnist_export.pipeline.memory import before_quantizing, require_memory
+    from mnist_export.quantize.training.finetune import default_recipe
+
+    trains = job.extra.trains or job.extra.qat_epochs is not None
+    batch = default_recipe(dataset.image_shape).batch_size if trains else 0
+    require_memory(job, before_quantizing(graph, training_batch=batch), "quantizing it")
 
 
 def _data(job: Job, progress: Progress) -> Dataset:

@@ -35,6 +35,7 @@ _GENERAL: Final = {
     "max_drop": None,
     "min_agreement": None,
     "threads": 1,
+    "max_memory": None,
     "until": None,
     "trust": False,
 }
@@ -102,6 +103,10 @@ def job_of(arguments: Options, command: str = "") -> Job:
     ):
         if not least <= value <= 1_000_000:
             raise InputError(f"{flag}: expected a number from {least} to 1000000, found {value}.")
+    if arguments.max_memory is not None and not 0 < arguments.max_memory < 1 << 20:
+        raise InputError(
+            f"--max-memory: expected GiB above 0, found {arguments.max_memory:g}. Example: --max-memory 8"
+        )
     if arguments.target is not None and arguments.target not in set(Target):
         raise unknown_name("target", arguments.target, Target)
     if arguments.no_rewrites and arguments.target not in {None, Target.PORTABLE}:
@@ -139,6 +144,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
             config=None, max_drop=arguments.max_drop, min_agreement=arguments.min_agreement
         ),
         threads=arguments.threads,
+        max_memory=arguments.max_memory,
         trust=arguments.trust,
         until=arguments.until,
         target=Target(target) if target else None,

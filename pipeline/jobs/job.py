@@ -37,6 +37,7 @@ class Job:
         full_integer: refuse layers that have no integer form; otherwise they stay in float.
         resize: how pictures of a folder are brought to the size that the model takes.
         threads: threads of one inference.
+        max_memory: GiB that the run may take; None asks the system what is free.
         trust: a SavedModel may be opened.
         until: export the sub-model that ends at this layer.
         target: the runtime whose form files get; None takes each format's own.
@@ -60,6 +61,7 @@ class Job:
     full_integer: bool = False
     resize: str = "bilinear"
     threads: int = 1
+    max_memory: float | None = None
     trust: bool = False
     until: str | None = None
     target: Target | None = None
