@@ -16,7 +16,7 @@ from mnist_export.cli.common import (
     emit,
     run_command,
 )
-from mnist_export.cli.export_options import add_quantize_options
+from mnist_export.cli.export_options import add_model_code_options, add_quantize_options
 
 _EXAMPLES = """examples:
   mnist-export --format tflite --int8                       LeNet-5, shipped weights
@@ -60,7 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--data", default="auto", metavar="D",
-        help="auto (default), mnist, fashion-mnist, digits, or a path (.npz, IDX files, images by class)",
+        help="auto (default), mnist, fashion-mnist, digits, a path (.npz, IDX files, images by class, a .csv "
+        "or .jsonl of path and label), or FILE.py:function with --trust",
     )  # fmt: skip
     parser.add_argument(
         "--input-range", default=None, metavar="LO,HI",
@@ -81,7 +82,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="export the sub-model that ends at this layer (names: mnist-train --summary)",
     )
     _add_rewrites(parser)
-    parser.add_argument("--trust", action="store_true", help="open a SavedModel, which can run code")
+    parser.add_argument(
+        "--trust", action="store_true",
+        help="run code that comes with the model or the data: of a SavedModel, --custom, --data "
+        "FILE.py:function",
+    )  # fmt: skip
+    add_model_code_options(parser)
     add_output_options(parser)
     return parser
 

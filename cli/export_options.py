@@ -7,6 +7,17 @@ from typing import Any
 from mnist_export.pipeline.jobs.options import DEFAULT_DISTILLATION, DEFAULT_EPOCHS
 
 
+def add_model_code_options(parser: Any) -> None:
+    """Add what a user gives beside a model file."""
+    parser.add_argument(
+        "--custom", metavar="FILE.py", help="the code of the model's own layers (with --trust, which runs it)"
+    )
+    parser.add_argument(
+        "--architecture", metavar="A",
+        help="of a file of weights (.weights.h5): the JSON of model.to_json(), or an architecture's name",
+    )  # fmt: skip
+
+
 def add_quantize_options(group: Any) -> None:
     """Add the options to an argument group of ``mnist-export``."""
     group.add_argument(
