@@ -67,6 +67,8 @@ def export(
     max_memory: float | None = None,
     until: str | None = None,
     trust: bool = False,
+    custom: str | Path | None = None,
+    architecture: str | None = None,
     junit: str | Path | None = None,
     summary: str | Path | None = None,
     progress: bool = False,
@@ -116,7 +118,10 @@ def export(
         threads: of one inference.
         max_memory: GiB that the run may take; None is what the machine, or its container, has free.
         until: export the sub-model that ends at this layer.
-        trust: open a SavedModel, which can run code.
+        trust: run code that comes with the model or the data: a SavedModel's, ``custom``,
+            ``data="FILE.py:function"``.
+        custom: a Python file that defines the model's own layers.
+        architecture: of a file of weights: the JSON of ``model.to_json()``, or an architecture's name.
         junit: write JUnit XML there.
         summary: append a Markdown summary there.
         progress: say on stderr what is being done.
@@ -141,7 +146,8 @@ def export(
             clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
             target=target, no_rewrites=no_rewrites, max_drop=max_drop, min_agreement=min_agreement,
-            threads=threads, max_memory=max_memory, until=until, trust=trust, **more,
+            threads=threads, max_memory=max_memory, until=until, trust=trust, custom=custom,
+            architecture=architecture, **more,
         )  # fmt: skip
         side_files = SideFiles(junit=_path(junit), summary=_path(summary))
         return Result(run_job(job, _progress(progress), side_files))

@@ -10,7 +10,7 @@ from typing import Any
 
 from mnist_export.cli.common import add_output_options, run_command
 from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit
-from mnist_export.cli.export_options import add_method_options
+from mnist_export.cli.export_options import add_method_options, add_model_code_options
 from mnist_export.cli.parser import CommandParser, completes
 
 _EXAMPLES = """examples:
@@ -59,8 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     either.add_argument("--int8", action="store_true", help="the same as --precision int8")
     data = parser.add_argument(
         "--data", default="auto", metavar="D",
-        help="auto (default), mnist, fashion-mnist, digits, or a path (.npz, IDX files, images by class, "
-        "a .csv or .jsonl of paths and labels)",
+        help="auto (default), mnist, fashion-mnist, digits, a path (.npz, IDX files, images by class, a .csv "
+        "or .jsonl of path and label), or FILE.py:function with --trust",
     )  # fmt: skip
     completes(data, known=("auto", *DATASETS))
     parser.add_argument(
@@ -112,7 +112,12 @@ def _add_input(group: Any) -> None:
         "--until", metavar="LAYER",
         help="export the sub-model that ends at this layer (names: mnist-train --summary)",
     )  # fmt: skip
-    group.add_argument("--trust", action="store_true", help="run code of a SavedModel, or of your own files")
+    group.add_argument(
+        "--trust", action="store_true",
+        help="run code that comes with the model or the data: of a SavedModel, --custom, --data "
+        "FILE.py:function",
+    )  # fmt: skip
+    add_model_code_options(group)
 
 
 def _add_checks(group: Any) -> None:

@@ -10,6 +10,17 @@ from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.methods import method_options
 
 
+def add_model_code_options(parser: Any) -> None:
+    """Add what a user gives beside a model file."""
+    parser.add_argument(
+        "--custom", metavar="FILE.py", help="the code of the model's own layers (with --trust, which runs it)"
+    )
+    parser.add_argument(
+        "--architecture", metavar="A",
+        help="of a file of weights (.weights.h5): the JSON of model.to_json(), or an architecture's name",
+    )  # fmt: skip
+
+
 def add_method_options(first: Any, topics: Mapping[str, Any]) -> None:
     """Add the options of every way to quantize.
 

@@ -84,7 +84,7 @@ class CandidateResult:
         parity: the comparison; its ``verdict`` and ``why`` are the candidate's.
         latency_us: at batch 1; None where not measured.
         vs_original: time over the reference's from interleaved turns; None for recorded references.
-        vs_float: time over that of a float32 file of the same runtime, from the same turns; None where there is
+        vs_float: time over that of a float32 file of the same runtime, in the same turns; None where there is
             none.
         samples_us: times of single invocations, a sample of at most 2,000 for plots; not in the JSON form.
         batch: images of one call when the answers were computed.

@@ -79,7 +79,9 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
 
         tensorflow()  # timed on its own: it is the longest stage of a short run
     with stages.stage("model", "model"):
-        loaded = load_or_train(job.model, dataset, trust=job.trust, notify=progress.note, until=job.until)
+        loaded = load_or_train(
+            job.model, dataset, trust=job.trust, notify=progress.note, until=job.until, beside=job.beside
+        )
         if job.until is None:
             _check_range(job, loaded, dataset, progress)
     with stages.stage("lower", "lowering"):
@@ -160,7 +162,9 @@ def _pictures(job: Job) -> PictureOptions:
 
     resize = Resize.parse(job.resize)
     files = isinstance(job.data, str) and has_pictures(Path(job.data))
-    return pictures_for(input_shape_of(job.model, trust=job.trust) if files else None, resize)
+    if not files:
+        return pictures_for(None, resize)
+    return pictures_for(input_shape_of(job.model, trust=job.trust, beside=job.beside), resize)
 
 
 def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Progress) -> None:

@@ -38,6 +38,8 @@ _GENERAL: Final = {
     "max_memory": None,
     "until": None,
     "trust": False,
+    "custom": None,
+    "architecture": None,
 }
 
 
@@ -80,6 +82,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data.picture_options import Resize
     from mnist_export.export import EXPORTERS
+    from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.thresholds import thresholds_from
     from mnist_export.quantize.network.scheme import SchemeConfig
     from mnist_export.quantize.ranges.calibration import OBSERVERS
@@ -146,6 +149,11 @@ def job_of(arguments: Options, command: str = "") -> Job:
         threads=arguments.threads,
         max_memory=arguments.max_memory,
         trust=arguments.trust,
+        beside=Beside(
+            trust=arguments.trust,
+            custom=Path(arguments.custom) if arguments.custom is not None else None,
+            architecture=arguments.architecture,
+        ),
         until=arguments.until,
         target=Target(target) if target else None,
         prepare=not arguments.no_rewrites,

@@ -13,6 +13,7 @@ from mnist_export.pipeline.jobs.options import QuantizeOptions
 if TYPE_CHECKING:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import Dataset
+    from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.comparison import Thresholds
     from mnist_export.quantize import SchemeConfig
     from mnist_export.quantize.rewrites import Target
@@ -38,7 +39,8 @@ class Job:
         resize: how pictures of a folder are brought to the size that the model takes.
         threads: threads of one inference.
         max_memory: GiB that the run may take; None asks the system what is free.
-        trust: a SavedModel may be opened.
+        trust: code that comes with the model or the data may run.
+        beside: the code of the model's own layers, or the architecture of a file of weights.
         until: export the sub-model that ends at this layer.
         target: the runtime whose form files get; None takes each format's own.
         prepare: rewrite the float network before quantization.
@@ -63,6 +65,7 @@ class Job:
     threads: int = 1
     max_memory: float | None = None
     trust: bool = False
+    beside: Beside | None = None
     until: str | None = None
     target: Target | None = None
     prepare: bool = True
