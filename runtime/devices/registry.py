@@ -20,6 +20,15 @@ DEVICES: Final[LazyRegistry[Device]] = LazyRegistry(
         "web": "mnist_export.runtime.devices.web:DEVICE",
         "openvino": "mnist_export.runtime.devices.openvino:DEVICE",
         "tract": "mnist_export.runtime.devices.tract:DEVICE",
+        "ethos-u55-32": "mnist_export.runtime.devices.ethos_u:U55_32",
+        "ethos-u55-64": "mnist_export.runtime.devices.ethos_u:U55_64",
+        "ethos-u55-128": "mnist_export.runtime.devices.ethos_u:U55_128",
+        "ethos-u55-256": "mnist_export.runtime.devices.ethos_u:U55_256",
+        "ethos-u65-256": "mnist_export.runtime.devices.ethos_u:U65_256",
+        "ethos-u65-512": "mnist_export.runtime.devices.ethos_u:U65_512",
+        "ethos-u85-128": "mnist_export.runtime.devices.ethos_u:U85_128",
+        "ethos-u85-256": "mnist_export.runtime.devices.ethos_u:U85_256",
+        "ethos-u85-512": "mnist_export.runtime.devices.ethos_u:U85_512",
     },
 )
 
