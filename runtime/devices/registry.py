@@ -7,6 +7,7 @@ from typing import Final
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.registry import LazyRegistry
+from mnist_export.runtime.devices.board import PREFIX, board_of
 from mnist_export.runtime.devices.device import Device
 
 DEVICES: Final[LazyRegistry[Device]] = LazyRegistry(
@@ -38,7 +39,7 @@ DEVICES: Final[LazyRegistry[Device]] = LazyRegistry(
 
 
 def devices_of(option: str, names: str) -> tuple[Device, ...]:
-    """Look up a list of names such as ``tflm,openvino``; a name that comes twice counts once.
+    """Look up a list of names such as ``tflm,openvino``; each counts once, ssh:HOST is a board.
 
     Args:
         option: where the list was given, for the message.
@@ -50,7 +51,7 @@ def devices_of(option: str, names: str) -> tuple[Device, ...]:
     wanted: Sequence[str] = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     if not wanted:
         raise InputError(f"{option}: expected names of devices such as {','.join(DEVICES)}, found none.")
-    return tuple(DEVICES.get(name) for name in wanted)
+    return tuple(board_of(name) if name.startswith(PREFIX) else DEVICES.get(name) for name in wanted)
 
 
 def require_ready(devices: Sequence[Device]) -> None:
