@@ -6,7 +6,7 @@ import pytest
 
 from mnist_export.core.errors import InputError
 from mnist_export.pipeline import memory
-from mnist_export.pipeline.jobs.request import job_with
+from mnist_export.pipeline.request import job_with
 from mnist_export.pipeline.memory import Needed, before_loading, require_memory
 
 GIB = 1 << 30
