@@ -124,6 +124,10 @@ def _add_rewrites(parser: argparse.ArgumentParser) -> None:
         "machine), litert, onnxruntime, portable (the plain form)",
     )  # fmt: skip
     group.add_argument(
+        "--opset", type=int, default=None, metavar="N",
+        help="ONNX's version of operators, 13 to 21, for older runtimes (default 17: ONNX Runtime 1.12)",
+    )  # fmt: skip
+    group.add_argument(
         "--no-rewrites", action="store_true", help="the model's operators as the converter gives them"
     )
 

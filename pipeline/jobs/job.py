@@ -39,6 +39,7 @@ class Job:
         trust: a SavedModel may be opened.
         until: export the sub-model that ends at this layer.
         target: the runtime whose form files get; None takes each format's own.
+        opset: ONNX's version of operators in .onnx files; None takes the writer's own.
         prepare: rewrite the float network before quantization.
         extra: training, search and diagnosis.
         command: the command line, for the report.
@@ -61,6 +62,7 @@ class Job:
     trust: bool = False
     until: str | None = None
     target: Target | None = None
+    opset: int | None = None
     prepare: bool = True
     extra: QuantizeOptions = field(default_factory=QuantizeOptions)
     command: str = ""
