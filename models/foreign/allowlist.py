@@ -12,15 +12,25 @@ LAYERS = frozenset(
         "SeparableConv2D", "SeparableConvolution2D", "Conv1DTranspose", "Conv2DTranspose",
         "Convolution2DTranspose", "BatchNormalization",
         "LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization", "Normalization",
+        "Convolution1D", "SeparableConvolution1D", "Convolution1DTranspose", "Conv3D", "Convolution3D",
+        "Conv3DTranspose", "Convolution3DTranspose", "EinsumDense", "Embedding", "ReversibleEmbedding",
+        # over time
+        "LSTM", "GRU", "SimpleRNN", "RNN", "LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells",
+        "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional", "TimeDistributed", "Masking",
+        # taken off when a model is loaded
+        "SpectralNormalization",
         # shape
+        "ZeroPadding3D", "Cropping3D", "UpSampling3D",
         "Flatten", "Reshape", "Permute", "ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D",
         "UpSampling1D", "UpSampling2D", "Resizing", "CenterCrop", "RepeatVector",
         # pooling
         "MaxPooling1D", "MaxPooling2D", "MaxPool2D", "AveragePooling1D", "AveragePooling2D", "AvgPool2D",
         "GlobalAveragePooling1D", "GlobalMaxPooling1D",
         "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPooling2D", "GlobalMaxPool2D",
-        # over steps
-        "LSTM", "GRU", "SimpleRNN", "Bidirectional", "TimeDistributed",
+        "MaxPool1D", "AvgPool1D", "GlobalAvgPool1D", "GlobalMaxPool1D", "MaxPooling3D", "MaxPool3D",
+        "AveragePooling3D", "AvgPool3D", "GlobalAveragePooling3D", "GlobalAvgPool3D", "GlobalMaxPooling3D",
+        "GlobalMaxPool3D", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
+        "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
         # attention
         "MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention", "Attention",
         "AdditiveAttention",
@@ -28,12 +38,16 @@ LAYERS = frozenset(
         "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "Softmax", "Rescaling",
         "Identity",
         # merging
-        "Dot", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate",
+        "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot",
         # nothing at inference
-        "SpectralNormalization",
         "Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise",
         "ActivityRegularization", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom",
-        "RandomContrast", "RandomBrightness", "RandomCrop",
+        "RandomContrast", "RandomBrightness", "RandomCrop", "SpatialDropout3D", "AugMix", "AutoContrast",
+        "CutMix", "MixUp", "RandAugment", "RandomColorDegeneration", "RandomColorJitter",
+        "RandomElasticTransform", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale", "RandomHue",
+        "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation", "RandomSharpness",
+        "RandomShear", "Equalization", "Solarization", "ContrastLimitedAdaptiveHistogramEqualization",
+        "Pipeline", "Discretization", "CategoryEncoding",
     }
 )  # fmt: skip
 
@@ -44,13 +58,17 @@ DANGEROUS = {
     "JaxLayer": "its Python code would run here",
     "FlaxLayer": "its Python code would run here",
     "TorchModuleWrapper": "it unpickles a PyTorch module",
+    "StringLookup": "it may read a vocabulary from another file",
+    "IntegerLookup": "it may read a vocabulary from another file",
+    "TextVectorization": "it may read a vocabulary from another file",
 }
 
 INITIALIZERS = frozenset(
     {
         "GlorotUniform", "GlorotNormal", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform", "Zeros",
         "Ones", "Constant", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
-        "Orthogonal", "OrthogonalInitializer", "Identity", "IdentityInitializer",
+        "Orthogonal", "OrthogonalInitializer", "Identity", "IdentityInitializer", "orthogonal",
+        "identity", "constant", "variance_scaling",
         # names of Keras 1 and 2
         "glorot_uniform", "glorot_normal", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform",
         "zeros", "ones", "random_normal", "random_uniform", "truncated_normal",
@@ -59,7 +77,9 @@ INITIALIZERS = frozenset(
 
 REGULARIZERS = frozenset({"L1", "L2", "L1L2", "l1", "l2", "l1_l2", "OrthogonalRegularizer"})
 
-CONSTRAINTS = frozenset({"MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm"})
+CONSTRAINTS = frozenset(
+    {"MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm", "max_norm", "non_neg", "unit_norm", "min_max_norm"}
+)
 
 POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy", "Policy"})
 
@@ -70,8 +90,8 @@ ACTIVATIONS = frozenset(
     {
         "linear", "relu", "relu6", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign",
         "swish", "silu", "gelu", "exponential", "hard_sigmoid", "hard_silu", "hard_swish", "leaky_relu",
-        "log_softmax", "mish", "celu", "glu", "log_sigmoid", "hard_tanh", "tanh_shrink", "hard_shrink",
-        "soft_shrink", "squareplus", "sparse_plus", "sparse_sigmoid", "threshold",
+        "log_softmax", "mish", "celu", "glu", "hard_tanh", "log_sigmoid", "hard_shrink", "soft_shrink",
+        "tanh_shrink", "squareplus", "sparse_plus", "sparse_sigmoid", "sparsemax", "threshold",
     }
 )  # fmt: skip
 
@@ -101,31 +121,45 @@ TF_FUNCTIONS = {
     }),
 }  # fmt: skip
 
-# Keras 3's operations, by the module that defines them: the pair counts. They compute on tensors, make no
-# more of them than they get (times what broadcasting gives, which is bounded when the model is built), draw
-# no random numbers and call no function of the file's.
+# Keras 3's operations, by the module that defines them: the pair counts. They compute on tensors, draw no
+# random numbers and call no function of the file's; what they make is bounded when the model is built as
+# shapes.
 OPERATIONS = {
     "keras.src.ops.numpy": frozenset({
         # elementwise
         "Add", "Subtract", "Multiply", "Divide", "TrueDivide", "DivideNoNan", "Power", "Maximum", "Minimum",
         "Clip", "Negative", "Absolute", "Reciprocal", "Square", "Sqrt", "Exp", "Expm1", "Log", "Log1p",
-        "Tanh", "Sin", "Cos", "Sign", "Round", "Floor", "Ceil", "Where", "Greater", "GreaterEqual", "Less",
-        "LessEqual", "Equal", "NotEqual", "LogicalAnd", "LogicalOr", "LogicalNot",
+        "Tanh", "Fabs", "Abs", "Sin", "Cos", "Tan", "Sinh", "Cosh", "Arcsin", "Arccos", "Arctan", "Arctan2",
+        "Arcsinh", "Arccosh", "Arctanh", "Exp2", "Log2", "Log10", "Logaddexp", "Logaddexp2", "Cbrt", "Hypot",
+        "Ceil", "Floor", "Round", "Trunc", "Sign", "FloorDivide", "Mod", "Fmod", "Fmax", "Fmin", "Sinc",
+        "Heaviside", "Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
+        "LogicalOr", "LogicalNot", "LogicalXor", "Where", "NanToNum", "Isfinite", "Isnan", "Isinf",
+        # products
+        "Matmul", "Einsum",
         # over axes
-        "Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Std", "Prod", "Cumsum",
-        # products of matrices
-        "Matmul",
+        "Prod", "Argmax", "Argmin", "All", "Any", "Median", "Cumsum", "Cumprod", "Ptp", "CountNonzero",
+        "Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Std",
         # shape
         "Reshape", "Transpose", "Squeeze", "ExpandDims", "Swapaxes", "Moveaxis", "Concatenate", "Stack",
-        "GetItem", "Copy", "Split", "Take", "Tile", "Repeat", "Roll", "Flip", "Pad",
+        "GetItem", "Copy", "Split", "Flip", "Fliplr", "Flipud", "Roll", "Rot90", "Ravel", "Hstack", "Dstack",
+        "Pad", "Tile", "Repeat", "Take", "TakeAlongAxis", "Tril", "Triu",
     }),
     "keras.src.ops.nn": frozenset({
         "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "HardSilu", "Sigmoid",
         "HardSigmoid", "LogSigmoid", "HardTanh", "Softplus", "Softsign", "Softmax", "LogSoftmax", "MaxPool",
-        "AveragePool", "Glu", "HardShrink", "SoftShrink", "TanhShrink", "Squareplus",
+        "AveragePool", "AdaptiveAveragePool", "AdaptiveMaxPool", "Glu", "HardShrink", "SoftShrink",
+        "TanhShrink", "Threshold", "Squareplus", "SparsePlus", "SparseSigmoid", "Sparsemax", "Normalize",
+        "Moments", "RMSNorm", "LayerNorm", "BatchNorm", "DotProductAttention", "DepthToSpace",
+        "SpaceToDepth",
     }),
-    "keras.src.ops.math": frozenset({"Rsqrt", "Logsumexp"}),
+    "keras.src.ops.math": frozenset({"Rsqrt", "Erf", "Erfc", "Logsumexp", "TopK"}),
+    "keras.src.ops.core": frozenset({"Cast", "StopGradient"}),
+    "keras.src.ops.linalg": frozenset({"Norm"}),
+    "keras.src.ops.image": frozenset({"Resize", "RGBToGrayscale", "CropImages", "PadImages"}),
 }  # fmt: skip
+
+# Those that could make more images of a batch than it has: how many they make of one is looked at.
+GROWING = frozenset({"Tile", "Repeat", "Pad", "Einsum", "Take", "TakeAlongAxis"})
 
 # What an operation may be called with besides plain numbers, and what each of them holds.
 ARGUMENTS = {

@@ -63,6 +63,16 @@ def _activations(keras: Any, x: Any) -> Any:
     return ops.clip(ops.maximum(ops.silu(x), ops.tanh(x)), -0.2, 0.4) ** 2
 
 
+def _windows(keras: Any, x: Any) -> Any:
+    ops = keras.ops
+    x = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    x = ops.roll(ops.tile(x, [1, 1, 1, 2]), 2, axis=1)
+    first, second = ops.split(x, 2, axis=-1)
+    return ops.einsum("bijc,bijc->bijc", first, ops.cast(second, "float32")) + ops.sign(first) * ops.sin(
+        second
+    )
+
+
 def _model(keras: Any, body: Any) -> Any:
     keras.utils.set_random_seed(6)
     layers = keras.layers
@@ -73,7 +83,7 @@ def _model(keras: Any, body: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "body", [_hard_swish, _channels, _slices, _attention, _shapes, _normalized, _activations]
+    "body", [_hard_swish, _channels, _slices, _attention, _shapes, _normalized, _activations, _windows]
 )
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_operations_give_the_same_logits(
