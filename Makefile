@@ -3,7 +3,7 @@ PYTHON ?= python
 ROOMS = core data models train quantize export runtime parity report pipeline search cli
 TYPES = build/types
 
-.PHONY: check lint types test bench lock sbom audit
+.PHONY: check lint types test test-fast bench lock sbom audit
 
 check: lint types
 
@@ -19,7 +19,11 @@ types:
 	MYPYPATH=$(TYPES) $(PYTHON) -m mypy -p mnist_export
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto
+
+# The inner loop: without the tests that take more than a few seconds.
+test-fast:
+	$(PYTHON) -m pytest -n auto -m "not slow" -q
 
 bench:
 	$(PYTHON) benchmarks/run.py
@@ -34,5 +38,5 @@ audit:
 
 # The versions that were tried together, with hashes: Python 3.11, Linux x86-64.
 lock:
-	uv pip compile pyproject.toml --extra convert --extra dev --python-version 3.11 \
+	uv pip compile pyproject.toml --extra convert --extra dev --extra search --python-version 3.11 \
 		--python-platform x86_64-manylinux_2_28 --generate-hashes --no-header -o requirements.lock

@@ -65,8 +65,11 @@ def export(
     max_drop: float | None = None,
     min_agreement: float | None = None,
     threads: int = 1,
+    max_memory: float | None = None,
     until: str | None = None,
     trust: bool = False,
+    custom: str | Path | None = None,
+    architecture: str | None = None,
     junit: str | Path | None = None,
     summary: str | Path | None = None,
     progress: bool = False,
@@ -115,8 +118,12 @@ def export(
         max_drop: largest loss of top-1, percentage points (0.5).
         min_agreement: smallest share of equal labels, percent (99).
         threads: of one inference.
+        max_memory: GiB that the run may take; None is what the machine, or its container, has free.
         until: export the sub-model that ends at this layer.
-        trust: open a SavedModel, which can run code.
+        trust: run code that comes with the model or the data: a SavedModel's, ``custom``,
+            ``data="FILE.py:function"``.
+        custom: a Python file that defines the model's own layers.
+        architecture: of a file of weights: the JSON of ``model.to_json()``, or an architecture's name.
         junit: write JUnit XML there.
         summary: append a Markdown summary there.
         progress: say on stderr what is being done.
@@ -128,7 +135,7 @@ def export(
     with _quiet(progress), _scratch() as folder:
         from mnist_export.core.side_files import SideFiles
         from mnist_export.pipeline.export import run_job
-        from mnist_export.pipeline.jobs.request import job_with
+        from mnist_export.pipeline.request import job_with
 
         job = job_with(
             model=_model(model, folder), format=_words(formats), precision=precision, int8=int8, io=io,
@@ -141,8 +148,8 @@ def export(
             clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
             target=target, opset=opset, no_rewrites=no_rewrites, max_drop=max_drop,
-            min_agreement=min_agreement,
-            threads=threads, until=until, trust=trust, **more,
+            min_agreement=min_agreement, threads=threads, max_memory=max_memory, until=until, trust=trust,
+            custom=custom, architecture=architecture, **more,
         )  # fmt: skip
         side_files = SideFiles(junit=_path(junit), summary=_path(summary))
         return Result(run_job(job, _progress(progress), side_files))

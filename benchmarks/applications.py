@@ -99,14 +99,12 @@ def settle(model: Any, images: npt.NDArray[np.float32], labels: npt.NDArray[Any]
     import keras
     import tensorflow as tf
 
-    step = max(1, min(10, 60 * 224 * 224 // (images[0].size * 2)))
+    step = max(1, min(20, 60 * 224 * 224 // (images[0].size * 2)))
     normal = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     for layer in normal:
-        layer.momentum = 0.6
+        layer.momentum = 0.0  # the statistics are those of the one batch, without a rest of 0 and 1
     if normal:
-        seen = tf.function(lambda x: model(x, training=True))
-        for start in range(0, min(len(images), 6 * step), step):
-            seen(tf.constant(images[start : start + step]))
+        tf.function(lambda x: model(x, training=True))(tf.constant(images[:step]))
     head = next(x for x in reversed(model.layers) if getattr(x, "kernel", None) is not None)
     cut = keras.Model(model.inputs, head.input)
     features = tf.function(lambda x: cut(x, training=False))
@@ -267,6 +265,12 @@ def _cells(name: str, row: dict[str, Any]) -> tuple[str, ...]:
     return (*first, both, error, f"{agreement:.1%}", f"{row['float_share']:.1%}", peak, seconds)
 
 
+def recorded() -> dict[str, Any]:
+    """What was measured so far: name to row."""
+    found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    return found
+
+
 def write_page(rows: dict[str, Any]) -> None:
     """Write the page of the documentation."""
     from mnist_export.core.files import write_atomic_one
@@ -297,7 +301,7 @@ def main() -> int:
         return 0
     if unknown := [name for name in options.names if name not in known]:
         parser.error(f"no such network: {', '.join(unknown)}. They are {', '.join(known)}.")
-    rows = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    rows = recorded()
     if not options.table:
         for name in options.names or (*TUTORIALS, *APPLICATIONS):
             if name in rows and rows[name]["images"] >= options.images and not options.again:
@@ -305,6 +309,7 @@ def main() -> int:
             rows[name] = measure(name, options.images, options.timeout)
             said = rows[name].get("message") or f"agreement {_cells(name, rows[name])[5]}"
             print(f"{name}: {said}, {_cells(name, rows[name])[7]}", file=sys.stderr, flush=True)
+            rows = {**recorded(), name: rows[name]}  # another one may have recorded something meanwhile
             write_atomic_one(RESULTS, (json.dumps(rows, indent=1, sort_keys=True) + "\n").encode())
     write_page(rows)
     return 0

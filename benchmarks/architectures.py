@@ -27,7 +27,7 @@ from mnist_export.core.files import write_atomic_one
 from mnist_export.data import Dataset, load_dataset
 from mnist_export.pipeline.export import run_job
 from mnist_export.pipeline.jobs.progress import SILENT
-from mnist_export.pipeline.jobs.request import job_of
+from mnist_export.pipeline.request import job_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "architectures.json"

@@ -30,7 +30,7 @@ from mnist_export.data import Dataset, load_dataset, stratified_sample
 from mnist_export.parity.versions import Measured, measure_targets
 from mnist_export.pipeline.export import run_job
 from mnist_export.pipeline.jobs.progress import SILENT
-from mnist_export.pipeline.jobs.request import job_of
+from mnist_export.pipeline.request import job_of
 from mnist_export.report.benchmark_rows import ONNX_FLOAT, ORIGINAL, rows_of
 from mnist_export.report.benchmark_table import ratio
 from mnist_export.report.codec import encode

@@ -24,7 +24,7 @@ from mnist_export.core.files import write_atomic_one
 from mnist_export.data import load_dataset
 from mnist_export.pipeline.export import run_job
 from mnist_export.pipeline.jobs.progress import SILENT
-from mnist_export.pipeline.jobs.request import job_of
+from mnist_export.pipeline.request import job_of
 from mnist_export.report.codec import encode
 from mnist_export.report.schema import Report
 from mnist_export.runtime.runners.opening import open_runner

@@ -8,15 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_export.cli.common import (
-    EXIT_PASS,
-    EXIT_VERDICT,
-    CommandParser,
-    Console,
-    add_output_options,
-    emit,
-    run_command,
-)
+from mnist_export.cli.common import add_output_options, run_command
+from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit
+from mnist_export.cli.parser import CommandParser
 
 if TYPE_CHECKING:
     from mnist_export.pipeline.benchmark import BenchJob
@@ -91,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="largest loss of top-1 and of agreement, percentage points (default 0.1)",
     )  # fmt: skip
     add_output_options(parser)
+    parser.add_last()
     return parser
 
 

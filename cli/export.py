@@ -6,17 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from mnist_export.cli.common import (
-    EXIT_PASS,
-    EXIT_VERDICT,
-    CommandParser,
-    Console,
-    add_output_options,
-    emit,
-    run_command,
-)
-from mnist_export.cli.export_options import add_quantize_options
+from mnist_export.cli.common import add_output_options, run_command
+from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit
+from mnist_export.cli.export_options import add_method_options, add_model_code_options
+from mnist_export.cli.parser import CommandParser, completes
 
 _EXAMPLES = """examples:
   mnist-export --format tflite --int8                       LeNet-5, shipped weights
@@ -32,6 +27,11 @@ exit codes: 0 all verdicts pass; 1 a verdict fails (files and report are still w
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line; imports nothing heavy."""
+    from mnist_export.core.kinds import Precision
+    from mnist_export.data.registry import DATASETS
+    from mnist_export.export import EXPORTERS
+    from mnist_export.quantize.rewrites.target import Target
+
     parser = CommandParser(
         prog="mnist-export",
         description="Quantize a Keras image classifier once, write it as TFLite and ONNX, and check that the "
@@ -39,104 +39,99 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("positional_model", nargs="?", metavar="MODEL", help="the same as --model")
-    parser.add_argument(
+    model = parser.add_argument("positional_model", nargs="?", metavar="MODEL", help="the same as --model")
+    completes(model, known=(), files=True)
+    model = parser.add_argument(
         "-m", "--model", default=None, metavar="MODEL",
         help="an architecture's name (default lenet5), or a .keras, .h5 or SavedModel",
     )  # fmt: skip
-    parser.add_argument(
-        "--format", default="tflite", metavar="F[,F]", help="tflite, onnx, c (default tflite)"
+    completes(model, files=True)
+    formats = parser.add_argument(
+        "--format", default="tflite", metavar="F[,F]", help=f"{', '.join(EXPORTERS)} (default tflite)"
     )
-    precision = parser.add_mutually_exclusive_group()
-    precision.add_argument(
+    completes(formats, known=tuple(EXPORTERS))
+    either = parser.add_mutually_exclusive_group()
+    precision = either.add_argument(
         "--precision", default=None, metavar="P",
         help="float32 (default), float16, dynamic, int8 or int16x8",
     )  # fmt: skip
-    precision.add_argument("--int8", action="store_true", help="the same as --precision int8")
-    parser.add_argument(
-        "--io", metavar="T",
-        help="type of an integer file's input and output: int8, uint8 or float32 "
-        "(default int8 for TFLite, uint8 for ONNX)",
-    )  # fmt: skip
-    parser.add_argument(
+    completes(precision, known=tuple(Precision))
+    either.add_argument("--int8", action="store_true", help="the same as --precision int8")
+    data = parser.add_argument(
         "--data", default="auto", metavar="D",
-        help="auto (default), mnist, fashion-mnist, digits, or a path (.npz, IDX files, images by class)",
+        help="auto (default), mnist, fashion-mnist, digits, a path (.npz, IDX files, images by class, a .csv "
+        "or .jsonl of path and label), or FILE.py:function with --trust",
     )  # fmt: skip
+    completes(data, known=("auto", *DATASETS))
     parser.add_argument(
         "--input-range", default=None, metavar="LO,HI",
         help="what pixel values 0 and 255 become for the model (default 0,1)",
     )  # fmt: skip
     parser.add_argument(
-        "--resize", default="bilinear", metavar="R",
-        help="how pictures are brought to the model's size: bilinear (default), area, nearest, crop, pad",
-    )  # fmt: skip
-    parser.add_argument(
         "-o", "--output", default="exports", type=Path, metavar="DIR", help="output folder (default exports)"
     )
-    _add_quantization(parser)
-    _add_checks(parser)
-    parser.add_argument(
-        "--until",
-        metavar="LAYER",
-        help="export the sub-model that ends at this layer (names: mnist-train --summary)",
-    )
-    _add_rewrites(parser)
-    parser.add_argument("--trust", action="store_true", help="open a SavedModel, which can run code")
-    add_output_options(parser)
-    return parser
-
-
-def _add_quantization(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("quantization")
-    group.add_argument(
-        "--calibration-samples", type=int, default=300, metavar="N",
-        help="training images that set the ranges, stratified by class (default 300)",
-    )  # fmt: skip
-    group.add_argument(
-        "--calibration-method", default="minmax", metavar="M", help="how ranges are chosen (default minmax)"
-    )
-    group.add_argument("--seed", type=int, default=0, help="chooses the calibration images (default 0)")
-    group.add_argument(
-        "--per-tensor", action="store_true", help="one weight scale a layer, not one a channel"
-    )
-    group.add_argument(
-        "--per-tensor-dense", action="store_true", help="the same for dense layers only, as some targets need"
-    )
-    group.add_argument("--symmetric", action="store_true", help="activations with zero point 0")
-    group.add_argument(
-        "--reduce-range", action="store_true", help="7-bit weights, for CPUs without VNNI instructions"
-    )
-    group.add_argument(
-        "--keep-float", nargs="+", default=[], metavar="LAYER", help="layers (or globs) that stay in float"
-    )
-    group.add_argument(
-        "--full-integer", action="store_true",
-        help="refuse layers that have no integer form (otherwise they stay in float)",
-    )  # fmt: skip
-    add_quantize_options(group)
-
-
-def _add_rewrites(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("rewrites")
-    group.add_argument(
+    target = parser.add_argument(
         "--target", default=None, metavar="T",
         help="form of int8 files: native (default: each for its own runtime), auto (measured on this "
         "machine), litert, onnxruntime, portable (the plain form)",
     )  # fmt: skip
-    group.add_argument(
+    completes(target, known=tuple(Target))
+    topics = {
+        "quantization": parser.add_topic("quantization", "ranges, scales, layers in float"),
+        "training": parser.add_topic("training", "quantization-aware training, pruning, clustering"),
+        "checks": parser.add_topic("checks", "what the verdict is measured against, and its side files"),
+        "input": parser.add_topic("input", "pictures, types of inputs and outputs, code of one's own"),
+    }
+    topics["input"].add_argument(
         "--opset", type=int, default=None, metavar="N",
         help="ONNX's version of operators, 13 to 21, for older runtimes (default 17: ONNX Runtime 1.12)",
     )  # fmt: skip
-    group.add_argument(
+    add_method_options(parser, topics)
+    _add_checks(topics["checks"])
+    _add_input(topics["input"])
+    topics["quantization"].add_argument(
+        "--seed", type=int, default=0, help="chooses the calibration images (default 0)"
+    )
+    topics["quantization"].add_argument(
         "--no-rewrites", action="store_true", help="the model's operators as the converter gives them"
     )
+    add_output_options(parser)
+    parser.add_last()
+    return parser
 
 
-def _add_checks(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("checks")
+def _add_input(group: Any) -> None:
+    io = group.add_argument(
+        "--io", metavar="T",
+        help="type of an integer file's input and output: int8, uint8 or float32 "
+        "(default int8 for TFLite, uint8 for ONNX)",
+    )  # fmt: skip
+    completes(io, known=("int8", "uint8", "float32"))
+    resize = group.add_argument(
+        "--resize", default="bilinear", metavar="R",
+        help="how pictures are brought to the model's size: bilinear (default), area, nearest, crop, pad",
+    )  # fmt: skip
+    completes(resize, known=("bilinear", "area", "nearest", "crop", "pad"))
+    group.add_argument(
+        "--until", metavar="LAYER",
+        help="export the sub-model that ends at this layer (names: mnist-train --summary)",
+    )  # fmt: skip
+    group.add_argument(
+        "--trust", action="store_true",
+        help="run code that comes with the model or the data: of a SavedModel, --custom, --data "
+        "FILE.py:function",
+    )  # fmt: skip
+    add_model_code_options(group)
+
+
+def _add_checks(group: Any) -> None:
     group.add_argument("--max-drop", metavar="PP", help="largest loss of top-1 in percentage points (0.5)")
     group.add_argument("--min-agreement", metavar="PCT", help="smallest share of equal labels, percent (99)")
     group.add_argument("--threads", type=int, default=1, metavar="N", help="threads an inference (default 1)")
+    group.add_argument(
+        "--max-memory", type=float, metavar="GIB",
+        help="memory that the run may take; one that needs more is refused (default: what is free)",
+    )  # fmt: skip
     group.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
     group.add_argument("--summary", type=Path, metavar="FILE", help="append a Markdown summary")
 
@@ -166,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         from mnist_export.core.side_files import SideFiles
         from mnist_export.pipeline.export import run_job
-        from mnist_export.pipeline.jobs.request import job_of
+        from mnist_export.pipeline.request import job_of
 
         arguments.model = _model_of(arguments)
         job = job_of(arguments, shlex.join(["mnist-export", *words]))

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from mnist_export.cli.common import CommandParser, Console, add_output_options, run_command
+from mnist_export.cli.common import add_output_options, run_command
+from mnist_export.cli.console import Console
+from mnist_export.cli.parser import CommandParser
 
 # Name to (module, one line of help). A module is imported only when its subcommand is used.
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -32,6 +34,9 @@ exit codes: 0 all verdicts pass, 1 a verdict fails, 2 bad usage or input, 130 in
 """
 
 
+_ALL: Final = "*"
+
+
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="mnist-parity",
@@ -39,12 +44,13 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_last()
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, text) in SUBCOMMANDS.items():
         command = commands.add_parser(
             name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        if name == chosen:
+        if chosen in (name, _ALL):
             importlib.import_module(module).configure(command)
             add_output_options(command)
     return parser
@@ -61,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
+    if "--print-completion" in arguments:
+        chosen = _ALL
     return run_command(_parser(chosen), arguments, _execute)
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit, emit_json, printable
+from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit, emit_json, printable
 from mnist_export.core.kinds import Verdict
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit_json
+from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit_json
 from mnist_export.cli.parity_devices import chosen, print_rows, rows_as_json
 from mnist_export.cli.parity_options import (
     add_model_options,

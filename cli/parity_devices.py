@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_export.cli.common import EXIT_PASS, Console, emit, emit_json, printable
+from mnist_export.cli.console import EXIT_PASS, Console, emit, emit_json, printable
 
 if TYPE_CHECKING:
     from mnist_export.parity.on_devices import OnDevice

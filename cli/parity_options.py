@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_export.cli.common import Console
+from mnist_export.cli.console import Console
+from mnist_export.cli.export_options import add_model_code_options
 from mnist_export.core.errors import InputError
 
 if TYPE_CHECKING:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import Dataset
+    from mnist_export.models.foreign.beside import Beside
     from mnist_export.runtime.runners.runner import Runner
 
 
@@ -47,8 +49,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="how pictures are brought to the model's size: bilinear (default), area, nearest, crop, pad",
     )
     parser.add_argument(
-        "--trust", action="store_true", help="open SavedModels, and files without a trial run first"
+        "--trust",
+        action="store_true",
+        help="run code that comes with the models or the data (SavedModel, --custom, --data "
+        "FILE.py:function), and files without a trial run first",
     )
+    add_model_code_options(parser)
 
 
 def input_range_of(arguments: argparse.Namespace) -> InputRange | None:
@@ -135,6 +141,18 @@ def open_kernels(path: str, arguments: argparse.Namespace) -> Runner:
         kernels=arguments.kernels if arguments.kernels in names else "default",
         input_range=input_range_of(arguments),
         trust=arguments.trust,
+        beside=beside_of(arguments),
+    )
+
+
+def beside_of(arguments: argparse.Namespace) -> Beside:
+    """What was given beside the Keras model."""
+    from mnist_export.models.foreign.beside import Beside
+
+    return Beside(
+        trust=arguments.trust,
+        custom=Path(arguments.custom) if arguments.custom is not None else None,
+        architecture=arguments.architecture,
     )
 
 

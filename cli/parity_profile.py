@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mnist_export.cli.common import EXIT_PASS, Console, emit, emit_json, printable
+from mnist_export.cli.console import EXIT_PASS, Console, emit, emit_json, printable
 from mnist_export.cli.parity_options import add_model_options, existing, load_data, open_kernels
 from mnist_export.core.errors import InputError
 

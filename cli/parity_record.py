@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_export.cli.common import EXIT_PASS, Console, emit, emit_json
+from mnist_export.cli.console import EXIT_PASS, Console, emit, emit_json
 from mnist_export.cli.parity_options import add_model_options, load_data, open_original
 from mnist_export.core.errors import InputError
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_export.cli.common import Console, emit
+from mnist_export.cli.console import Console, emit
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mnist_export.cli.common import EXIT_PASS, EXIT_VERDICT, Console, emit, emit_json, printable
+from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit, emit_json, printable
 
 _EXAMPLES = """examples:
   mnist-parity verify exports

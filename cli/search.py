@@ -9,16 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_export.cli.common import (
-    EXIT_PASS,
-    EXIT_VERDICT,
-    CommandParser,
-    Console,
-    add_output_options,
-    emit,
-    emit_json,
-    run_command,
-)
+from mnist_export.cli.common import add_output_options, run_command
+from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit, emit_json
+from mnist_export.cli.parser import CommandParser
 
 if TYPE_CHECKING:
     from mnist_export.search.space import Space
@@ -80,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--to", type=Path, default=Path("exports"), metavar="DIR", help="best: where files go (exports)"
     )
     add_output_options(parser)
+    parser.add_last()
     return parser
 
 

@@ -8,14 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_export.cli.common import (
-    CommandParser,
-    Console,
-    add_output_options,
-    emit,
-    emit_json,
-    run_command,
-)
+from mnist_export.cli.common import add_output_options, run_command
+from mnist_export.cli.console import Console, emit, emit_json
+from mnist_export.cli.parser import CommandParser
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
@@ -93,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="file for one architecture, folder for several (default: ARCH-DATA.keras here)",
     )
     add_output_options(parser)
+    parser.add_last()
     return parser
 
 

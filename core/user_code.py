@@ -58,10 +58,33 @@ def running(path: Path, what: str) -> Iterator[None]:
     except MnistExportError:
         raise
     except (Exception, SystemExit) as error:
-        raise InputError(
-            f"{_plain(path)}{_line_of(path, error)}: expected {what} to run, found that it raises "
-            f"{type(error).__name__}: {_plain(str(error))[:_MOST] or 'without a message'}. Correct it."
-        ) from error
+        raise _raised(path, error, _line_of(path, error), what) from error
+
+
+def blamed(path: Path, error: BaseException, what: str) -> InputError | None:
+    """The error for what a user's code raised; None where no line of its file had a part in it.
+
+    Args:
+        path: the user's file.
+        error: as it was caught, maybe wrapped by others.
+        what: what of it ran.
+    """
+    chain: list[BaseException] = []
+    seen: BaseException | None = error
+    while seen is not None and seen not in chain:
+        chain.append(seen)
+        seen = seen.__cause__ or seen.__context__
+    for part in reversed(chain):
+        if line := _line_of(path, part):
+            return _raised(path, part, line, what)
+    return None
+
+
+def _raised(path: Path, error: BaseException, line: str, what: str) -> InputError:
+    return InputError(
+        f"{_plain(path)}{line}: expected {what} to run, found that it raises {type(error).__name__}: "
+        f"{_plain(str(error))[:_MOST] or 'without a message'}. Correct it."
+    )
 
 
 def _line_of(path: Path, error: BaseException) -> str:

@@ -10,6 +10,7 @@ from mnist_export.core.registry import unknown_name
 from mnist_export.data.limits import shown
 from mnist_export.models.heads import flat_output, two_logits
 from mnist_export.models.structure.activations import last_activation
+from mnist_export.models.structure.engine import package_of
 from mnist_export.models.structure.nodes import is_operation, parts
 
 Framework = Literal["keras", "tf_keras"]
@@ -26,17 +27,6 @@ class Ending:
 
     model: Any
     notes: tuple[str, ...]
-
-
-def package_of(framework: Framework) -> Any:
-    """The Keras that a model is of: Keras 3 or tf_keras."""
-    if framework == "keras":
-        import keras
-
-        return keras
-    from mnist_export.models.structure.engine import tf_keras
-
-    return tf_keras()
 
 
 def to_logits(model: Any, framework: Framework) -> Ending:

@@ -15,6 +15,7 @@ from mnist_export.core.registry import unknown_name
 from mnist_export.data.limits import shown
 from mnist_export.data.request import to_stderr
 from mnist_export.models.card import ModelCard, refuse_training_data
+from mnist_export.models.foreign.beside import Beside
 from mnist_export.models.loaded import LoadedModel, ModelSource
 from mnist_export.models.registry import ARCHITECTURES
 
@@ -38,6 +39,7 @@ def load_model(
     notify: Notify = to_stderr,
     until: str | None = None,
     train: Train | None = None,
+    beside: Beside | None = None,
 ) -> LoadedModel:
     """Load a model by the name of an architecture, or from a file or folder.
 
@@ -53,6 +55,7 @@ def load_model(
         notify: receives one sentence for whatever the user should know.
         until: name of a layer; the result is the sub-model that ends there.
         train: makes weights for an architecture that has none for this data; see `train.obtaining`.
+        beside: the code of a model's own layers, or the architecture of a file of weights.
 
     Raises:
         InputError: no such name or file, a file that is refused, a model that does not take the data's
@@ -63,8 +66,8 @@ def load_model(
     if spec in ARCHITECTURES:
         loaded = _by_name(spec, dataset, notify, until, train)
     elif _exists(path):
-        image = tuple(dataset.image_shape) if dataset is not None else None
-        loaded = _by_path(path, trust=trust, until=until, image=image)
+        given = _given(beside, trust)
+        loaded = _by_path(path, given, until=until, dataset=dataset)
     else:
         raise _no_such(spec)
     if dataset is not None:
@@ -75,12 +78,19 @@ def load_model(
     return loaded
 
 
-def input_shape_of(spec: str, *, trust: bool = False) -> tuple[int | None, ...] | None:
+def _given(beside: Beside | None, trust: bool) -> Beside:
+    return replace(beside or Beside(), trust=trust or (beside is not None and beside.trust))
+
+
+def input_shape_of(
+    spec: str, *, trust: bool = False, beside: Beside | None = None
+) -> tuple[int | None, ...] | None:
     """The shape of one input of a model file, None where it is open; None for an architecture's name.
 
     Args:
         spec: see `load_model`.
         trust: see `load_model`.
+        beside: see `load_model`.
 
     Raises:
         InputError: the file is refused.
@@ -88,7 +98,10 @@ def input_shape_of(spec: str, *, trust: bool = False) -> tuple[int | None, ...] 
     path = Path(spec).expanduser()
     if spec in ARCHITECTURES or not _exists(path):
         return None
-    shape = _built(path, trust=trust)[0].model.input_shape
+    given = _given(beside, trust)
+    if given.architecture in ARCHITECTURES:
+        return None  # it takes what the data has
+    shape = _built(path, given, None)[0].model.input_shape
     return (
         tuple(shape[1:]) if isinstance(shape, tuple) and shape and not isinstance(shape[0], tuple) else None
     )
@@ -168,7 +181,7 @@ def _trained_now(name: str, dataset: Dataset, notify: Notify, train: Train) -> K
     return keep_trained(train(name, dataset, notify))
 
 
-def _built(path: Path, *, trust: bool) -> tuple[Built, dict[str, Any], str]:
+def _built(path: Path, beside: Beside, dataset: Dataset | None) -> tuple[Built, dict[str, Any], str]:
     """Open a file or folder: the model, how it was compiled, and the SHA-256 of what was read."""
     from mnist_export.models.foreign.files import open_file, read_file
     from mnist_export.models.foreign.savedmodel import (
@@ -183,28 +196,41 @@ def _built(path: Path, *, trust: bool) -> tuple[Built, dict[str, Any], str]:
                 f"{shown(path)}: expected a SavedModel folder with a saved_model.pb, found a folder without "
                 "one. Give the model's own folder or file."
             )
-        return open_savedmodel(path, trust=trust), {}, folder_sha256(path)
+        return open_savedmodel(path, trust=beside.trust), {}, folder_sha256(path)
     if path.name == "saved_model.pb":
         raise InputError(
             f"{shown(path)}: expected the SavedModel's folder, found a file in it. Give its folder."
         )
+    if beside.architecture is not None:
+        from mnist_export.models.foreign.weights import open_weights
+
+        content = read_file(path)
+        named = _layers_of(beside.architecture, dataset) if beside.architecture in ARCHITECTURES else None
+        return open_weights(path, content, beside, named), {}, sha256_bytes(content)
     content = read_file(path)
-    built, compiled = open_file(path, content)
+    built, compiled = open_file(path, content, beside)
     return built, compiled, sha256_bytes(content)
 
 
-def _by_path(path: Path, *, trust: bool, until: str | None, image: tuple[int, ...] | None) -> LoadedModel:
+def _layers_of(name: str, dataset: Dataset | None) -> str:
+    """An architecture's layers as JSON, for the data's images and classes."""
+    image = tuple(dataset.image_shape) if dataset is not None else (28, 28, 1)
+    classes = dataset.num_classes if dataset is not None else 10
+    return str(ARCHITECTURES.get(name).build_for(image, classes).to_json())
+
+
+def _by_path(path: Path, beside: Beside, *, until: str | None, dataset: Dataset | None) -> LoadedModel:
     from mnist_export.models.foreign.compiled import compiled_takes_logits
     from mnist_export.models.structure.activations import last_activation, loss_mismatch
 
     notes: list[str] = []
-    built, compiled, digest = _built(path, trust=trust)
+    built, compiled, digest = _built(path, beside, dataset)
     mismatch = None
     if not path.is_dir():
         mismatch = loss_mismatch(last_activation(built.model), compiled_takes_logits(compiled))
     if mismatch:
         notes.append(f"it was compiled with a loss that does not fit: {mismatch}")
-    built = _with_plain_ends(built, image)
+    built = _with_plain_ends(built, tuple(dataset.image_shape) if dataset is not None else None)
     _check_interface(built, path)
     card = _card_beside(path, built, notes)
     return _finished(
@@ -220,9 +246,9 @@ def _by_path(path: Path, *, trust: bool, until: str | None, image: tuple[int, ..
 
 def _with_plain_ends(built: Built, image: tuple[int, ...] | None) -> Built:
     """One tensor out of a dict or list of one; the data's size where the input has none."""
-    from mnist_export.models.ending import package_of
     from mnist_export.models.foreign.frozen import FrozenFunction
     from mnist_export.models.heads import fixed_input, one_output
+    from mnist_export.models.structure.engine import package_of
 
     if isinstance(built.model, FrozenFunction):
         return built
@@ -283,11 +309,12 @@ def _finished(
     card: ModelCard | None,
     until: str | None,
 ) -> LoadedModel:
-    from mnist_export.models.ending import cut_at, package_of, to_logits
+    from mnist_export.models.ending import cut_at, to_logits
     from mnist_export.models.foreign.frozen import FrozenFunction
     from mnist_export.models.heads import flat_output
     from mnist_export.models.recurrent import unroll
     from mnist_export.models.structure.activations import check_output_shape
+    from mnist_export.models.structure.engine import package_of
     from mnist_export.models.structure.macs import count_macs
     from mnist_export.models.structure.scopes import traceable
 

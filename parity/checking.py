@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 KEPT_SAMPLES: Final = 2000
 _REFERENCE: Final = "reference"
+_FLOAT: Final = "float "
 TOGETHER: Final = "in one process"
 APART: Final = "each in its own process"
 _BY_PROCESSOR: Final = (
@@ -59,6 +60,7 @@ def check(
     timed: bool = True,
     pin: bool = False,
     isolate: bool = False,
+    floats: Sequence[Runner] = (),
     notify: Callable[[str], None] = _silent,
 ) -> CheckResult:
     """Run everything over the images and judge each candidate.
@@ -72,6 +74,7 @@ def check(
         timed: whether to measure latency at batch 1, all models in turns.
         pin: hold the process on as many processors as there are threads while timing.
         isolate: time each model in a process of its own, which opens its file anew.
+        floats: float32 files of the same network, timed beside the others; a float32 candidate serves too.
         notify: told what is being done.
 
     Raises:
@@ -111,7 +114,8 @@ def check(
         for runner, logits in zip(candidates, answers[1:], strict=True)
     ]
     started = time.perf_counter()
-    runners = _timed(reference, candidates) if timed else {}
+    runners = _timed(reference, candidates, floats) if timed else {}
+    baselines = _float_baselines(candidates, floats)
     times = _measure(runners, split, effort=effort, pin=pin, isolate=isolate, notify=notify)
     seconds["latency"] = time.perf_counter() - started
     found = tuple(
@@ -121,6 +125,7 @@ def check(
             parity,
             name=str(place),
             times=times,
+            over_float=baselines.get(runner.name),
             speed=speeds[place + 1],
             diagnosis=diagnose(runner, answers[0], logits, parity, split),
         )
@@ -149,10 +154,21 @@ def _same_classes(reference: Runner, candidate: Runner) -> None:
         )
 
 
-def _timed(reference: Runner, candidates: Sequence[Runner]) -> dict[str, Runner]:
+def _timed(reference: Runner, candidates: Sequence[Runner], floats: Sequence[Runner]) -> dict[str, Runner]:
     """What is timed, by name; a recording is not."""
     runners: dict[str, Runner] = {str(place): runner for place, runner in enumerate(candidates)}
+    runners |= {f"{_FLOAT}{place}": runner for place, runner in enumerate(floats)}
     return runners if isinstance(reference, GoldenRunner) else {_REFERENCE: reference, **runners}
+
+
+def _float_baselines(candidates: Sequence[Runner], floats: Sequence[Runner]) -> dict[str, str]:
+    """Runtime to the name of its float32 file among those that are timed."""
+    found = {
+        runner.name: str(place)
+        for place, runner in reversed(list(enumerate(candidates)))
+        if runner.source is not None and runner.source.precision == "float32"
+    }
+    return found | {runner.name: f"{_FLOAT}{place}" for place, runner in enumerate(floats)}
 
 
 def _measure(
@@ -181,6 +197,7 @@ def _candidate(
     *,
     name: str,
     times: _Times | None,
+    over_float: str | None,
     speed: float,
     diagnosis: str,
 ) -> CandidateResult:
@@ -202,6 +219,7 @@ def _candidate(
         parity=parity,
         latency_us=times.found.latencies[name] if times else None,
         vs_original=times.ratios.get(name) if times and judged else None,
+        vs_float=times.found.ratio(name, over_float) if times and over_float not in (None, name) else None,
         samples_us=samples,
         batch=min(runner.preferred_batch, parity.images),
         images_per_second=speed,

@@ -84,6 +84,8 @@ class CandidateResult:
         parity: the comparison; its ``verdict`` and ``why`` are the candidate's.
         latency_us: at batch 1; None where not measured.
         vs_original: time over the reference's from interleaved turns; None for recorded references.
+        vs_float: time over that of a float32 file of the same runtime, in the same turns; None where there is
+            none.
         samples_us: times of single invocations, a sample of at most 2,000 for plots; not in the JSON form.
         batch: images of one call when the answers were computed.
         images_per_second: of that, with the preparation of the images.
@@ -104,6 +106,7 @@ class CandidateResult:
     parity: Parity
     latency_us: Latency | None = None
     vs_original: Ratio | None = None
+    vs_float: Ratio | None = None
     samples_us: npt.NDArray[np.float64] | None = field(default=None, repr=False)
     batch: int = 1
     images_per_second: float = 0.0

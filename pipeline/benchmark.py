@@ -237,7 +237,7 @@ def _export(
 ) -> list[Target]:
     """Export through mnist-export's own job; what a format cannot carry becomes a note."""
     from mnist_export.pipeline.export import run_job as export
-    from mnist_export.pipeline.jobs.request import job_with
+    from mnist_export.pipeline.request import job_with
 
     try:
         report = export(

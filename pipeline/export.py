@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Precision
+from mnist_export.core.memory import give_back
 from mnist_export.core.side_files import SideFiles, check_side_files
 from mnist_export.pipeline.jobs.progress import SILENT
 from mnist_export.pipeline.stages import Stages
 
 if TYPE_CHECKING:
+    from mnist_export.core.graph import Graph
     from mnist_export.data import Dataset, Split
     from mnist_export.data.picture_options import PictureOptions
     from mnist_export.models.loading import LoadedModel
@@ -51,6 +53,9 @@ def run_job(job: Job, progress: Progress = SILENT, side_files: SideFiles | None 
     )
     if job.threads > MAX_THREADS:
         raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {job.threads}.")
+    from mnist_export.pipeline.memory import before_loading, require_memory
+
+    require_memory(job, before_loading(job.model), "exporting it")
     stages = Stages(progress=progress, total=8)
     with output_folder(job.output), stages.bar():
         return _run(job, progress, stages, side)
@@ -74,11 +79,15 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
 
         tensorflow()  # timed on its own: it is the longest stage of a short run
     with stages.stage("model", "model"):
-        loaded = load_or_train(job.model, dataset, trust=job.trust, notify=progress.note, until=job.until)
+        loaded = load_or_train(
+            job.model, dataset, trust=job.trust, notify=progress.note, until=job.until, beside=job.beside
+        )
         if job.until is None:
             _check_range(job, loaded, dataset, progress)
     with stages.stage("lower", "lowering"):
         graph = lower(loaded.model, tuple(loaded.input_shape))
+    give_back()
+    _require_memory(job, graph, dataset)
     with stages.stage("quantize", f"quantizing to {job.scheme.precision}"):
         calibration = _calibration(job, dataset, progress)
         source = Source(loaded=loaded, graph=graph, dataset=dataset, calibration=calibration)
@@ -107,7 +116,13 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
         )
         remember(item.sha256 for item in written.artifacts)
     with stages.stage("check", "checking parity and latency"):
-        result = _check(job, loaded, dataset, [item.path for item in written.artifacts], progress)
+        from mnist_export.core.scratch import scratch_folder
+        from mnist_export.pipeline.float_files import write_float_files
+
+        paths = [item.path for item in written.artifacts]
+        with scratch_folder() as folder:
+            floats = write_float_files(job, source, described, folder) if job.until is None else []
+            result = _check(job, loaded, dataset, paths, floats, progress)
     with stages.stage("report", "report"):
         report = build_report(job, loaded, dataset, network, written, result, dict(stages.seconds))
         report = with_findings(report, made, dataset, result)
@@ -119,6 +134,15 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
             report = judged_by_values(report)
         write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
     return report
+
+
+def _require_memory(job: Job, graph: Graph, dataset: Dataset) -> None:
+    from mnist_export.pipeline.memory import before_quantizing, require_memory
+    from mnist_export.quantize.training.finetune import default_recipe
+
+    trains = job.extra.trains or job.extra.qat_epochs is not None
+    batch = default_recipe(dataset.image_shape).batch_size if trains else 0
+    require_memory(job, before_quantizing(graph, training_batch=batch), "quantizing it")
 
 
 def _data(job: Job, progress: Progress) -> Dataset:
@@ -139,7 +163,9 @@ def _pictures(job: Job) -> PictureOptions:
 
     resize = Resize.parse(job.resize)
     files = isinstance(job.data, str) and has_pictures(Path(job.data))
-    return pictures_for(input_shape_of(job.model, trust=job.trust) if files else None, resize)
+    if not files:
+        return pictures_for(None, resize)
+    return pictures_for(input_shape_of(job.model, trust=job.trust, beside=job.beside), resize)
 
 
 def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Progress) -> None:
@@ -187,7 +213,12 @@ def _calibration(job: Job, dataset: Dataset, progress: Progress) -> Split | None
 
 
 def _check(
-    job: Job, loaded: LoadedModel, dataset: Dataset, paths: list[Path], progress: Progress
+    job: Job,
+    loaded: LoadedModel,
+    dataset: Dataset,
+    paths: list[Path],
+    float_paths: list[Path],
+    progress: Progress,
 ) -> CheckResult:
     from contextlib import ExitStack
 
@@ -199,12 +230,18 @@ def _check(
         reference = stack.enter_context(
             KerasRunner.of(loaded, threads=job.threads, input_range=job.input_range)
         )
-        candidates = [
-            stack.enter_context(open_runner(path, threads=job.threads, trust=True)) for path in paths
-        ]
+        candidates, floats = (
+            [stack.enter_context(open_runner(path, threads=job.threads, trust=True)) for path in group]
+            for group in (paths, float_paths)
+        )
         if job.until is None:
             return check(
-                reference, candidates, dataset.test, thresholds=job.thresholds, notify=progress.detail
+                reference,
+                candidates,
+                dataset.test,
+                thresholds=job.thresholds,
+                floats=floats,
+                notify=progress.detail,
             )
         from mnist_export.parity.comparison import Thresholds
         from mnist_export.pipeline.submodel import unlabelled

@@ -26,10 +26,13 @@ def make_network(job: Job, source: Source, progress: Progress) -> QuantizedNetwo
         source: the original, its float graph, and data.
         progress: told about long steps.
     """
-    findings = _about_calibration(job, source.graph, source.calibration)
     method = next(method for method in map(METHODS.get, METHODS) if method.wanted(job))
     made = method.make(job, source, progress)
-    findings += (*made.findings, *_about_overflow(job, made.network))
+    findings = (
+        *_about_calibration(job, made.network, source),
+        *made.findings,
+        *_about_overflow(job, made.network),
+    )
     diagnosis = None
     if job.extra.debug_layers and source.calibration is not None:
         diagnosis, said = _diagnosed(made.network, source.graph, source.calibration, progress)
@@ -37,19 +40,18 @@ def make_network(job: Job, source: Source, progress: Progress) -> QuantizedNetwo
     return replace(made, findings=findings, diagnosis=diagnosis)
 
 
-def _about_calibration(job: Job, graph: Graph, calibration: Split | None) -> tuple[Finding, ...]:
-    if calibration is None:
+def _about_calibration(job: Job, network: QuantizedModel, source: Source) -> tuple[Finding, ...]:
+    """Whether other images would give the same ranges; measured here where the method does not do it."""
+    calibration = source.calibration
+    if calibration is None or len(calibration) < 2:
         return ()
     from mnist_export.quantize.ranges.calibration_check import scale_movement
 
-    found: list[Finding] = []
-    if len(calibration) >= 2:
-        moved = scale_movement(
-            graph, calibration.array, input_range=job.input_range, method=job.scheme.calibration_method
-        )
-        level = "info" if moved.is_stable else "warning"
-        found.append(Finding(text=moved.sentence(), level=level, where="calibration"))
-    return tuple(found)
+    moved = network.movement or scale_movement(
+        source.graph, calibration.array, input_range=job.input_range, method=job.scheme.calibration_method
+    )
+    level = "info" if moved.is_stable else "warning"
+    return (Finding(text=moved.sentence(), level=level, where="calibration"),)
 
 
 def _about_overflow(job: Job, network: QuantizedModel) -> tuple[Finding, ...]:

@@ -122,7 +122,11 @@ def _next_command(original: str, job: Job, report: Report) -> str:
         return f"{job.command} --auto"
     # Plain C is compiled to be checked, which needs a word of trust of its own.
     paths = [artifact.path for artifact in report.artifacts if artifact.format != "c"]
-    words = ["mnist-parity", "check", original, *(paths or [a.path for a in report.artifacts] + ["--trust"])]
+    words = ["mnist-parity", "check", original, *(paths or [a.path for a in report.artifacts])]
+    if job.trust or not paths:
+        words += ["--trust"]
+    if job.beside is not None:
+        words += job.beside.words()
     if job.data_path not in {None, "auto"}:
         words += ["--data", str(job.data_path)]
     if (job.input_range.lo, job.input_range.hi) != (0.0, 1.0):

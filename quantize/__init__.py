@@ -36,7 +36,7 @@ def quantize(
     from mnist_export.quantize.network.layers import literal_names
     from mnist_export.quantize.post_training.integers import quantize_graph
     from mnist_export.quantize.post_training.storage import STORAGE
-    from mnist_export.quantize.ranges.calibration import calibrate
+    from mnist_export.quantize.ranges.calibration_check import calibrate_and_check
 
     if config.precision in STORAGE:
         return QuantizedModel(
@@ -49,7 +49,9 @@ def quantize(
         raise InputError(f"{config.precision}: expected calibration images, found none. Use --data.")
     source, notes = improve_floats(graph, config)
     literal = replace(config, keep_float=literal_names(source, config.keep_float))
-    ranges = calibrate(source, images, input_range=config.input_range, method=config.calibration_method)
+    ranges, movement = calibrate_and_check(
+        source, images, input_range=config.input_range, method=config.calibration_method
+    )
     integers, more = improve_integers(source, quantize_graph(source, ranges, literal), images, config)
     # The extremes cut nothing off, by definition; what another method cuts off is counted.
     clips = config.calibration_method != "minmax"
@@ -65,4 +67,5 @@ def quantize(
         if clips
         else {},
         source=source,
+        movement=movement,
     )

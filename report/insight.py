@@ -23,7 +23,7 @@ def latency(report: Report) -> Html:
         rows.append((f"{reference.runtime} (original)", reference.latency_us, ""))
     for artifact in report.artifacts:
         if artifact.latency_us is not None:
-            against = "" if artifact.vs_original is None else spelled(wording.speed(artifact.vs_original))
+            against = _against(artifact)
             rows.append((f"{wording.label(artifact)} in {artifact.runtime}", artifact.latency_us, against))
     if not rows:
         return Html("")
@@ -41,6 +41,16 @@ def latency(report: Report) -> Html:
     drawn = [_latency_row(name, p, against, end) for name, p, against in rows]
     axis = el("div", el("span", "0"), el("span", wording.duration(end, MICRO)), class_="axis")
     return section("latency", "Latency", el("p", text), el("div", *drawn, axis, class_="latency"))
+
+
+def _against(artifact: ArtifactResult) -> str:
+    """The file's time over its float32 file's and over the original's, as far as they were measured."""
+    parts = [
+        f"{spelled(wording.speed(ratio))} {than}"
+        for ratio, than in ((artifact.vs_float, "than float"), (artifact.vs_original, "than the original"))
+        if ratio is not None
+    ]
+    return ", ".join(parts)
 
 
 def _latency_row(name: str, percentiles: Percentiles, against: str, end_us: float) -> Html:

@@ -89,6 +89,7 @@ def _properties(artifact: ArtifactResult, report: Report) -> dict[str, str]:
         "flips": artifact.flips,
         "p50_us": artifact.latency_us.p50 if artifact.latency_us else None,
         "vs_original": artifact.vs_original,
+        "vs_float": artifact.vs_float,
     }
     named = {key: str(value) for key, value in figures.items() if value is not None}
     return {**named, "finding": finding(artifact, report.data.images)}

@@ -13,7 +13,7 @@ from mnist_export.report.text import cell, clean, pad, width
 from mnist_export.report.wording import NOT_MEASURED, duration, headline, percent, points, size, speed
 
 COLUMNS = (
-    "format", "precision", "size", "top-1", "drop", "agreement", "p50", "vs original", "verdict",
+    "format", "precision", "size", "top-1", "drop", "agreement", "p50", "vs float", "verdict",
 )  # fmt: skip
 _RIGHT = (False, False, True, True, True, True, True, True, False)
 STEP_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -60,7 +60,7 @@ def _row(artifact: ArtifactResult) -> list[str]:
         points(artifact.drop_pp),
         percent(artifact.agreement),
         duration(p50),
-        speed(artifact.vs_original),
+        speed(artifact.vs_float),
         "pass" if artifact.verdict is Verdict.PASS else "FAIL",
     ]
 
@@ -71,7 +71,7 @@ def _short(text: str) -> str:
 
 def console_summary(report: Report) -> str:
     """What a command prints at its end: verdict, table, reasons, notes, next command. Plain text."""
-    lines = [_verdict_line(report), "", results_table(report)]
+    lines = [_verdict_line(report), "", results_table(report), *_context(report)]
     reasons = [f"  {clean(a.name)}: {clean(a.why)}" for a in _failed(report) if a.why]
     if reasons:
         lines += ["", "Why:", *reasons]
@@ -87,7 +87,7 @@ def markdown_summary(report: Report) -> str:
     name = cell(report.model.name)
     data = f"{cell(report.data.name)}, {report.data.images:,} images"
     lines = [f"### {name} on {data}: {report.verdict.value}", "", cell(headline(report)), ""]
-    lines += [results_table(report)]
+    lines += [results_table(report), *_context(report)]
     reasons = [f"- **{cell(a.name)}**: {cell(a.why)}" for a in _failed(report) if a.why]
     if reasons:
         lines += ["", *reasons]
@@ -96,6 +96,19 @@ def markdown_summary(report: Report) -> str:
     if report.next_command:
         lines += ["", *_fence(clean(report.next_command))]
     return "\n".join(lines) + "\n"
+
+
+def _context(report: Report) -> list[str]:
+    """One line on the original's own time; empty where it was not measured."""
+    p50 = report.reference.latency_us.p50 if report.reference.latency_us else None
+    against = [
+        f"{clean(artifact.name)} {speed(artifact.vs_original)}"
+        for artifact in report.artifacts
+        if artifact.vs_original is not None
+    ]
+    if p50 is None or not against:
+        return []
+    return ["", f"One call of the original takes {duration(p50)}: {', '.join(against)}."]
 
 
 def _verdict_line(report: Report) -> str:

@@ -169,6 +169,8 @@ def artifact_of(
         latency_us=percentiles_of(candidate.latency_us, candidate.samples_us),
         vs_original=candidate.vs_original.ratio if candidate.vs_original else None,
         vs_original_interval=candidate.vs_original.interval if candidate.vs_original else None,
+        vs_float=candidate.vs_float.ratio if candidate.vs_float else None,
+        vs_float_interval=candidate.vs_float.interval if candidate.vs_float else None,
         verdict=parity.verdict,
         why=_why(parity, candidate.diagnosis),
         checks=checks_of(parity, limits, diagnosis=candidate.diagnosis),

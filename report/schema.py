@@ -121,6 +121,9 @@ class ArtifactResult(Record):
         latency_us: of one image.
         vs_original: p50 of the artifact divided by p50 of the reference, interleaved in one run.
         vs_original_interval: confidence interval of that ratio.
+        vs_float: time over that of the same network's float32 file in the same runtime, interleaved in the
+            same run; None for the float32 file itself, and where there is none.
+        vs_float_interval: confidence interval of that ratio.
         images_per_second: batch size (as text) to throughput.
         load_ms: milliseconds to load the file.
         peak_memory_bytes: growth of resident memory.
@@ -143,7 +146,7 @@ class ArtifactResult(Record):
 
     FRACTIONS: ClassVar[tuple[str, ...]] = ("top1", "agreement", "mcnemar_p")
     NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (
-        "size_bytes", "flips", "vs_original", "load_ms", "peak_memory_bytes",
+        "size_bytes", "flips", "vs_original", "vs_float", "load_ms", "peak_memory_bytes",
     )  # fmt: skip
 
     format: str
@@ -164,6 +167,8 @@ class ArtifactResult(Record):
     latency_us: Percentiles | None = None
     vs_original: float | None = None
     vs_original_interval: Interval | None = None
+    vs_float: float | None = None
+    vs_float_interval: Interval | None = None
     verdict: Verdict
     why: str = ""
     checks: tuple[Check, ...] = ()
@@ -185,7 +190,7 @@ class ArtifactResult(Record):
     notes: tuple[str, ...] = ()
 
     def _check(self) -> None:
-        for name in ("top1_interval", "agreement_interval", "vs_original_interval"):
+        for name in ("top1_interval", "agreement_interval", "vs_original_interval", "vs_float_interval"):
             check_interval(getattr(self, name), f"ArtifactResult.{name}")
         check_matrix(self.confusion, "ArtifactResult.confusion")
         if self.flips is not None and len(self.flip_list) > self.flips:

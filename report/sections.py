@@ -28,7 +28,7 @@ DASH = NOTHING
 _LEGEND = (
     "Drop: percentage points of top-1 lost against the original. Agreement: images where both give the same "
     "answer. Small figures are confidence intervals. p50: median time of one call. "
-    "vs original: its median against the original's, measured in the same run."
+    "vs float: its time against that of the same network's float32 file in the same runtime, timed in turns."
 )
 _FIGURE = re.compile(r"(?<=\d) (?=%|pp\b|dB\b|kB\b|MB\b|ms\b|s\b|\u00b5s)")
 
@@ -90,7 +90,7 @@ def remarks(report: Report) -> Html:
 
 def files(report: Report) -> Html:
     """The table of the run, then the checks of each file."""
-    header = ("file", "precision", "size", "top-1", "drop", "agreement", "p50", "vs original", "verdict")
+    header = ("file", "precision", "size", "top-1", "drop", "agreement", "p50", "vs float", "verdict")
     reference = report.reference
     p50 = reference.latency_us.p50 if reference.latency_us else None
     rows: list[list[str]] = [
@@ -123,7 +123,7 @@ def _file_row(artifact: ArtifactResult) -> list[str]:
         spelled(wording.points(artifact.drop_pp)),
         _with_interval(agreement, artifact.agreement_interval),
         spelled(wording.duration(p50, MICRO)),
-        spelled(wording.speed(artifact.vs_original)),
+        spelled(wording.speed(artifact.vs_float)),
         badge(artifact.verdict is Verdict.PASS),
     ]
 

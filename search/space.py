@@ -13,7 +13,7 @@ from mnist_export.core.registry import unknown_name
 from mnist_export.data.limits import bad_file
 from mnist_export.models.augmentation import Augmentation
 from mnist_export.models.families import FamilyNetwork
-from mnist_export.pipeline.jobs.request import DEFAULTS
+from mnist_export.pipeline.request import DEFAULTS
 from mnist_export.search.figures import Figure, Limit, figure_named, parse_budget
 from mnist_export.search.values import Suggests, Values
 

@@ -219,7 +219,7 @@ def _exported(
 ) -> tuple[Report, dict[str, float]]:
     from mnist_export.pipeline.export import run_job
     from mnist_export.pipeline.jobs.progress import SILENT
-    from mnist_export.pipeline.jobs.request import job_with
+    from mnist_export.pipeline.request import job_with
 
     scheme = _group(spec.values, "scheme")
     if quick:

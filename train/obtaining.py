@@ -11,6 +11,7 @@ from mnist_export.models.trained import Trained
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
+    from mnist_export.models.foreign.beside import Beside
 
 
 def load_or_train(
@@ -20,6 +21,7 @@ def load_or_train(
     trust: bool = False,
     notify: Notify = to_stderr,
     until: str | None = None,
+    beside: Beside | None = None,
 ) -> LoadedModel:
     """Load a model as `models.loading.load_model` does; train an architecture that has no weights yet.
 
@@ -29,12 +31,13 @@ def load_or_train(
         trust: whether code in a SavedModel may run.
         notify: receives one sentence for whatever the user should know.
         until: name of a layer; the result is the sub-model that ends there.
+        beside: the code of a model's own layers, or the architecture of a file of weights.
 
     Raises:
         InputError: see `load_model`; or the training is refused.
         UnsupportedError: see `load_model`.
     """
-    return load_model(spec, dataset, trust=trust, notify=notify, until=until, train=_train)
+    return load_model(spec, dataset, trust=trust, notify=notify, until=until, train=_train, beside=beside)
 
 
 def _train(name: str, dataset: Dataset, notify: Notify) -> Trained:

@@ -27,6 +27,7 @@ LAYERS = frozenset(
         "MaxPooling1D", "MaxPooling2D", "MaxPool2D", "AveragePooling1D", "AveragePooling2D", "AvgPool2D",
         "GlobalAveragePooling1D", "GlobalMaxPooling1D",
         "GlobalAveragePooling2D", "GlobalAvgPool2D", "GlobalMaxPooling2D", "GlobalMaxPool2D",
+        # over steps
         "MaxPool1D", "AvgPool1D", "GlobalAvgPool1D", "GlobalMaxPool1D", "MaxPooling3D", "MaxPool3D",
         "AveragePooling3D", "AvgPool3D", "GlobalAveragePooling3D", "GlobalAvgPool3D", "GlobalMaxPooling3D",
         "GlobalMaxPool3D", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
@@ -38,7 +39,7 @@ LAYERS = frozenset(
         "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU", "Softmax", "Rescaling",
         "Identity",
         # merging
-        "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot",
+        "Dot", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate",
         # nothing at inference
         "Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise",
         "ActivityRegularization", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom",
@@ -90,8 +91,8 @@ ACTIVATIONS = frozenset(
     {
         "linear", "relu", "relu6", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign",
         "swish", "silu", "gelu", "exponential", "hard_sigmoid", "hard_silu", "hard_swish", "leaky_relu",
-        "log_softmax", "mish", "celu", "glu", "hard_tanh", "log_sigmoid", "hard_shrink", "soft_shrink",
-        "tanh_shrink", "squareplus", "sparse_plus", "sparse_sigmoid", "sparsemax", "threshold",
+        "log_softmax", "mish", "celu", "glu", "log_sigmoid", "hard_tanh", "tanh_shrink", "hard_shrink",
+        "soft_shrink", "squareplus", "sparse_plus", "sparse_sigmoid", "threshold", "sparsemax",
     }
 )  # fmt: skip
 
@@ -129,20 +130,16 @@ OPERATIONS = {
         # elementwise
         "Add", "Subtract", "Multiply", "Divide", "TrueDivide", "DivideNoNan", "Power", "Maximum", "Minimum",
         "Clip", "Negative", "Absolute", "Reciprocal", "Square", "Sqrt", "Exp", "Expm1", "Log", "Log1p",
-        "Tanh", "Fabs", "Abs", "Sin", "Cos", "Tan", "Sinh", "Cosh", "Arcsin", "Arccos", "Arctan", "Arctan2",
-        "Arcsinh", "Arccosh", "Arctanh", "Exp2", "Log2", "Log10", "Logaddexp", "Logaddexp2", "Cbrt", "Hypot",
-        "Ceil", "Floor", "Round", "Trunc", "Sign", "FloorDivide", "Mod", "Fmod", "Fmax", "Fmin", "Sinc",
-        "Heaviside", "Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
-        "LogicalOr", "LogicalNot", "LogicalXor", "Where", "NanToNum", "Isfinite", "Isnan", "Isinf",
-        # products
-        "Matmul", "Einsum",
-        # over axes
-        "Prod", "Argmax", "Argmin", "All", "Any", "Median", "Cumsum", "Cumprod", "Ptp", "CountNonzero",
-        "Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Std",
-        # shape
-        "Reshape", "Transpose", "Squeeze", "ExpandDims", "Swapaxes", "Moveaxis", "Concatenate", "Stack",
-        "GetItem", "Copy", "Split", "Flip", "Fliplr", "Flipud", "Roll", "Rot90", "Ravel", "Hstack", "Dstack",
-        "Pad", "Tile", "Repeat", "Take", "TakeAlongAxis", "Tril", "Triu",
+        "Tanh", "Sin", "Cos", "Sign", "Round", "Floor", "Ceil", "Where", "Greater", "GreaterEqual", "Less",
+        "LessEqual", "Equal", "NotEqual", "LogicalAnd", "LogicalOr", "LogicalNot", "Mean", "Sum", "Max",
+        "Min", "Amax", "Amin", "Var", "Std", "Prod", "Cumsum", "Matmul", "Reshape", "Transpose", "Squeeze",
+        "ExpandDims", "Swapaxes", "Moveaxis", "Concatenate", "Stack", "GetItem", "Copy", "Split", "Take",
+        "Tile", "Repeat", "Roll", "Flip", "Pad", "Fabs", "Abs", "Tan", "Sinh", "Cosh", "Arcsin", "Arccos",
+        "Arctan", "Arctan2", "Arcsinh", "Arccosh", "Arctanh", "Exp2", "Log2", "Log10", "Logaddexp",
+        "Logaddexp2", "Cbrt", "Hypot", "Trunc", "FloorDivide", "Mod", "Fmod", "Fmax", "Fmin", "Sinc",
+        "Heaviside", "LogicalXor", "NanToNum", "Isfinite", "Isnan", "Isinf", "Einsum", "Argmax", "Argmin",
+        "All", "Any", "Median", "Cumprod", "Ptp", "CountNonzero", "Fliplr", "Flipud", "Rot90", "Ravel",
+        "Hstack", "Dstack", "TakeAlongAxis", "Tril", "Triu",
     }),
     "keras.src.ops.nn": frozenset({
         "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "HardSilu", "Sigmoid",

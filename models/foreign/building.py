@@ -15,6 +15,8 @@ import numpy as np
 from mnist_export.core.errors import InputError, MnistExportError
 from mnist_export.core.scratch import cannot_write_scratch, scratch_folder
 from mnist_export.data.limits import bad_file as refuse
+from mnist_export.models.foreign import allowlist
+from mnist_export.models.foreign.custom_code import NO_CODE, CustomCode
 from mnist_export.models.foreign.limits import MAX_ACTIVATION_ELEMENTS, MAX_PARAMETERS, quoted
 from mnist_export.models.structure.engine import keras as keras_3
 from mnist_export.models.structure.engine import tensorflow, tf_keras
@@ -52,6 +54,8 @@ class Ingredients:
         content: bytes of a file that Keras reads, made of checked parts only.
         suffix: of that file, ``.keras`` or ``.h5``.
         stored_elements: numbers that the file holds as weights, an optimizer's too.
+        code: the user's own layers.
+        weights_only: ``content`` has no layers in it: those of ``config`` get its weights.
     """
 
     where: Path
@@ -59,6 +63,8 @@ class Ingredients:
     content: bytes
     suffix: str
     stored_elements: int
+    code: CustomCode = NO_CODE
+    weights_only: bool = False
 
 
 def build(ingredients: Ingredients) -> Built:
@@ -88,12 +94,16 @@ def _attempt(builder: Callable[[Ingredients], Built], ingredients: Ingredients) 
         return builder(ingredients)
     except MnistExportError:
         raise
-    except _errors() as error:
+    except _errors(ingredients.code) as error:
+        if (own := ingredients.code.blame(error)) is not None:
+            raise own from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return quoted(lines[0] if lines else type(error).__name__)
 
 
-def _errors() -> tuple[type[Exception], ...]:
+def _errors(code: CustomCode) -> tuple[type[Exception], ...]:
+    if code.objects or code.trust:
+        return (Exception,)  # code of a user's raises what it likes
     # TensorFlow's own are of another family; it is not imported for them.
     tf = sys.modules.get("tensorflow")
     return (*_KERAS_ERRORS, tf.errors.OpError) if tf is not None else _KERAS_ERRORS
@@ -104,32 +114,43 @@ def _with_keras(ingredients: Ingredients) -> Built:
     config = json.loads(json.dumps(ingredients.config))
     try:
         # Variables made in this scope have shapes but take no memory.
-        with keras.StatelessScope(initialize_variables=False):
-            if "module" in config:
-                plan = keras.saving.deserialize_keras_object(config, safe_mode=True)
-            else:
-                kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
-                plan = kind.from_config(_as_dict(config["config"]))
+        with (
+            keras.saving.custom_object_scope(dict(ingredients.code.objects)),
+            keras.StatelessScope(initialize_variables=False),
+        ):
+            plan = _from_configuration(keras, config, ingredients.code)
             _check_sizes(plan, ingredients)
     finally:
         keras.utils.clear_session()
-    return Built(model=_load(keras.models.load_model, ingredients), framework="keras")
+    return Built(model=_load(keras, ingredients, _from_configuration), framework="keras")
+
+
+def _from_configuration(keras: Any, config: dict[str, Any], code: CustomCode) -> Any:
+    own = dict(code.objects) or None
+    if "module" in config:
+        return keras.saving.deserialize_keras_object(config, custom_objects=own, safe_mode=not code.trust)
+    kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+    return kind.from_config(_as_dict(config["config"]), custom_objects=own)
 
 
 def _with_tf_keras(ingredients: Ingredients) -> Built:
     legacy = tf_keras()
     tf = tensorflow()
     # In a graph, variables are nodes: shapes without memory.
-    with tf.Graph().as_default():
+    with tf.Graph().as_default(), legacy.saving.custom_object_scope(dict(ingredients.code.objects)):
         # Once something was trained in this process, dropout in a graph asks for that graph's own seed.
         tf.random.set_seed(0)
-        plan = legacy.models.model_from_json(json.dumps(_with_tensors_first(ingredients.config)))
+        plan = _from_json(legacy, ingredients.config, ingredients.code)
         _check_sizes(plan, ingredients)
     return Built(
-        model=_load(legacy.models.load_model, ingredients),
+        model=_load(legacy, ingredients, _from_json),
         framework="tf_keras",
         notes=("loaded with tf_keras (Keras 2)",),
     )
+
+
+def _from_json(legacy: Any, config: dict[str, Any], _: CustomCode) -> Any:
+    return legacy.models.model_from_json(json.dumps(_with_tensors_first(config)))
 
 
 def _with_tensors_first(value: Any) -> Any:
@@ -150,14 +171,24 @@ def _as_dict(config: Any) -> dict[str, Any]:
     return {"name": "sequential", "layers": config} if isinstance(config, list) else config
 
 
-def _load(load_model: Callable[..., Any], ingredients: Ingredients) -> Any:
+def _load(
+    package: Any, ingredients: Ingredients, build_empty: Callable[[Any, dict[str, Any], CustomCode], Any]
+) -> Any:
+    code = ingredients.code
     with scratch_folder() as folder:
         path = folder / f"model{ingredients.suffix}"
         try:
             path.write_bytes(ingredients.content)
         except OSError as error:
             raise cannot_write_scratch(folder, error) from error
-        model = load_model(path, compile=False, safe_mode=True)
+        with package.saving.custom_object_scope(dict(code.objects)):
+            if ingredients.weights_only:
+                model = build_empty(package, json.loads(json.dumps(ingredients.config)), code)
+                model.load_weights(str(path))
+            else:
+                model = package.models.load_model(
+                    path, custom_objects=dict(code.objects) or None, compile=False, safe_mode=not code.trust
+                )
     check_weights(model, ingredients.where)
     return model
 
@@ -167,9 +198,10 @@ def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
     if not plan.built or not plan.weights or graph_of(plan) is None:
         raise refuse(
             ingredients.where,
-            "a model with weights and a known input shape",
+            "a functional or sequential model with weights and a known input shape",
             "one without",
-            "Build it (call it once, or give it an Input layer) and save it again.",
+            "Build it (call it once, or give it an Input layer) and save it again; a model that is a class "
+            "of its own is read as a SavedModel: model.export('FOLDER'), and --trust.",
         )
     claimed = sum(math.prod(int(size) for size in weight.shape) for weight in plan.weights)
     if claimed > MAX_PARAMETERS:
@@ -210,8 +242,23 @@ def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
 def _keeps_images_apart(call: Call, shape: tuple[int | None, ...]) -> bool:
     if not shape or shape[0] is not None or None in shape[1:]:
         return False
-    # The one that makes other images of as many numbers, where it is told to.
-    return type(call.layer).__name__ != "Reshape" or _size(call.inputs[0].shape) == _size(shape)
+    kind = type(call.layer).__name__
+    if kind == "Reshape":  # makes other images of as many numbers, where it is told to
+        return _size(call.inputs[0].shape) == _size(shape)
+    return kind not in allowlist.GROWING or _images_made_of_one(call) == {1}
+
+
+def _images_made_of_one(call: Call) -> set[int]:
+    """First axis of what a Keras 3 operation makes of a batch of one; nothing is computed."""
+    keras = keras_3()
+
+    def one(value: Any) -> Any:
+        known = isinstance(value, keras.KerasTensor)
+        return keras.KerasTensor((1, *value.shape[1:]), value.dtype) if known else value
+
+    arguments, keywords = keras.tree.map_structure(one, (call.arguments, dict(call.keywords)))
+    made = call.layer.compute_output_spec(*arguments, **keywords)
+    return {int(tensor.shape[0]) for tensor in keras.tree.flatten(made)}
 
 
 def _size(shape: Iterable[int | None]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mnist_export.data.limits import bad_file as refuse
 from mnist_export.models.foreign import allowlist
+from mnist_export.models.foreign.custom_code import NO_CODE, WAYS_OUT, CustomCode
 from mnist_export.models.foreign.limits import (
     MAX_CONFIG_BYTES,
     MAX_CONFIG_DEPTH,
@@ -62,6 +63,7 @@ def parse_configuration(text: str | bytes, where: str | Path) -> dict[str, Any]:
 @dataclass(kw_only=True)
 class _Judge:
     where: str | Path
+    code: CustomCode = NO_CODE
     layers: int = 0
     kinds: set[str] = field(default_factory=set)
 
@@ -98,12 +100,20 @@ class _Judge:
         called = f"layer {quoted(name)}" if name else "an object"
         if not isinstance(kind, str):
             raise refuse(self.where, "class names", f"{called} of class {quoted(kind)}", _ADVICE)
+        registered = value.get("registered_name")
+        own = self.code.knows(config if kind == "function" and isinstance(config, str) else kind, registered)
+        if own or (kind == "Lambda" and self.code.trust):
+            self.layers += 1
+            self.kinds.add(kind)
+            return frozenset({"config"})  # the user trusts it
         if kind in allowlist.DANGEROUS:
+            insist = ", or give --trust (trust=True) to run it" if kind == "Lambda" else ""
             raise refuse(
                 self.where,
                 "layers without code of their own",
                 f"{called} of class {kind}: {allowlist.DANGEROUS[kind]}",
-                "Replace it with Keras layers (Rescaling, Activation...) and save again.",
+                "Replace it with Keras layers (Rescaling, Activation...) and save again; or save it with "
+                f"model.export('FOLDER') and open that SavedModel with --trust{insist}.",
             )
         if not isinstance(module, (str, type(None))):
             raise refuse(self.where, "names of modules", f"{called} from module {quoted(module)}", _ADVICE)
@@ -118,19 +128,18 @@ class _Judge:
                 self.where,
                 "Keras's own layers for image classification",
                 f"{called} of class {quoted(kind)}" + (f" from module {quoted(module)}" if module else ""),
-                _ADVICE,
+                WAYS_OUT,
             )
         if not (operation or application or module is None or module in allowlist.MODULES):
             raise refuse(
-                self.where, "classes of Keras itself", f"{called} from module {quoted(module)}", _ADVICE
+                self.where, "classes of Keras itself", f"{called} from module {quoted(module)}", WAYS_OUT
             )
-        registered = value.get("registered_name")
         if registered not in (None, "", kind):
             raise refuse(
                 self.where,
                 "classes of Keras itself",
                 f"{called} registered as {quoted(registered)}",
-                _ADVICE,
+                WAYS_OUT,
             )
         known = operation or application or kind in allowlist.LAYERS
         if (known or kind in allowlist.MODELS) and name is not None:
@@ -179,8 +188,9 @@ class _Judge:
                 f"{quoted(value)} at {quoted(key)}",
                 "Rename the layer and save again.",
             )
-        if key in {"activation", "recurrent_activation"} and value not in allowlist.ACTIVATIONS:
-            raise refuse(self.where, "one of Keras's activations", f"activation {quoted(value)}", _ADVICE)
+        known = value in allowlist.ACTIVATIONS or value in self.code.objects
+        if key in {"activation", "recurrent_activation"} and not known:
+            raise refuse(self.where, "one of Keras's activations", f"activation {quoted(value)}", WAYS_OUT)
         if key == "dtype" and value not in allowlist.DTYPES:
             raise refuse(
                 self.where,
@@ -214,7 +224,9 @@ def _numbers(value: Any) -> int:
     return int(isinstance(value, (int, float)))
 
 
-def check_configuration(config: dict[str, Any], where: str | Path) -> frozenset[str]:
+def check_configuration(
+    config: dict[str, Any], where: str | Path, code: CustomCode = NO_CODE
+) -> frozenset[str]:
     """Refuse a configuration that holds anything but known layers in sensible sizes.
 
     Nothing is imported, built or called. What is not needed for building a model that computes
@@ -223,6 +235,7 @@ def check_configuration(config: dict[str, Any], where: str | Path) -> frozenset[
     Args:
         config: as `parse_configuration` gives it; changed in place.
         where: the file, for messages.
+        code: the user's own layers, which may be in it.
 
     Returns:
         The kinds of layers in it.
@@ -232,9 +245,10 @@ def check_configuration(config: dict[str, Any], where: str | Path) -> frozenset[
             name that is no name, another number format than float32.
     """
     _strip(config, 0, where)
-    judge = _Judge(where=where)
+    judge = _Judge(where=where, code=code)
     judge.value(config, "", 0)
-    if config["class_name"] not in allowlist.MODELS:
+    own = code.knows(str(config["class_name"]), config.get("registered_name"))
+    if config["class_name"] not in allowlist.MODELS and not own:
         raise refuse(where, "a model", f"a single {quoted(config['class_name'])}", "Save the whole model.")
     if not judge.layers:
         raise refuse(where, "a model with layers", "none", "Save the whole model.")

@@ -13,12 +13,16 @@ from mnist_export.data.limits import bad_file as refuse
 from mnist_export.data.limits import regular_file_size
 from mnist_export.models.foreign import hdf5
 from mnist_export.models.foreign.archive import CONFIG, METADATA, WEIGHTS, read_archive
+from mnist_export.models.foreign.beside import NOTHING, Beside
 from mnist_export.models.foreign.building import Built, Ingredients, build
 from mnist_export.models.foreign.configuration import check_configuration, parse_configuration
+from mnist_export.models.foreign.custom_code import custom_code
 from mnist_export.models.foreign.half_precision import NOTE, to_float32
 from mnist_export.models.foreign.hdf5_trial import try_hdf5
 from mnist_export.models.foreign.limits import MAX_FILE_BYTES, quoted
 from mnist_export.models.foreign.restoring import restore_modules, with_configuration
+from mnist_export.models.foreign.wrappers import without_wrappers
+from mnist_export.models.structure.engine import package_of
 
 _ZIP = b"PK\x03\x04"
 
@@ -45,12 +49,13 @@ def read_file(path: Path) -> bytes:
         raise refuse(path, "a readable file", str(error.strerror), "Check its permissions.") from error
 
 
-def open_file(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
+def open_file(path: Path, content: bytes, beside: Beside = NOTHING) -> tuple[Built, dict[str, Any]]:
     """Build the model of a .keras or .h5 file.
 
     Args:
         path: for messages.
         content: the whole file.
+        beside: the code of its own layers, and the architecture of a file of weights.
 
     Returns:
         The model, and how it was compiled as the file says (plain JSON, maybe empty).
@@ -59,9 +64,9 @@ def open_file(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
         InputError: the content is neither kind, or is refused; the message says why.
     """
     if content.startswith(_ZIP):
-        return _open_archive(path, content)
+        return _open_archive(path, content, beside)
     if content.startswith(hdf5.MAGIC):
-        return _open_hdf5(path, content)
+        return _open_hdf5(path, content, beside)
     raise refuse(
         path,
         "a Keras model (.keras, .h5 or a SavedModel folder)",
@@ -70,12 +75,13 @@ def open_file(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
     )
 
 
-def _open_archive(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
+def _open_archive(path: Path, content: bytes, beside: Beside) -> tuple[Built, dict[str, Any]]:
     archive = read_archive(content, path)
     config = parse_configuration(archive.config, path)
     compiled = config.get("compile_config")
     half = to_float32(config)
-    check_configuration(config, path)
+    code = custom_code(beside)
+    check_configuration(config, path, code)
     try_hdf5(archive.weights, path)
     stored = hdf5.inspect_hdf5(archive.weights, path)
     if not stored.elements:
@@ -92,26 +98,32 @@ def _open_archive(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
             content=clean.getvalue(),
             suffix=".keras",
             stored_elements=stored.elements,
+            code=code,
         )
     )
     return _noted(built, half), compiled if isinstance(compiled, dict) else {}
 
 
-def _open_hdf5(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
+def _open_hdf5(path: Path, content: bytes, beside: Beside) -> tuple[Built, dict[str, Any]]:
     try_hdf5(content, path)
     stored = hdf5.inspect_hdf5(content, path)
     if "model_config" not in stored.attributes:
         weights_only = "layer_names" in stored.attributes or stored.datasets
         found = "weights only" if weights_only else f"other data ({quoted(', '.join(stored.groups))})"
         raise refuse(
-            path, "a whole model with its layers", found, "Save the whole model with model.save('net.keras')."
+            path,
+            "a whole model with its layers",
+            found,
+            "Save the whole model with model.save('net.keras'), or give its layers with --architecture "
+            "FILE.json (model.to_json()) or an architecture's name.",
         )
     if "model_weights" not in stored.groups:
         raise refuse(path, "the group model_weights", "none", "Save the whole model again.")
     config = parse_configuration(stored.attributes["model_config"], path)
     restored = stored.attributes.get("keras_version", "").startswith("3.") and restore_modules(config)
     half = to_float32(config)
-    check_configuration(config, path)
+    code = custom_code(beside)
+    check_configuration(config, path, code)
     if restored or half:
         content = with_configuration(content, config)
     built = build(
@@ -121,13 +133,15 @@ def _open_hdf5(path: Path, content: bytes) -> tuple[Built, dict[str, Any]]:
             content=content,
             suffix=".h5",
             stored_elements=stored.elements,
+            code=code,
         )
     )
     return _noted(built, half), _compiled(stored.attributes.get("training_config", ""))
 
 
 def _noted(built: Built, half: bool) -> Built:
-    return replace(built, notes=(*built.notes, NOTE)) if half else built
+    model, taken = without_wrappers(built.model, package_of(built.framework))
+    return replace(built, model=model, notes=(*built.notes, *([NOTE] if half else []), *taken))
 
 
 def _compiled(text: str) -> dict[str, Any]:

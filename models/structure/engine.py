@@ -52,6 +52,11 @@ def keras() -> Any:
     return module
 
 
+def package_of(framework: str) -> Any:
+    """The Keras that a model is of: ``keras`` (Keras 3) or ``tf_keras``."""
+    return keras() if framework == "keras" else tf_keras()
+
+
 def tf_keras() -> Any:
     """Import Keras 2 (``tf_keras``) without its noise.
 

@@ -50,7 +50,7 @@ def layer_macs(layer: Any) -> int:
 def _recurrent_macs(layer: Any, weights: Any) -> int:
     """A recurrent layer's, or both of a bidirectional one's: its kernels at each step."""
     steps = int(layer.input.shape[1] or 1)
-    return steps * sum(math.prod(weight.shape) for weight in weights if "kernel" in weight.name)
+    return steps * sum(int(math.prod(weight.shape)) for weight in weights if "kernel" in weight.name)
 
 
 def count_macs(model: Any) -> int:

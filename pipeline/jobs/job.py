@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnist_export.core.kinds import Format, IoType
 from mnist_export.pipeline.jobs.options import QuantizeOptions
@@ -12,6 +13,7 @@ from mnist_export.pipeline.jobs.options import QuantizeOptions
 if TYPE_CHECKING:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import Dataset
+    from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.comparison import Thresholds
     from mnist_export.quantize import SchemeConfig
     from mnist_export.quantize.rewrites import Target
@@ -36,13 +38,16 @@ class Job:
         full_integer: refuse layers that have no integer form; otherwise they stay in float.
         resize: how pictures of a folder are brought to the size that the model takes.
         threads: threads of one inference.
-        trust: a SavedModel may be opened.
+        max_memory: GiB that the run may take; None asks the system what is free.
+        trust: code that comes with the model or the data may run.
+        beside: the code of the model's own layers, or the architecture of a file of weights.
         until: export the sub-model that ends at this layer.
         target: the runtime whose form files get; None takes each format's own.
         opset: ONNX's version of operators in .onnx files; None takes the writer's own.
         prepare: rewrite the float network before quantization.
         extra: training, search and diagnosis.
         command: the command line, for the report.
+        options: every option of the ways to quantize, as it was given.
     """
 
     model: str
@@ -59,13 +64,16 @@ class Job:
     full_integer: bool = False
     resize: str = "bilinear"
     threads: int = 1
+    max_memory: float | None = None
     trust: bool = False
+    beside: Beside | None = None
     until: str | None = None
     target: Target | None = None
     opset: int | None = None
     prepare: bool = True
     extra: QuantizeOptions = field(default_factory=QuantizeOptions)
     command: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def data_path(self) -> str | None:

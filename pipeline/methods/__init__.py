@@ -6,6 +6,7 @@ The first entry that a job asks for makes the network; the last one takes every 
 from __future__ import annotations
 
 from mnist_export.core.registry import LazyRegistry
+from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.methods.method import Method
 
 _HERE = "mnist_export.pipeline.methods"
@@ -19,3 +20,8 @@ METHODS: LazyRegistry[Method] = LazyRegistry(
         "post-training": f"{_HERE}.post_training:METHOD",
     },
 )
+
+
+def method_options() -> tuple[Option, ...]:
+    """The options of every way to quantize, in the order of the table."""
+    return tuple(option for name in METHODS for option in METHODS.get(name).options)

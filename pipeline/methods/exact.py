@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mnist_export.core.errors import InputError
+from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.methods.method import Method, QuantizedNetwork
 
 if TYPE_CHECKING:
@@ -41,4 +42,16 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     return QuantizedNetwork(network=network)
 
 
-METHOD = Method(title="exact int8", wanted=lambda job: job.extra.exact, make=_make)
+METHOD = Method(
+    title="exact int8",
+    wanted=lambda job: job.extra.exact,
+    make=_make,
+    options=(
+        Option(
+            name="exact",
+            help="int8 whose integers are the same on every runtime, with a certificate; with "
+            "quantization-aware training: trained on",
+            first=True,
+        ),
+    ),
+)

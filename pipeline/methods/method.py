@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mnist_export.pipeline.jobs.option import Option
 from mnist_export.report.context import Finding
 
 if TYPE_CHECKING:
@@ -65,11 +66,13 @@ class Method:
         title: what it does, in a few words.
         wanted: whether a job asks for it.
         make: from a job and its source to the network.
+        options: those of its own; the command line and the Python interface have them from here.
     """
 
     title: str
     wanted: Callable[[Job], bool]
     make: Callable[[Job, Source, Progress], QuantizedNetwork]
+    options: tuple[Option, ...] = ()
 
 
 def rewritten(job: Job, graph: Graph) -> tuple[Graph, tuple[Applied, ...]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mnist_export.core.kinds import Precision
+from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewritten, with_rewrites
 
 if TYPE_CHECKING:
@@ -48,4 +49,45 @@ def _with_floats(job: Job, graph: Graph) -> tuple[SchemeConfig, tuple[str, ...]]
     )
 
 
-METHOD = Method(title="post-training quantization", wanted=lambda _job: True, make=_make)
+METHOD = Method(
+    title="post-training quantization",
+    wanted=lambda _job: True,
+    make=_make,
+    options=(
+        Option(
+            name="calibration_samples",
+            help="training images that set the ranges, stratified by class (default 300)",
+            kind=int,
+            default=300,
+            metavar="N",
+        ),
+        Option(
+            name="calibration_method",
+            help="how ranges are chosen: minmax (default), percentile, entropy, mse",
+            kind=str,
+            default="minmax",
+            metavar="M",
+            known=("minmax", "percentile", "entropy", "mse"),
+        ),
+        Option(name="per_tensor", help="one weight scale a layer, not one a channel"),
+        Option(name="per_tensor_dense", help="the same for dense layers only, as some targets need"),
+        Option(name="symmetric", help="activations with zero point 0"),
+        Option(name="reduce_range", help="7-bit weights, for CPUs without VNNI instructions"),
+        Option(
+            name="keep_float",
+            help="layers (or globs) that stay in float",
+            kind=str,
+            default=(),
+            metavar="LAYER",
+            many=True,
+        ),
+        Option(
+            name="full_integer",
+            help="refuse layers that have no integer form (otherwise they stay in float)",
+        ),
+        Option(name="equalize", help="share out weight ranges between neighbouring layers"),
+        Option(name="bias_correction", help="take each channel's mean error out of its bias"),
+        Option(name="adaround", help="learn each weight's rounding direction"),
+        Option(name="debug_layers", help="each layer's error, ranked, and what to do about it"),
+    ),
+)

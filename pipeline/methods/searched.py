@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mnist_export.core.errors import InputError
+from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewritten, with_rewrites
 from mnist_export.report.context import Finding
 
@@ -40,4 +41,14 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     return QuantizedNetwork(network=with_rewrites(found.model, applied), findings=trials)
 
 
-METHOD = Method(title="searched scheme", wanted=lambda job: job.extra.auto, make=_make)
+METHOD = Method(
+    title="searched scheme",
+    wanted=lambda job: job.extra.auto,
+    make=_make,
+    options=(
+        Option(
+            name="auto",
+            help="search better ranges, then the fewest layers in float, that keep the largest allowed drop",
+        ),
+    ),
+)

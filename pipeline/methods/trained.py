@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mnist_export.pipeline.jobs.option import Option
+from mnist_export.pipeline.jobs.options import DEFAULT_DISTILLATION, DEFAULT_EPOCHS
 from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewritten, with_rewrites
 
 if TYPE_CHECKING:
@@ -72,4 +74,48 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     )
 
 
-METHOD = Method(title="trained", wanted=lambda job: job.extra.trains, make=_make)
+METHOD = Method(
+    title="trained",
+    wanted=lambda job: job.extra.trains,
+    make=_make,
+    options=(
+        Option(
+            name="qat",
+            help=f"quantization-aware training, then int8 (default {DEFAULT_EPOCHS} epochs)",
+            topic="training",
+            kind=int,
+            metavar="EPOCHS",
+            bare=DEFAULT_EPOCHS,
+            first=True,
+        ),
+        Option(
+            name="sparsity",
+            help="prune this share of weights, such as 0.8, with training",
+            topic="training",
+            kind=float,
+            metavar="S",
+        ),
+        Option(
+            name="clusters",
+            help="share weights in N distinct values a layer, with training",
+            topic="training",
+            kind=int,
+            metavar="N",
+        ),
+        Option(
+            name="tune_epochs",
+            help=f"epochs of each step of pruning and clustering (default {DEFAULT_EPOCHS})",
+            topic="training",
+            kind=int,
+            metavar="N",
+        ),
+        Option(
+            name="distill",
+            help="how much of this training follows the original's answers, the rest the labels "
+            f"(0 to 1, default {DEFAULT_DISTILLATION:g})",
+            topic="training",
+            kind=float,
+            metavar="SHARE",
+        ),
+    ),
+)

@@ -10,6 +10,7 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph
 from mnist_export.core.kinds import Precision
 from mnist_export.core.pixels import InputRange
+from mnist_export.quantize.ranges.calibration_check import ScaleMovement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,8 @@ class QuantizedModel:
         keeps_float: whether layers were left in float on request.
         options: what else the scheme was told, as text, for the manifest.
         source: the float network that the integers were rounded from; None where there is none.
+        movement: how far the ranges of two halves of the calibration images are apart; None where nothing was
+            calibrated.
         rewrites: names of the rewrites that gave the graph its form, in their order; see
             `quantize.rewrites`.
     """
@@ -109,6 +112,7 @@ class QuantizedModel:
     keeps_float: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     source: Graph | None = None
+    movement: ScaleMovement | None = None
     rewrites: tuple[str, ...] = ()
 
     @property

@@ -351,7 +351,7 @@ class _Builder:
         """Add weights, once for all operators that have the same: the steps of a recurrent layer."""
         for index in self._shared.get(source, ()):
             kept = self._tensors[index]
-            if kept.quant is None or weights.quant is None:
+            if kept.quant is None or weights.quant is None or kept.data is None or weights.data is None:
                 continue
             if np.array_equal(kept.quant.scale, weights.quant.scale) and np.array_equal(
                 kept.data, weights.data

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.affine import QuantParams
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Question:
@@ -19,6 +21,10 @@ class Question:
         content: the file itself.
         format: ``tflite``, ``onnx`` or ``c``.
         header: the ``.h`` file of a ``.c`` file, else empty.
+        images: what the batch was made of, uint8, for a device that prepares its own input.
+        labels: the images' classes.
+        input_range: what pixels 0 and 255 become for the model.
+        output_quant: of the output tensor; None for a float output.
         batch: native inputs, shape (n, ...), n > 0, in the dtype of the file's input tensor.
         classes: width of the output.
         output_type: dtype of the file's output tensor.
@@ -31,6 +37,10 @@ class Question:
     classes: int
     output_type: np.dtype[Any]
     header: bytes = b""
+    images: npt.NDArray[np.uint8] | None = None
+    labels: npt.NDArray[np.int64] | None = None
+    input_range: tuple[float, float] = (0.0, 1.0)
+    output_quant: QuantParams | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,6 +7,7 @@ from typing import Final
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.registry import LazyRegistry
+from mnist_export.runtime.devices.board import PREFIX, board_of
 from mnist_export.runtime.devices.device import Device
 
 DEVICES: Final[LazyRegistry[Device]] = LazyRegistry(
@@ -20,12 +21,25 @@ DEVICES: Final[LazyRegistry[Device]] = LazyRegistry(
         "web": "mnist_export.runtime.devices.web:DEVICE",
         "openvino": "mnist_export.runtime.devices.openvino:DEVICE",
         "tract": "mnist_export.runtime.devices.tract:DEVICE",
+        "cortex-m4": "mnist_export.runtime.devices.cross_c:CORTEX_M4",
+        "riscv32": "mnist_export.runtime.devices.cross_c:RISCV32",
+        "armhf": "mnist_export.runtime.devices.cross_c:ARMHF",
+        "s390x": "mnist_export.runtime.devices.cross_c:S390X",
+        "ethos-u55-32": "mnist_export.runtime.devices.ethos_u:U55_32",
+        "ethos-u55-64": "mnist_export.runtime.devices.ethos_u:U55_64",
+        "ethos-u55-128": "mnist_export.runtime.devices.ethos_u:U55_128",
+        "ethos-u55-256": "mnist_export.runtime.devices.ethos_u:U55_256",
+        "ethos-u65-256": "mnist_export.runtime.devices.ethos_u:U65_256",
+        "ethos-u65-512": "mnist_export.runtime.devices.ethos_u:U65_512",
+        "ethos-u85-128": "mnist_export.runtime.devices.ethos_u:U85_128",
+        "ethos-u85-256": "mnist_export.runtime.devices.ethos_u:U85_256",
+        "ethos-u85-512": "mnist_export.runtime.devices.ethos_u:U85_512",
     },
 )
 
 
 def devices_of(option: str, names: str) -> tuple[Device, ...]:
-    """Look up a list of names such as ``tflm,openvino``; a name that comes twice counts once.
+    """Look up a list of names such as ``tflm,openvino``; each counts once, ssh:HOST is a board.
 
     Args:
         option: where the list was given, for the message.
@@ -37,7 +51,7 @@ def devices_of(option: str, names: str) -> tuple[Device, ...]:
     wanted: Sequence[str] = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     if not wanted:
         raise InputError(f"{option}: expected names of devices such as {','.join(DEVICES)}, found none.")
-    return tuple(DEVICES.get(name) for name in wanted)
+    return tuple(board_of(name) if name.startswith(PREFIX) else DEVICES.get(name) for name in wanted)
 
 
 def require_ready(devices: Sequence[Device]) -> None:

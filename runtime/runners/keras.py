@@ -18,6 +18,7 @@ from mnist_export.runtime.runners.runner import Runner, TensorInfo
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
+    from mnist_export.models.foreign.beside import Beside
     from mnist_export.models.loading import LoadedModel
 
 
@@ -108,6 +109,7 @@ def open_keras(
     threads: int = 1,
     input_range: InputRange | None = None,
     trust: bool = False,
+    beside: Beside | None = None,
 ) -> KerasRunner:
     """Load a .keras, .h5, SavedModel or a named architecture with its weights, and wrap it.
 
@@ -118,6 +120,7 @@ def open_keras(
         threads: noted in results.
         input_range: what pixels 0 and 255 become.
         trust: allow formats that can run code on loading (SavedModel).
+        beside: the code of a model's own layers, or the architecture of a file of weights.
 
     Raises:
         MissingExtraError: no Keras on this machine.
@@ -127,7 +130,7 @@ def open_keras(
         from mnist_export.train.obtaining import load_or_train
 
         started = time.perf_counter()
-        loaded = load_or_train(str(path), dataset, trust=trust, notify=notify or _silent)
+        loaded = load_or_train(str(path), dataset, trust=trust, notify=notify or _silent, beside=beside)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnist_export":
             raise

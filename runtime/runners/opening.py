@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes
@@ -15,6 +15,9 @@ from mnist_export.runtime.runners.model_file import ModelFile
 from mnist_export.runtime.runners.precision import precision_of_onnx, precision_of_tflite
 from mnist_export.runtime.runners.runner import Runner
 from mnist_export.runtime.runners.sandbox import is_vouched, try_in_child
+
+if TYPE_CHECKING:
+    from mnist_export.models.foreign.beside import Beside
 
 MAX_FILE_BYTES: Final = 2 << 30  # both formats end at 2 GiB: signed 32-bit offsets
 
@@ -96,6 +99,7 @@ def open_runner(
     kernels: str = "default",
     input_range: InputRange | None = None,
     trust: bool = False,
+    beside: Beside | None = None,
 ) -> Runner:
     """Open a model file in its runtime.
 
@@ -108,6 +112,7 @@ def open_runner(
         kernels: LiteRT's kernels or ONNX Runtime's optimization level; ``default`` for what users get.
         input_range: what pixels 0 and 255 become; None takes the file's own, else 0,1.
         trust: the file is known: skip the child process (and allow SavedModel, which can run code).
+        beside: what a user gives beside a Keras model.
 
     Raises:
         InputError: the file is missing, damaged, or crashes its runtime.
@@ -118,7 +123,9 @@ def open_runner(
         raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {threads}.")
     name = runtime_of(path)
     factory = RUNTIMES.get(name)
-    if name in ("keras", "c"):
+    if name == "keras":
+        return factory(path, threads=threads, input_range=input_range, trust=trust, beside=beside)
+    if name == "c":
         return factory(path, threads=threads, input_range=input_range, trust=trust)
     if name == "golden":
         return factory(path)

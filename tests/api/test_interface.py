@@ -14,7 +14,7 @@ import pytest
 
 import mnist_export as mx
 from mnist_export.cli.export import build_parser
-from mnist_export.pipeline.jobs.request import DEFAULTS, job_of, job_with
+from mnist_export.pipeline.request import DEFAULTS, job_of, job_with
 
 _ONLY_COMMAND = {"model", "positional_model", "json", "quiet", "verbose", "junit", "summary"}
 

@@ -109,7 +109,7 @@ def test_the_faster_of_two_calls_is_measured_as_faster():
 
 def test_the_command_refuses_contradictions_and_unknown_targets():
     from mnist_export.cli.export import build_parser
-    from mnist_export.pipeline.jobs.request import job_of
+    from mnist_export.pipeline.request import job_of
 
     with pytest.raises(InputError, match=r"unknown target 'litter'.*Did you mean 'litert'"):
         job_of(build_parser().parse_args(["--int8", "--target", "litter"]), "")

@@ -14,7 +14,7 @@ from mnist_export.core.graph import Graph
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize import SchemeConfig, quantize
 from mnist_export.quantize.ranges.calibration import calibrate
-from mnist_export.quantize.ranges.calibration_check import scale_movement
+from mnist_export.quantize.ranges.calibration_check import calibrate_and_check, scale_movement
 
 
 def peak(graph: Graph, images: npt.NDArray[np.uint8], method: str) -> int:
@@ -94,3 +94,42 @@ def test_movement_needs_two_images(
 ) -> None:
     with pytest.raises(InputError, match="at least 2"):
         scale_movement(tiny_graph, calibration[:1], input_range=unit)
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile"])
+@pytest.mark.parametrize("count", [1, 2, 75])
+def test_calibrating_and_checking_in_one_pass_gives_the_ranges_of_two(
+    tiny_graph: Graph, calibration: npt.NDArray[np.uint8], unit: InputRange, method: str, count: int
+) -> None:
+    images = calibration[:count]
+    ranges, moved = calibrate_and_check(tiny_graph, images, input_range=unit, method=method)
+    assert ranges == calibrate(tiny_graph, images, input_range=unit, method=method)
+    if count > 1:
+        halves = [
+            calibrate(tiny_graph, images[start::2], input_range=unit, method=method) for start in (0, 1)
+        ]
+        widths = [{i: max(r.hi, 0.0) - min(r.lo, 0.0) for i, r in half.items()} for half in halves]
+        name = {i: tiny_graph.tensors[i].name for i in widths[0]}
+        (index,) = (i for i, text in name.items() if text == moved.layer)
+        assert moved.images == count // 2
+        small, large = sorted(half[index] for half in widths)
+        assert moved.largest == pytest.approx(large / small - 1)
+
+
+def test_large_activations_are_run_few_images_at_a_time(
+    tiny_graph: Graph, calibration: npt.NDArray[np.uint8], unit: InputRange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mnist_export.core.graph.memory import all_activation_bytes
+    from mnist_export.quantize.ranges import calibration as room
+
+    whole = calibrate(tiny_graph, calibration[:40], input_range=unit)
+    fit = room.fitting
+    each = all_activation_bytes(tiny_graph)
+    monkeypatch.setattr(room, "fitting", lambda bytes_each, largest: fit(bytes_each, budget_bytes=3 * each))
+    sizes = []
+    for values in room.run_activations(tiny_graph, calibration[:40], input_range=unit):
+        sizes.append(len(values[tiny_graph.outputs[0]]))
+    assert sizes == [3] * 13 + [1]
+    again = calibrate(tiny_graph, calibration[:40], input_range=unit)
+    for index, found in again.items():  # a kernel may sum in another order for another batch
+        assert (found.lo, found.hi) == pytest.approx((whole[index].lo, whole[index].hi), rel=1e-5, abs=1e-5)

@@ -8,7 +8,7 @@ from mnist_export.cli.export import build_parser
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Precision
 from mnist_export.pipeline.jobs.job import Job
-from mnist_export.pipeline.jobs.request import job_of
+from mnist_export.pipeline.request import job_of
 
 
 def job(*words: str) -> Job:

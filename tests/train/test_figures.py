@@ -94,3 +94,14 @@ def test_summary_lists_the_names_that_until_takes() -> None:
     assert [row.name for row in layer_rows(model)][:3] == ["image", "conv1", "pool1"]
     assert "conv2" in text and "10 x 10 x 16" in text
     assert text.splitlines()[-1].split()[-2:] == ["61,706", "416,520"]
+
+
+def test_the_picture_of_a_deep_network_has_a_bounded_height() -> None:
+    import keras
+
+    from mnist_export.train.figures.blocks import LAYERS_DRAWN, structure
+
+    deep = keras.Sequential([keras.layers.Input((4,)), *(keras.layers.Dense(4) for _ in range(200))])
+    shallow = keras.Sequential([keras.layers.Input((4,)), *(keras.layers.Dense(4) for _ in range(80))])
+    assert LAYERS_DRAWN == 80
+    assert _size(structure(deep)) == _size(structure(shallow))

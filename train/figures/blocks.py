@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from mnist_export.models.card import ModelCard
-from mnist_export.models.structure.layer_table import layer_rows, shape_text
+from mnist_export.models.structure.layer_table import LayerRow, layer_rows, shape_text
 from mnist_export.train.figures.canvas import BLUE, COLORS, GREY, new_figure, plain_text, to_png
 from mnist_export.train.tables import HEADER, rows
 
@@ -23,14 +23,22 @@ _FAMILIES = {
 }
 
 
+LAYERS_DRAWN: Final = 80
+"""More would be a picture of 30,000 pixels, which takes longer than the network's quantization."""
+
+
 def structure(model: Any) -> bytes:
     """Draw the layers from top to bottom with their output shapes, parameters and operations.
+
+    Of more than `LAYERS_DRAWN` layers those with the most operations are drawn, in their order.
 
     Returns:
         A PNG.
     """
-    layers = layer_rows(model)
-    macs = max(1, sum(row.macs for row in layers))
+    every = layer_rows(model)
+    macs = max(1, sum(row.macs for row in every))
+    layers = _largest(every)
+    some = f"; {len(layers)} of {len(every)} layers" if len(layers) < len(every) else ""
     figure = new_figure(8.2, 0.36 * len(layers) + 0.9)
     axes = figure.subplots()
     axes.set_xlim(0, 100)
@@ -52,13 +60,19 @@ def structure(model: Any) -> bytes:
         )
         for x, text, side in texts:
             axes.text(x, number, text, ha=side, va="center", fontsize=8.5)
-    parameters = sum(row.parameters for row in layers)
+    parameters = sum(row.parameters for row in every)
     axes.set_title(
-        f"{plain_text(model.name)}: {parameters:,} parameters, {macs:,} MACs (dark: share of them)",
+        f"{plain_text(model.name)}: {parameters:,} parameters, {macs:,} MACs (dark: share of them{some})",
         fontsize=10,
         loc="left",
     )
     return to_png(figure)
+
+
+def _largest(rows: list[LayerRow]) -> list[LayerRow]:
+    """The rows with the most multiply-adds and parameters, in the order in which they stand."""
+    by_size = sorted(range(len(rows)), key=lambda i: (-rows[i].macs, -rows[i].parameters, i))
+    return [rows[i] for i in sorted(by_size[:LAYERS_DRAWN])]
 
 
 def models_table(cards: Sequence[ModelCard]) -> bytes:

@@ -18,49 +18,40 @@ from mnist_export.pipeline.jobs.options import (
     quantize_options_of,
     thresholds_for,
 )
+from mnist_export.pipeline.methods import method_options
 
-DEFAULTS: Final = MappingProxyType(
-    {
-        "model": "lenet5",
-        "format": "tflite",
-        "precision": None,
-        "int8": False,
-        "io": None,
-        "data": "auto",
-        "input_range": None,
-        "resize": "bilinear",
-        "output": Path("exports"),
-        "calibration_samples": 300,
-        "calibration_method": "minmax",
-        "seed": 0,
-        "per_tensor": False,
-        "per_tensor_dense": False,
-        "symmetric": False,
-        "reduce_range": False,
-        "keep_float": (),
-        "full_integer": False,
-        "exact": False,
-        "qat": None,
-        "sparsity": None,
-        "clusters": None,
-        "tune_epochs": None,
-        "distill": None,
-        "equalize": False,
-        "bias_correction": False,
-        "adaround": False,
-        "debug_layers": False,
-        "auto": False,
-        "target": None,
-        "opset": None,
-        "no_rewrites": False,
-        "max_drop": None,
-        "min_agreement": None,
-        "threads": 1,
-        "until": None,
-        "trust": False,
-    }
-)
-"""Every option of an export and its default, as the command line and the Python interface have them."""
+_GENERAL: Final = {
+    "model": "lenet5",
+    "format": "tflite",
+    "precision": None,
+    "int8": False,
+    "io": None,
+    "data": "auto",
+    "input_range": None,
+    "resize": "bilinear",
+    "output": Path("exports"),
+    "seed": 0,
+    "target": None,
+    "opset": None,
+    "no_rewrites": False,
+    "max_drop": None,
+    "min_agreement": None,
+    "threads": 1,
+    "max_memory": None,
+    "until": None,
+    "trust": False,
+    "custom": None,
+    "architecture": None,
+}
+
+
+def defaults() -> dict[str, Any]:
+    """Every option of an export and its default; those of a way to quantize come from its entry."""
+    return {**_GENERAL, **{option.name: option.unset for option in method_options()}}
+
+
+DEFAULTS: Final = MappingProxyType(defaults())
+"""`defaults` of the ways to quantize that come with this package."""
 
 
 def job_with(**options: Any) -> Job:
@@ -72,10 +63,11 @@ def job_with(**options: Any) -> Job:
     Raises:
         InputError: an unknown option, or a value that ``mnist-export`` would refuse.
     """
+    known = defaults()
     for name in options:
-        if name not in DEFAULTS:
-            raise unknown_name("option", name, DEFAULTS)
-    return job_of(SimpleNamespace(**{**DEFAULTS, **options}))
+        if name not in known:
+            raise unknown_name("option", name, known)
+    return job_of(SimpleNamespace(**{**known, **options}))
 
 
 def job_of(arguments: Options, command: str = "") -> Job:
@@ -92,6 +84,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data.picture_options import Resize
     from mnist_export.export import EXPORTERS
+    from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.thresholds import thresholds_from
     from mnist_export.quantize.network.scheme import SchemeConfig
     from mnist_export.quantize.ranges.calibration import OBSERVERS
@@ -115,6 +108,10 @@ def job_of(arguments: Options, command: str = "") -> Job:
     ):
         if not least <= value <= 1_000_000:
             raise InputError(f"{flag}: expected a number from {least} to 1000000, found {value}.")
+    if arguments.max_memory is not None and not 0 < arguments.max_memory < 1 << 20:
+        raise InputError(
+            f"--max-memory: expected GiB above 0, found {arguments.max_memory:g}. Example: --max-memory 8"
+        )
     if arguments.target is not None and arguments.target not in set(Target):
         raise unknown_name("target", arguments.target, Target)
     if arguments.no_rewrites and arguments.target not in {None, Target.PORTABLE}:
@@ -153,12 +150,23 @@ def job_of(arguments: Options, command: str = "") -> Job:
             config=None, max_drop=arguments.max_drop, min_agreement=arguments.min_agreement
         ),
         threads=arguments.threads,
+        max_memory=arguments.max_memory,
         trust=arguments.trust,
+        beside=Beside(
+            trust=arguments.trust,
+            custom=Path(arguments.custom) if arguments.custom is not None else None,
+            architecture=arguments.architecture,
+        ),
         until=arguments.until,
         target=Target(target) if target else None,
         opset=arguments.opset,
         prepare=not arguments.no_rewrites,
         command=command,
+        options={name: _plain(getattr(arguments, name)) for name in defaults() if name not in _GENERAL},
     )
     extra = quantize_options_of(arguments, job.scheme)
     return replace(job, extra=extra, thresholds=thresholds_for(arguments, job.thresholds, extra))
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
