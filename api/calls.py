@@ -60,6 +60,7 @@ def export(
     debug_layers: bool = False,
     auto: bool = False,
     target: str | None = None,
+    opset: int | None = None,
     no_rewrites: bool = False,
     max_drop: float | None = None,
     min_agreement: float | None = None,
@@ -112,6 +113,7 @@ def export(
         debug_layers: each layer's error, ranked.
         auto: search better ranges, then the fewest layers in float, that keep ``max_drop``.
         target: form of int8 files.
+        opset: ONNX's version of operators, 13 to 21.
         no_rewrites: keep the operators as the converter gives them.
         max_drop: largest loss of top-1, percentage points (0.5).
         min_agreement: smallest share of equal labels, percent (99).
@@ -145,9 +147,9 @@ def export(
             exact=exact, qat=qat, sparsity=sparsity,
             clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
-            target=target, no_rewrites=no_rewrites, max_drop=max_drop, min_agreement=min_agreement,
-            threads=threads, max_memory=max_memory, until=until, trust=trust, custom=custom,
-            architecture=architecture, **more,
+            target=target, opset=opset, no_rewrites=no_rewrites, max_drop=max_drop,
+            min_agreement=min_agreement, threads=threads, max_memory=max_memory, until=until, trust=trust,
+            custom=custom, architecture=architecture, **more,
         )  # fmt: skip
         side_files = SideFiles(junit=_path(junit), summary=_path(summary))
         return Result(run_job(job, _progress(progress), side_files))

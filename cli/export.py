@@ -82,6 +82,10 @@ def build_parser() -> argparse.ArgumentParser:
         "checks": parser.add_topic("checks", "what the verdict is measured against, and its side files"),
         "input": parser.add_topic("input", "pictures, types of inputs and outputs, code of one's own"),
     }
+    topics["input"].add_argument(
+        "--opset", type=int, default=None, metavar="N",
+        help="ONNX's version of operators, 13 to 21, for older runtimes (default 17: ONNX Runtime 1.12)",
+    )  # fmt: skip
     add_method_options(parser, topics)
     _add_checks(topics["checks"])
     _add_input(topics["input"])

@@ -73,6 +73,7 @@ def write_artifacts(
     *,
     io: IoType | None = None,
     target: Target | None = None,
+    opset: int | None = None,
     certify: Callable[[bytes, str], Mapping[str, Any]] | None = None,
 ) -> WrittenRun:
     """Spell a network in every format, audit the bytes, and write them with a manifest.
@@ -86,6 +87,7 @@ def write_artifacts(
         folder: the output folder.
         io: type of integer files' inputs and outputs; None takes each format's own.
         target: the runtime whose form each file gets; None means its own.
+        opset: ONNX's version of operators; None takes the writer's own.
         certify: computes what the manifest says of each .tflite and .onnx file's exactness, from its bytes
             and its name.
 
@@ -102,6 +104,7 @@ def write_artifacts(
         source_sha256=described.source_sha256,
         io=io,
         tool_version=tool_version(),
+        opset=opset,
         stem=stem,
     )
     files: dict[Path, bytes] = {}

@@ -9,11 +9,10 @@ from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.scratch import scratch_folder
+from mnist_export.export.onnx_writer import IR_VERSIONS
 
-OPSET = 17
 
-
-def convert_float(graph: Graph, *, metadata: Mapping[str, str], name: str) -> bytes:
+def convert_float(graph: Graph, *, metadata: Mapping[str, str], name: str, opset: int) -> bytes:
     """Convert a float graph with tf2onnx; names and order are made canonical.
 
     tf2onnx numbers its values from a process-wide counter, so that two runs differ in names only.
@@ -22,6 +21,7 @@ def convert_float(graph: Graph, *, metadata: Mapping[str, str], name: str) -> by
         graph: a float graph.
         metadata: the model's metadata_props.
         name: the ONNX graph's name.
+        opset: the version of ONNX's operators.
 
     Returns:
         The file's bytes; NHWC inside, with tf2onnx's transposes.
@@ -35,7 +35,7 @@ def convert_float(graph: Graph, *, metadata: Mapping[str, str], name: str) -> by
         path = folder / "model.tflite"
         path.write_bytes(write_tflite(graph))
         try:
-            model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+            model, _ = tf2onnx.convert.from_tflite(str(path), opset=opset)
         except Exception as error:  # tf2onnx raises many types
             raise ConversionError(
                 f"ONNX export failed for '{name}': tf2onnx says {type(error).__name__}: {error}. Export "
@@ -49,6 +49,7 @@ def convert_float(graph: Graph, *, metadata: Mapping[str, str], name: str) -> by
             f"{', '.join(unknown)}. Export it to TFLite alone (--format tflite)."
         )
     model.graph.name = name
+    model.ir_version = min(model.ir_version, IR_VERSIONS[opset])
     canonical_names(model)
     for key, text in sorted(metadata.items()):
         model.metadata_props.add(key=key, value=text)

@@ -6,14 +6,14 @@ from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.kinds import IoType, Precision
 from mnist_export.export.metadata import METADATA_KEY, metadata_text
 from mnist_export.export.onnx_constants import inline_stored_constants
-from mnist_export.export.onnx_writer import write_onnx
+from mnist_export.export.onnx_writer import OPSET, write_onnx
 from mnist_export.export.request import ExportRequest, io_for
 from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.rewrites.target import Target
 
 
 class OnnxExporter:
-    """Writes a QDQ graph of the network's integers (or its float form), opset 17, batch free."""
+    """Writes a QDQ graph of the network's integers (or its float form), batch free."""
 
     def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
         """Spell a network as .onnx; uint8 input and output by default, float32 for float precisions.
@@ -36,6 +36,7 @@ class OnnxExporter:
                 metadata=metadata,
                 name=request.name,
                 version=request.tool_version,
+                opset=request.opset or OPSET,
                 channels_last=request.target == Target.ONNXRUNTIME and model.precision == Precision.INT8,
             )
         except UnsupportedError:
@@ -43,5 +44,7 @@ class OnnxExporter:
                 raise
             from mnist_export.export.onnx_fallback import convert_float
 
-            content = convert_float(model.graph, metadata=metadata, name=request.name)
+            content = convert_float(
+                model.graph, metadata=metadata, name=request.name, opset=request.opset or OPSET
+            )
         return {".onnx": content}

@@ -26,6 +26,7 @@ class ExportRequest:
         source_sha256: hex SHA-256 of the model file that was converted, or of its weights.
         io: type of the file's input and output; None takes what the format's kernels are fastest with.
         tool_version: this project's version.
+        opset: ONNX's version of operators; None takes the writer's own.
         target: the runtime that the network's form was chosen for.
     """
 
@@ -35,6 +36,7 @@ class ExportRequest:
     io: IoType | None = None
     tool_version: str = ""
     stem: str = ""
+    opset: int | None = None
     target: Target = Target.PORTABLE
 
 

@@ -111,6 +111,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
             job.output,
             io=job.io,
             target=job.target,
+            opset=job.opset,
             certify=certificate_json if job.extra.exact else None,
         )
         remember(item.sha256 for item in written.artifacts)

@@ -12,6 +12,7 @@ from mnist_export.core.registry import unknown_name
 from mnist_export.pipeline.jobs.job import Job
 from mnist_export.pipeline.jobs.options import (
     Options,
+    check_opset,
     default_precision,
     improvements_of,
     quantize_options_of,
@@ -31,6 +32,7 @@ _GENERAL: Final = {
     "output": Path("exports"),
     "seed": 0,
     "target": None,
+    "opset": None,
     "no_rewrites": False,
     "max_drop": None,
     "min_agreement": None,
@@ -117,6 +119,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
             f"--no-rewrites: expected no --target or --target portable, found --target {arguments.target}. "
             "Leave one of them out."
         )
+    check_opset(arguments.opset, formats)
     target = "portable" if arguments.no_rewrites else arguments.target
     stated = arguments.input_range is not None
     input_range = InputRange.parse(arguments.input_range) if stated else InputRange()
@@ -156,6 +159,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
         ),
         until=arguments.until,
         target=Target(target) if target else None,
+        opset=arguments.opset,
         prepare=not arguments.no_rewrites,
         command=command,
         options={name: _plain(getattr(arguments, name)) for name in defaults() if name not in _GENERAL},

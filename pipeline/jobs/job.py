@@ -43,6 +43,7 @@ class Job:
         beside: the code of the model's own layers, or the architecture of a file of weights.
         until: export the sub-model that ends at this layer.
         target: the runtime whose form files get; None takes each format's own.
+        opset: ONNX's version of operators in .onnx files; None takes the writer's own.
         prepare: rewrite the float network before quantization.
         extra: training, search and diagnosis.
         command: the command line, for the report.
@@ -68,6 +69,7 @@ class Job:
     beside: Beside | None = None
     until: str | None = None
     target: Target | None = None
+    opset: int | None = None
     prepare: bool = True
     extra: QuantizeOptions = field(default_factory=QuantizeOptions)
     command: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -185,4 +186,25 @@ def _check_qat(arguments: Options, scheme: SchemeConfig) -> None:
         raise InputError(
             f"--qat: expected no {given[0]} beside it, as training chooses the integers itself. Leave out "
             f"{' and '.join(given)}, or --qat."
+        )
+
+
+def check_opset(opset: int | None, formats: Sequence[str]) -> None:
+    """Refuse a version of ONNX's operators that is not written, or that no file of the run has.
+
+    Raises:
+        InputError: the message names the versions.
+    """
+    from mnist_export.core.errors import InputError
+    from mnist_export.export.onnx_writer import IR_VERSIONS
+
+    if opset is None:
+        return
+    least, most = min(IR_VERSIONS), max(IR_VERSIONS)
+    if isinstance(opset, bool) or opset not in IR_VERSIONS:
+        raise InputError(f"--opset: expected a number from {least} to {most}, found {opset}.")
+    if "onnx" not in formats:
+        raise InputError(
+            f"--opset {opset}: expected onnx among the formats, found {', '.join(formats)}. "
+            "Add it with --format onnx, or leave --opset out."
         )

@@ -64,8 +64,11 @@ def collect(
     ):
         y, x = wanted[theirs.outputs[0]], seen[source]
         if ops[1].kind == "FULLY_CONNECTED":
-            inputs.append(x.reshape(len(x), -1))
-            outputs.append(y.reshape(len(x), -1))
+            rows, values = _dense_rows(quantized, ops[1], x), y.reshape(-1, y.shape[-1])
+            most = len(x) * places
+            chosen = np.arange(len(rows)) if len(rows) <= most else generator.integers(0, len(rows), most)
+            inputs.append(rows[chosen])
+            outputs.append(values[chosen])
             continue
         which = np.repeat(np.arange(len(x)), places)
         rows = generator.integers(0, y.shape[1], len(which))
@@ -75,6 +78,11 @@ def collect(
     return Patches(
         inputs=np.concatenate(inputs).astype(np.float32), outputs=np.concatenate(outputs).astype(np.float32)
     )
+
+
+def _dense_rows(graph: Graph, op: Op, x: Floats) -> Floats:
+    """What each row of a dense layer's result is computed from: a row of a map or sequence, or the whole."""
+    return x.reshape(-1, graph.tensors[op.inputs[1]].shape[1])
 
 
 def _receptive(

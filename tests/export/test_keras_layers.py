@@ -300,3 +300,75 @@ def test_float_files_of_a_layer_give_the_answers_of_keras(group, onnxruntime_run
             if values.shape != wanted.shape or not np.abs(values - wanted).max() <= 1e-4:
                 wrong.append((name, kind))
     assert not wrong
+
+
+INTEGERS = (
+    """
+transposed same|transposed valid|transposed output padding|upsampling nearest|resize nearest|split
+uneven split|stack|stack channels|unstack|take|take a channel|channels backwards|new axis|tile|roll|flip
+pad reflect|pad symmetric|pad value|min rows|softmax over rows|gelu|mish|softplus|selu|soft_shrink|log1p
+dense over a map|mixer|conv 1d causal|transposed 1d|upsampling 1d|lstm unrolled|gru unrolled|bidirectional|time distributed
+learned token|class token|repeat vector
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
+"""Layers that are integers as a whole."""
+
+PARTLY = [
+    "layer norm",
+    "group norm",
+    "attention",
+    "windows",
+    "resize bilinear",
+    "unit norm",
+    "dot of two maps",
+]
+"""Layers whose sums stay in float between codes."""
+
+
+def _in_int8(shape: tuple[int, ...], layer: Callable[[Any], Any], images: np.ndarray) -> Any:
+    """A network of one layer between two with weights, quantized as the command does it."""
+    from keras import layers
+
+    from mnist_export.core.kinds import Precision
+    from mnist_export.core.pixels import InputRange
+    from mnist_export.quantize import SchemeConfig, quantize
+    from mnist_export.quantize.lowering import lower
+    from mnist_export.quantize.post_training.kept_float import layers_without_integers
+    from mnist_export.quantize.rewrites import prepare
+
+    def network(x: Any) -> Any:
+        first = layers.Conv2D(shape[-1], 1) if len(shape) == 3 else layers.Dense(shape[-1])
+        x = layer(first(x))
+        return layers.Dense(4)(layers.Flatten()(x) if len(x.shape) > 2 else x)
+
+    model = _built(shape, network, np.random.default_rng(0))
+    graph, _ = prepare(lower(model, shape), Precision.INT8)
+    kept = layers_without_integers(graph)
+    pixels = InputRange(lo=-1, hi=1)
+    made = quantize(graph, SchemeConfig(input_range=pixels, keep_float=kept), images)
+    return made, kept, np.asarray(model(pixels.to_real(images), training=False))
+
+
+@pytest.mark.parametrize("names", [INTEGERS[0::2], INTEGERS[1::2], PARTLY], ids=["even", "odd", "partly"])
+def test_both_int8_files_of_a_layer_hold_the_same_integers(names, onnxruntime_run):
+    """Integers are equal bit for bit; where sums stay in float, a tie may be rounded another way."""
+    from mnist_export.models.structure.engine import tensorflow
+
+    tensorflow()
+    wrong = []
+    known = {name: (shape, layer) for shape, group in cases().values() for name, layer in group.items()}
+    for name in names:
+        shape, layer = known[name]
+        images = np.random.default_rng(1).integers(0, 256, (40, *shape)).astype(np.uint8)
+        made, kept, wanted = _in_int8(shape, layer, images)
+        codes = _litert(made.graph, (images.astype(np.int16) - 128).astype(np.int8)).astype(int) + 128
+        others = onnxruntime_run(write_onnx(made.graph, io=IoType.UINT8), images).astype(int)
+        quant = made.output_quant
+        real = (codes - 128 - int(quant.zero_point[0])) * float(quant.scale[0])
+        noise = np.square(real - wanted).sum() / np.square(wanted).sum()
+        limit = 0 if name in INTEGERS else 1
+        if bool(kept) != (name in PARTLY) or np.abs(codes - others).max() > limit or noise > 10**-2.5:
+            wrong.append((name, kept, int(np.abs(codes - others).max()), float(noise)))
+    assert not wrong

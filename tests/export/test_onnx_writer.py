@@ -261,3 +261,18 @@ def test_a_stranger_with_plain_calls_gets_the_same_integers(lenet_graph, in_int8
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("equal")
+
+
+@pytest.mark.parametrize(("opset", "version"), [(13, 7), (15, 8), (17, 8), (18, 8), (19, 9), (21, 10)])
+def test_every_opset_gives_the_same_codes(in_int8, lenet_graph, onnxruntime_run, opset, version):
+    graph = in_int8(lenet_graph).graph
+    images = (
+        np.random.default_rng(0).integers(0, 256, (8, *lenet_graph.tensors[0].shape[1:])).astype(np.uint8)
+    )
+    content = write_onnx(graph, io=IoType.UINT8, opset=opset)
+    model = onnx.load_from_string(content)
+
+    assert (model.opset_import[0].version, model.ir_version) == (opset, version)
+    np.testing.assert_array_equal(
+        onnxruntime_run(content, images), onnxruntime_run(write_onnx(graph, io=IoType.UINT8), images)
+    )
