@@ -43,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     completes(model, known=(), files=True)
     model = parser.add_argument(
         "-m", "--model", default=None, metavar="MODEL",
-        help="an architecture's name (default lenet5), or a .keras, .h5 or SavedModel",
+        help="an architecture's name (default lenet5), a .keras, .h5 or SavedModel, or a float .onnx or "
+        ".tflite",
     )  # fmt: skip
     completes(model, files=True)
     formats = parser.add_argument(

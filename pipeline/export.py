@@ -223,13 +223,11 @@ def _check(
     from contextlib import ExitStack
 
     from mnist_export.parity.checking import check
-    from mnist_export.runtime.runners.keras import KerasRunner
+    from mnist_export.pipeline.reference import open_reference
     from mnist_export.runtime.runners.opening import open_runner
 
     with ExitStack() as stack:
-        reference = stack.enter_context(
-            KerasRunner.of(loaded, threads=job.threads, input_range=job.input_range)
-        )
+        reference = open_reference(job, loaded, stack)
         candidates, floats = (
             [stack.enter_context(open_runner(path, threads=job.threads, trust=True)) for path in group]
             for group in (paths, float_paths)
