@@ -65,6 +65,7 @@ def export(
     min_agreement: float | None = None,
     threads: int = 1,
     until: str | None = None,
+    on: str | Sequence[str] | None = None,
     trust: bool = False,
     junit: str | Path | None = None,
     summary: str | Path | None = None,
@@ -114,6 +115,8 @@ def export(
         min_agreement: smallest share of equal labels, percent (99).
         threads: of one inference.
         until: export the sub-model that ends at this layer.
+        on: devices that the files are checked on too, such as ``"tflm,cortex-a72"``; ``"ready"`` for all
+            that are, ``"none"`` for none.
         trust: open a SavedModel, which can run code.
         junit: write JUnit XML there.
         summary: append a Markdown summary there.
@@ -139,7 +142,8 @@ def export(
             clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
             target=target, no_rewrites=no_rewrites, max_drop=max_drop, min_agreement=min_agreement,
-            threads=threads, until=until, trust=trust, **more,
+            threads=threads, until=until, trust=trust,
+            on=None if on is None else _words(on), **more,
         )  # fmt: skip
         side_files = SideFiles(junit=_path(junit), summary=_path(summary))
         return Result(run_job(job, _progress(progress), side_files))

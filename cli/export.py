@@ -133,6 +133,11 @@ def _add_checks(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-drop", metavar="PP", help="largest loss of top-1 in percentage points (0.5)")
     group.add_argument("--min-agreement", metavar="PCT", help="smallest share of equal labels, percent (99)")
     group.add_argument("--threads", type=int, default=1, metavar="N", help="threads an inference (default 1)")
+    group.add_argument(
+        "--on", default=None, metavar="DEVICES",
+        help="check the files on these devices too, such as tflm,cortex-a72 (mnist-parity devices); ready: "
+        "all that are, the default of --exact; none",
+    )  # fmt: skip
     group.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
     group.add_argument("--summary", type=Path, metavar="FILE", help="append a Markdown summary")
 

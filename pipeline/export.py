@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,16 +10,19 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Precision
 from mnist_export.core.side_files import SideFiles, check_side_files
 from mnist_export.pipeline.jobs.progress import SILENT
+from mnist_export.pipeline.on_devices import devices_for, run_on_devices, with_devices
 from mnist_export.pipeline.stages import Stages
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset, Split
     from mnist_export.data.picture_options import PictureOptions
     from mnist_export.models.loading import LoadedModel
+    from mnist_export.parity.on_devices import OnDevice
     from mnist_export.parity.results import CheckResult
     from mnist_export.pipeline.jobs.job import Job
     from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.report.schema import Report
+    from mnist_export.runtime.devices.device import Device
 
 
 _RANGE_IMAGES = 500
@@ -51,12 +55,13 @@ def run_job(job: Job, progress: Progress = SILENT, side_files: SideFiles | None 
     )
     if job.threads > MAX_THREADS:
         raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {job.threads}.")
+    devices = devices_for(job)
     stages = Stages(progress=progress, total=8)
     with output_folder(job.output), stages.bar():
-        return _run(job, progress, stages, side)
+        return _run(job, progress, stages, side, devices)
 
 
-def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Report:
+def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices: Sequence[Device]) -> Report:
     from mnist_export.core.known import remember
     from mnist_export.export.artifacts import write_artifacts
     from mnist_export.export.described import Described
@@ -106,7 +111,8 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
         )
         remember(item.sha256 for item in written.artifacts)
     with stages.stage("check", "checking parity and latency"):
-        result = _check(job, loaded, dataset, [item.path for item in written.artifacts], progress)
+        paths = [item.path for item in written.artifacts]
+        result, on_devices = _check(job, loaded, dataset, paths, progress, devices)
     with stages.stage("report", "report"):
         report = build_report(job, loaded, dataset, network, written, result, dict(stages.seconds))
         report = with_findings(report, made, dataset, result)
@@ -116,6 +122,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
             from mnist_export.pipeline.submodel import judged_by_values
 
             report = judged_by_values(report)
+        report = with_devices(report, on_devices, job)
         write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
     return report
 
@@ -186,8 +193,13 @@ def _calibration(job: Job, dataset: Dataset, progress: Progress) -> Split | None
 
 
 def _check(
-    job: Job, loaded: LoadedModel, dataset: Dataset, paths: list[Path], progress: Progress
-) -> CheckResult:
+    job: Job,
+    loaded: LoadedModel,
+    dataset: Dataset,
+    paths: list[Path],
+    progress: Progress,
+    devices: Sequence[Device],
+) -> tuple[CheckResult, tuple[OnDevice, ...]]:
     from contextlib import ExitStack
 
     from mnist_export.parity.checking import check
@@ -202,12 +214,14 @@ def _check(
             stack.enter_context(open_runner(path, threads=job.threads, trust=True)) for path in paths
         ]
         if job.until is None:
-            return check(
+            result = check(
                 reference, candidates, dataset.test, thresholds=job.thresholds, notify=progress.detail
             )
+            logits = result.reference.logits
+            return result, run_on_devices(job, devices, candidates, dataset, logits, progress)
         from mnist_export.parity.comparison import Thresholds
         from mnist_export.pipeline.submodel import unlabelled
 
         images = unlabelled(reference, dataset.test)
         anything = Thresholds(max_drop_pp=100.0, min_agreement=0.0)
-        return check(reference, candidates, images, thresholds=anything, notify=progress.detail)
+        return check(reference, candidates, images, thresholds=anything, notify=progress.detail), ()

@@ -40,6 +40,8 @@ class Job:
         until: export the sub-model that ends at this layer.
         target: the runtime whose form files get; None takes each format's own.
         prepare: rewrite the float network before quantization.
+        on: devices that the files are checked on too, separated by commas; ``ready`` for all that are,
+            ``none`` for none; None is none, but for an exact export all that are ready.
         extra: training, search and diagnosis.
         command: the command line, for the report.
     """
@@ -62,6 +64,7 @@ class Job:
     until: str | None = None
     target: Target | None = None
     prepare: bool = True
+    on: str | None = None
     extra: QuantizeOptions = field(default_factory=QuantizeOptions)
     command: str = ""
 

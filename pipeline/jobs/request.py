@@ -55,6 +55,7 @@ DEFAULTS: Final = MappingProxyType(
         "min_agreement": None,
         "threads": 1,
         "until": None,
+        "on": None,
         "trust": False,
     }
 )
@@ -152,6 +153,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
         threads=arguments.threads,
         trust=arguments.trust,
         until=arguments.until,
+        on=arguments.on,
         target=Target(target) if target else None,
         prepare=not arguments.no_rewrites,
         command=command,
