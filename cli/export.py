@@ -133,6 +133,11 @@ def _add_checks(group: Any) -> None:
         "--max-memory", type=float, metavar="GIB",
         help="memory that the run may take; one that needs more is refused (default: what is free)",
     )  # fmt: skip
+    group.add_argument(
+        "--on", default=None, metavar="DEVICES",
+        help="check the files on these devices too, such as tflm,cortex-a72 (mnist-parity devices); ready: "
+        "all that are, the default of --exact; none",
+    )  # fmt: skip
     group.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
     group.add_argument("--summary", type=Path, metavar="FILE", help="append a Markdown summary")
 

@@ -155,7 +155,7 @@ def test_a_model_and_arrays_in_memory(tmp_path):
     [
         ({"model": "lenet"}, "lenet5"),
         ({"formats": "tflight"}, "tflite"),
-        ({"data": "digits", "calibration_samples": 0}, "calibration-samples"),
+        ({"data": "digits", "calibration_samples": 0}, "calibration_samples"),
         ({"data": 3}, "found int"),
         ({"data": (np.zeros(3),)}, "x_train"),
         ({"model": object()}, "a Keras model"),
