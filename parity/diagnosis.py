@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _SAMPLE: Final = 256
 _KERNEL_STEPS: Final = 4.01  # rounding that differs by a step in a layer grows by about one a layer
 _EXPLAINED: Final = 0.95  # agreement from which on a hypothesis counts as the explanation
+_UNDECIDED: Final = 0.8  # below this agreement more than close answers is wrong
+_CLOSE_STEPS: Final = 5.0
 _RANGES: Final = {
     "pixels scaled to 0..1": InputRange(lo=0, hi=1),
     "pixels 0..255": InputRange(lo=0, hi=255),
@@ -57,6 +59,7 @@ def diagnose(
     for found in (
         _permuted(parity),
         _constant(candidate),
+        _undecided(reference, candidate, parity),
         shift,
         _scaled_input(runner, reference, split),
     ):
@@ -67,6 +70,28 @@ def diagnose(
     return (
         "the weights or the quantization of some layer are damaged, or it is another model; "
         "to see where they part: mnist-parity layers REFERENCE CANDIDATE"
+    )
+
+
+def _undecided(reference: npt.NDArray[np.float32], candidate: npt.NDArray[np.float32], parity: Parity) -> str:
+    """The images with other labels are those on which the reference itself hardly decides."""
+    step = parity.logits.step
+    if not step or parity.logits.domain != "logits" or reference.ndim != 2 or reference.shape[1] < 2:
+        return ""
+    best = np.sort(reference, axis=1)[:, -2:]
+    margin = (best[:, 1] - best[:, 0]).astype(np.float64)
+    apart = margin[reference.argmax(axis=1) != candidate.argmax(axis=1)]
+    if not apart.size or parity.agreement < _UNDECIDED:
+        return ""
+    widest = float(apart.max())
+    share = float(np.mean(margin <= widest))
+    if widest > _CLOSE_STEPS * step:
+        return ""
+    return (
+        "on the images with other labels the reference's own two best answers lie at most "
+        f"{widest:.2g} apart, {widest / step:.1f} steps of this file's 8-bit outputs, "
+        f"as on {share:.0%} of all images: it hardly decides them. "
+        "Train it further, or export with --auto, --keep-float or --precision float16"
     )
 
 

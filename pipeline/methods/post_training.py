@@ -34,6 +34,7 @@ def _with_floats(job: Job, graph: Graph) -> tuple[SchemeConfig, tuple[str, ...]]
     if job.full_integer or job.scheme.precision not in {Precision.INT8, Precision.INT16X8}:
         return job.scheme, ()
     from mnist_export.quantize.network.layers import literal_names
+    from mnist_export.quantize.network.work import share_sentence
     from mnist_export.quantize.post_training.kept_float import kept_float, layers_without_integers
 
     names = layers_without_integers(graph, job.scheme.precision)
@@ -41,11 +42,12 @@ def _with_floats(job: Job, graph: Graph) -> tuple[SchemeConfig, tuple[str, ...]]
         return job.scheme, ()
     scheme = replace(job.scheme, keep_float=(*job.scheme.keep_float, *names))
     literal = replace(scheme, keep_float=literal_names(graph, scheme.keep_float))
-    count, total = len(kept_float(graph, literal)), len(graph.ops)
+    kept = kept_float(graph, literal)
+    verb = "stays" if len(names) == 1 else "stay"
     listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     return scheme, (
-        f"no integer form: {listed} stay in float32 ({count} of {total} operators); "
-        "--full-integer refuses them",
+        f"no integer form: {listed} {verb} in float32 between codes ({len(kept)} of {len(graph.ops)} "
+        f"operators, {share_sentence(graph, kept)}); --full-integer refuses {'it' if len(names) == 1 else 'them'}",
     )
 
 
