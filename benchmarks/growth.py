@@ -152,14 +152,17 @@ def plot(results: dict[str, list[dict[str, Any]]]) -> bytes:
         rows = results.get(axis, [])
         for row, (label, value) in enumerate(shown):
             panel = axes[row][column]
-            panel.plot([_at(axis, r) for r in rows], [value(r) for r in rows], "o-", color=f"C{row}")
-            panel.set_xscale("log")
+            places = [_at(axis, r) ** (2 if axis == "pixels" else 1) for r in rows]
+            panel.plot(places, [value(r) for r in rows], "o-", color=f"C{row}")
+            panel.margins(y=0.1)
             panel.set_ylim(bottom=0)
+            panel.xaxis.set_major_formatter(lambda place, _: f"{place:,.0f}")
+            panel.locator_params(axis="x", nbins=4)
             panel.grid(visible=True, alpha=0.25)
             panel.spines[["top", "right"]].set_visible(False)
             if not column:
                 panel.set_ylabel(label)
-        axes[1][column].set_xlabel(unit)
+        axes[1][column].set_xlabel("pixels" if axis == "pixels" else unit)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
