@@ -64,10 +64,10 @@ def collect(
     ):
         y, x = wanted[theirs.outputs[0]], seen[source]
         if ops[1].kind == "FULLY_CONNECTED":
-            rows, values = _dense_rows(quantized, ops[1], x), y.reshape(-1, y.shape[-1])
-            most = len(x) * places
-            chosen = np.arange(len(rows)) if len(rows) <= most else generator.integers(0, len(rows), most)
-            inputs.append(rows[chosen])
+            seen_rows, values = _dense_rows(quantized, ops[1], x), y.reshape(-1, y.shape[-1])
+            total, most = len(seen_rows), len(x) * places
+            chosen = np.arange(total) if total <= most else generator.integers(0, total, most)
+            inputs.append(seen_rows[chosen])
             outputs.append(values[chosen])
             continue
         which = np.repeat(np.arange(len(x)), places)
