@@ -67,6 +67,7 @@ def export(
     threads: int = 1,
     max_memory: float | None = None,
     until: str | None = None,
+    on: str | Sequence[str] | None = None,
     trust: bool = False,
     custom: str | Path | None = None,
     architecture: str | None = None,
@@ -120,6 +121,8 @@ def export(
         threads: of one inference.
         max_memory: GiB that the run may take; None is what the machine, or its container, has free.
         until: export the sub-model that ends at this layer.
+        on: devices that the files are checked on too, such as ``"tflm,cortex-a72"``; ``"ready"`` for all
+            that are, ``"none"`` for none.
         trust: run code that comes with the model or the data: a SavedModel's, ``custom``,
             ``data="FILE.py:function"``.
         custom: a Python file that defines the model's own layers.
@@ -149,7 +152,7 @@ def export(
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
             target=target, opset=opset, no_rewrites=no_rewrites, max_drop=max_drop,
             min_agreement=min_agreement, threads=threads, max_memory=max_memory, until=until, trust=trust,
-            custom=custom, architecture=architecture, **more,
+            custom=custom, architecture=architecture, on=None if on is None else _words(on), **more,
         )  # fmt: skip
         side_files = SideFiles(junit=_path(junit), summary=_path(summary))
         return Result(run_job(job, _progress(progress), side_files))

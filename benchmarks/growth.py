@@ -42,6 +42,14 @@ INTRODUCTION = """# How cost grows
 `python benchmarks/growth.py`; the numbers behind it are in `benchmarks/results/growth.json`.
 
 ![time and memory over images, pixels and operators](../benchmarks/results/growth.png)
+
+Every stage takes images in batches that are chosen by bytes: as many as keep the activations of a batch within 256 MiB, at
+least one. Calibration keeps every activation of a batch, so that large pictures go through it a few at a time. What is left to
+grow is one image's activations and the weights, of which TensorFlow's converter makes some fourteen copies.
+
+Before a model is read, and again before its graph is quantized, what the run will take is estimated and compared with what the
+machine, or the control group that the process runs in, has free. A run that would not fit ends there, with both figures and exit
+code 2; `--max-memory GIB` states another limit, lower or higher.
 """  # noqa: E501 - a page's paragraphs
 
 

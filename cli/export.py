@@ -43,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     completes(model, known=(), files=True)
     model = parser.add_argument(
         "-m", "--model", default=None, metavar="MODEL",
-        help="an architecture's name (default lenet5), or a .keras, .h5 or SavedModel",
+        help="an architecture's name (default lenet5), a .keras, .h5 or SavedModel, or a float .onnx or "
+        ".tflite",
     )  # fmt: skip
     completes(model, files=True)
     formats = parser.add_argument(
@@ -131,6 +132,11 @@ def _add_checks(group: Any) -> None:
     group.add_argument(
         "--max-memory", type=float, metavar="GIB",
         help="memory that the run may take; one that needs more is refused (default: what is free)",
+    )  # fmt: skip
+    group.add_argument(
+        "--on", default=None, metavar="DEVICES",
+        help="check the files on these devices too, such as tflm,cortex-a72 (mnist-parity devices); ready: "
+        "all that are, the default of --exact; none",
     )  # fmt: skip
     group.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
     group.add_argument("--summary", type=Path, metavar="FILE", help="append a Markdown summary")

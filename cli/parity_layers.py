@@ -19,11 +19,13 @@ from mnist_export.core.errors import InputError
 
 if TYPE_CHECKING:
     from mnist_export.parity.layers.comparison import LayersResult
+    from mnist_export.runtime.devices.device import Device
 
 _EXAMPLES = """examples:
   mnist-parity layers lenet5.keras exports/lenet5-mnist.int8.tflite
   mnist-parity layers int8.tflite int8.onnx
   mnist-parity layers int8.tflite int8.tflite --kernels xnnpack,reference --budget-steps 1
+  mnist-parity layers int8.tflite int8.tflite --on tflm
 """
 
 
@@ -41,16 +43,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget-sqnr", type=float, metavar="DB", help="least SQNR of a float layer, dB (30)"
     )
+    parser.add_argument(
+        "--on",
+        metavar="DEVICE",
+        help="run the candidate on this device: tflm, cortex-a53, cortex-a72, cortex-a76 or arm64-max",
+    )
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``layers``; returns 0 where all layers are within their budgets, else 1."""
     from mnist_export.parity.layers.activations import activations_of, default_images
     from mnist_export.parity.layers.comparison import BUDGET_SQNR_DB, BUDGET_STEPS, compare_layers
+    from mnist_export.parity.layers.on_device import activations_on, first_difference
     from mnist_export.parity.results import to_json
     from mnist_export.runtime.runners.golden import GoldenRunner
 
     existing([arguments.candidate])
+    device = _device(arguments)
     count = arguments.images
     arguments.images = None
     if count is not None and count < 1:
@@ -66,9 +75,15 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             count = min(count, min((len(v) for v in reference.golden.layers.values()), default=count))
             reference.golden.require(dataset.test, label=reference.label)
         with open_kernels(arguments.candidate, ours) as candidate:
+            wanted = activations_of(reference, dataset.test.images, count=count)
+            found = (
+                activations_of(candidate, dataset.test.images, count=count)
+                if device is None
+                else activations_on(device, candidate, dataset.test.images[:count])
+            )
             result = compare_layers(
-                activations_of(reference, dataset.test.images, count=count),
-                activations_of(candidate, dataset.test.images, count=count),
+                wanted,
+                found,
                 budget_steps=BUDGET_STEPS if arguments.budget_steps is None else arguments.budget_steps,
                 budget_sqnr_db=BUDGET_SQNR_DB if arguments.budget_sqnr is None else arguments.budget_sqnr,
             )
@@ -76,9 +91,24 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         emit_json(to_json(result))
     else:
         emit(_table(result))
+        if device is not None:
+            emit("\n" + first_difference(result, device.name))
     if result.unmatched:
         console.detail(f"not matched: {', '.join(result.unmatched)}")
     return EXIT_PASS if result.first is None else EXIT_VERDICT
+
+
+def _device(arguments: argparse.Namespace) -> Device | None:
+    """The device of ``--on``, ready."""
+    if arguments.on is None:
+        return None
+    from mnist_export.runtime.devices.registry import devices_of, require_ready
+
+    devices = devices_of("--on", arguments.on)
+    if len(devices) != 1:
+        raise InputError(f"--on: expected one device, found {arguments.on}.")
+    require_ready(devices)
+    return devices[0]
 
 
 def _table(result: LayersResult) -> str:

@@ -44,8 +44,8 @@ def load_model(
     """Load a model by the name of an architecture, or from a file or folder.
 
     An architecture's weights come with this package, or from the cache, or from ``train``. A file is
-    a .keras, an .h5 (both are read as data and checked before anything is built) or a SavedModel
-    folder, which has to be trusted. A final softmax is cut off, with a note.
+    a .keras, an .h5, a float .onnx or .tflite (all read as data and checked before anything is built) or
+    a SavedModel folder, which has to be trusted. A final softmax is cut off, with a note.
 
     Args:
         spec: such as ``"lenet5"`` or ``"net.keras"``.
@@ -127,8 +127,8 @@ def _exists(path: Path) -> bool:
 def _no_such(spec: str) -> InputError:
     if "/" in spec or "." in spec:
         return InputError(
-            f"model '{shown(spec)}': expected a .keras or .h5 file, a SavedModel folder or an architecture "
-            f"({', '.join(ARCHITECTURES)}), found no such file. Check the path."
+            f"model '{shown(spec)}': expected a .keras, .h5, .onnx or .tflite file, a SavedModel folder or "
+            f"an architecture ({', '.join(ARCHITECTURES)}), found no such file. Check the path."
         )
     return unknown_name("architecture or file", shown(spec), ARCHITECTURES)
 
@@ -184,6 +184,7 @@ def _trained_now(name: str, dataset: Dataset, notify: Notify, train: Train) -> K
 def _built(path: Path, beside: Beside, dataset: Dataset | None) -> tuple[Built, dict[str, Any], str]:
     """Open a file or folder: the model, how it was compiled, and the SHA-256 of what was read."""
     from mnist_export.models.foreign.files import open_file, read_file
+    from mnist_export.models.foreign.other_sources import other_source
     from mnist_export.models.foreign.savedmodel import (
         folder_sha256,
         looks_like_savedmodel,
@@ -208,6 +209,8 @@ def _built(path: Path, beside: Beside, dataset: Dataset | None) -> tuple[Built, 
         named = _layers_of(beside.architecture, dataset) if beside.architecture in ARCHITECTURES else None
         return open_weights(path, content, beside, named), {}, sha256_bytes(content)
     content = read_file(path)
+    if (other := other_source(path, content)) is not None:
+        return other, {}, sha256_bytes(content)
     built, compiled = open_file(path, content, beside)
     return built, compiled, sha256_bytes(content)
 
@@ -226,7 +229,7 @@ def _by_path(path: Path, beside: Beside, *, until: str | None, dataset: Dataset 
     notes: list[str] = []
     built, compiled, digest = _built(path, beside, dataset)
     mismatch = None
-    if not path.is_dir():
+    if compiled:
         mismatch = loss_mismatch(last_activation(built.model), compiled_takes_logits(compiled))
     if mismatch:
         notes.append(f"it was compiled with a loss that does not fit: {mismatch}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from mnist_export.core.kinds import Precision
 from mnist_export.core.memory import give_back
 from mnist_export.core.side_files import SideFiles, check_side_files
 from mnist_export.pipeline.jobs.progress import SILENT
+from mnist_export.pipeline.on_devices import devices_for, run_on_devices, with_devices
 from mnist_export.pipeline.stages import Stages
 
 if TYPE_CHECKING:
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
     from mnist_export.data import Dataset, Split
     from mnist_export.data.picture_options import PictureOptions
     from mnist_export.models.loading import LoadedModel
+    from mnist_export.parity.on_devices import OnDevice
     from mnist_export.parity.results import CheckResult
     from mnist_export.pipeline.jobs.job import Job
     from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.report.schema import Report
+    from mnist_export.runtime.devices.device import Device
 
 
 _RANGE_IMAGES = 500
@@ -56,12 +60,13 @@ def run_job(job: Job, progress: Progress = SILENT, side_files: SideFiles | None 
     from mnist_export.pipeline.memory import before_loading, require_memory
 
     require_memory(job, before_loading(job.model), "exporting it")
+    devices = devices_for(job)
     stages = Stages(progress=progress, total=8)
     with output_folder(job.output), stages.bar():
-        return _run(job, progress, stages, side)
+        return _run(job, progress, stages, side, devices)
 
 
-def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Report:
+def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices: Sequence[Device]) -> Report:
     from mnist_export.core.known import remember
     from mnist_export.export.artifacts import write_artifacts
     from mnist_export.export.described import Described
@@ -122,7 +127,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
         paths = [item.path for item in written.artifacts]
         with scratch_folder() as folder:
             floats = write_float_files(job, source, described, folder) if job.until is None else []
-            result = _check(job, loaded, dataset, paths, floats, progress)
+            result, on_devices = _check(job, loaded, dataset, paths, floats, progress, devices)
     with stages.stage("report", "report"):
         report = build_report(job, loaded, dataset, network, written, result, dict(stages.seconds))
         report = with_findings(report, made, dataset, result)
@@ -132,6 +137,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles) -> Repor
             from mnist_export.pipeline.submodel import judged_by_values
 
             report = judged_by_values(report)
+        report = with_devices(report, on_devices, job)
         write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
     return report
 
@@ -219,23 +225,22 @@ def _check(
     paths: list[Path],
     float_paths: list[Path],
     progress: Progress,
-) -> CheckResult:
+    devices: Sequence[Device],
+) -> tuple[CheckResult, tuple[OnDevice, ...]]:
     from contextlib import ExitStack
 
     from mnist_export.parity.checking import check
-    from mnist_export.runtime.runners.keras import KerasRunner
+    from mnist_export.pipeline.reference import open_reference
     from mnist_export.runtime.runners.opening import open_runner
 
     with ExitStack() as stack:
-        reference = stack.enter_context(
-            KerasRunner.of(loaded, threads=job.threads, input_range=job.input_range)
-        )
+        reference = open_reference(job, loaded, stack)
         candidates, floats = (
             [stack.enter_context(open_runner(path, threads=job.threads, trust=True)) for path in group]
             for group in (paths, float_paths)
         )
         if job.until is None:
-            return check(
+            result = check(
                 reference,
                 candidates,
                 dataset.test,
@@ -243,9 +248,11 @@ def _check(
                 floats=floats,
                 notify=progress.detail,
             )
+            logits = result.reference.logits
+            return result, run_on_devices(job, devices, candidates, dataset, logits, progress)
         from mnist_export.parity.comparison import Thresholds
         from mnist_export.pipeline.submodel import unlabelled
 
         images = unlabelled(reference, dataset.test)
         anything = Thresholds(max_drop_pp=100.0, min_agreement=0.0)
-        return check(reference, candidates, images, thresholds=anything, notify=progress.detail)
+        return check(reference, candidates, images, thresholds=anything, notify=progress.detail), ()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.report import evidence, insight, sections
+from mnist_export.report import evidence, insight, on_devices, sections
 from mnist_export.report.markup import Html, el, join
 from mnist_export.report.schema import Report
 from mnist_export.report.text import escape
@@ -43,6 +43,7 @@ def render_html(
     """
     parts = [
         sections.files(report),
+        on_devices.devices(report),
         evidence.flips(report, images or {}),
         insight.latency(report),
         evidence.confusion(report),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mnist_export.core.errors import OutputError
 from mnist_export.core.kinds import Verdict
+from mnist_export.report import on_devices
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.text import cell, clean, pad, width
 from mnist_export.report.wording import NOT_MEASURED, duration, headline, percent, points, size, speed
@@ -75,6 +76,9 @@ def console_summary(report: Report) -> str:
     reasons = [f"  {clean(a.name)}: {clean(a.why)}" for a in _failed(report) if a.why]
     if reasons:
         lines += ["", "Why:", *reasons]
+    if report.devices:
+        lines += ["", "On devices:", "", _device_table(report)]
+        lines += ["", *(f"  {clean(why)}" for why in on_devices.device_reasons(report))]
     if report.notes:
         lines += ["", *(f"Note: {clean(note)}" for note in report.notes)]
     if report.next_command:
@@ -91,6 +95,9 @@ def markdown_summary(report: Report) -> str:
     reasons = [f"- **{cell(a.name)}**: {cell(a.why)}" for a in _failed(report) if a.why]
     if reasons:
         lines += ["", *reasons]
+    if report.devices:
+        lines += ["", _device_table(report)]
+        lines += ["", *(f"- {cell(why)}" for why in on_devices.device_reasons(report))]
     if report.notes:
         lines += ["", *(f"> {cell(note)}" for note in report.notes)]
     if report.next_command:
@@ -109,6 +116,11 @@ def _context(report: Report) -> list[str]:
     if p50 is None or not against:
         return []
     return ["", f"One call of the original takes {duration(p50)}: {', '.join(against)}."]
+
+
+def _device_table(report: Report) -> str:
+    rows = [[cell(text) for text in row] for row in on_devices.device_rows(report)]
+    return render_table(on_devices.HEADER, rows, on_devices.RIGHT)
 
 
 def _verdict_line(report: Report) -> str:

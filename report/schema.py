@@ -15,6 +15,7 @@ from mnist_export.core.kinds import Verdict
 from mnist_export.report.codec import Record, decode_json, encode_json
 from mnist_export.report.context import (
     DataInfo,
+    DeviceInfo,
     EnvironmentInfo,
     Finding,
     Gap,
@@ -48,6 +49,7 @@ __all__ = [
     "Check",
     "Compression",
     "DataInfo",
+    "DeviceInfo",
     "EnvironmentInfo",
     "Finding",
     "Flip",
@@ -218,6 +220,7 @@ class Report(Record):
         thresholds: what the verdict was taken against.
         findings: what calibration noticed.
         pairs: artifacts with one output step, compared with each other.
+        devices: the artifacts on other devices.
         gaps: accuracy step by step from float to runtime.
         history: name of a training figure (such as ``val_accuracy``) to its value in each epoch.
         not_checked: what was left unchecked, each in a sentence.
@@ -239,6 +242,7 @@ class Report(Record):
     thresholds: Thresholds | None = None
     findings: tuple[Finding, ...] = ()
     pairs: tuple[PairInfo, ...] = ()
+    devices: tuple[DeviceInfo, ...] = ()
     gaps: tuple[Gap, ...] = ()
     history: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     not_checked: tuple[str, ...] = ()
@@ -260,6 +264,8 @@ class Report(Record):
             raise InputError(
                 "verdict: expected 'fail', as an artifact fails or there is none to judge, found 'pass'."
             )
+        if self.verdict is Verdict.PASS and any(row.verdict == "fail" for row in self.devices):
+            raise InputError("verdict: expected 'fail', as an artifact fails on a device, found 'pass'.")
 
     def to_json(self) -> str:
         """JSON text, indented, keys in the fields' order, ASCII, with a final newline."""

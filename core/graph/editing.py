@@ -32,6 +32,7 @@ class GraphEditor:
         self.outputs = graph.outputs
         self._tensors = list(graph.tensors)
         self._names = {t.name for t in graph.tensors}
+        self._added: set[str] = set()
 
     @classmethod
     def in_place(cls, graph: Graph) -> GraphEditor:
@@ -66,7 +67,22 @@ class GraphEditor:
         while name in self._names:
             count += 1
             name = f"{tensor.name}_{count}"
+        return self._append(tensor, name)
+
+    def add_successor(self, tensor: Tensor) -> int:
+        """Append a tensor under its own name, even if that is an old tensor's, and return its index.
+
+        The old one may not be read any more. A second such tensor is numbered.
+        """
+        name, count = tensor.name, 1
+        while name in self._added or (count > 1 and name in self._names):
+            count += 1
+            name = f"{tensor.name}_{count}"
+        return self._append(tensor, name)
+
+    def _append(self, tensor: Tensor, name: str) -> int:
         self._names.add(name)
+        self._added.add(name)
         self._tensors.append(replace(tensor, name=name))
         return len(self._tensors) - 1
 

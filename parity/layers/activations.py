@@ -17,7 +17,7 @@ from mnist_export.core.registry import LazyRegistry
 from mnist_export.runtime.runners.runner import Runner
 
 DEFAULT_IMAGES: Final = 32
-_KEPT_BYTES: Final = 1 << 29
+_KEPT_BYTES: Final = 1 << 28
 _ALL_ACTIVATIONS: Final = 256
 """Bytes of every layer's output over those of the input: 250 for a MobileNetV2 whose layers are not fused."""
 

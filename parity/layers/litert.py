@@ -31,18 +31,18 @@ def read(runner: LiteRtRunner, images: npt.NDArray[np.uint8]) -> list[Activation
     interpreter, rows = _run(runner, native)
     details = {int(d["index"]): d for d in interpreter.get_tensor_details()}
     found: list[Activation] = []
-    for kind, outputs in _operators(runner):
+    for kind, outputs in operators(runner):
         for index in outputs:
-            if kind in _TRANSPARENT or index not in details:
-                continue
-            found.append(_activation(kind, details[index], rows[index]))
+            item = activation(kind, details[index], rows[index]) if index in details else None
+            if item is not None:
+                found.append(item)
     return found
 
 
 def _run(runner: LiteRtRunner, native: npt.NDArray[Any]) -> tuple[Any, dict[int, npt.NDArray[Any]]]:
     interpreter = runner.fresh_interpreter(keep=True)
     feed = interpreter.get_input_details()[0]
-    indices = [index for _, outputs in _operators(runner) for index in outputs]
+    indices = [index for _, outputs in operators(runner) for index in outputs]
     parts: dict[int, list[npt.NDArray[Any]]] = {index: [] for index in indices}
     step = int(feed["shape"][0])
     for start in range(0, len(native), step):
@@ -61,7 +61,7 @@ def _run(runner: LiteRtRunner, native: npt.NDArray[Any]) -> tuple[Any, dict[int,
     return interpreter, {index: np.concatenate(rows) for index, rows in parts.items()}
 
 
-def _operators(runner: LiteRtRunner) -> list[tuple[str, tuple[int, ...]]]:
+def operators(runner: LiteRtRunner) -> list[tuple[str, tuple[int, ...]]]:
     """Operators' names and output tensors, in the file's (execution) order."""
     model = Reader(runner.content, runner.label).root()
     names = operator_names()
@@ -71,7 +71,16 @@ def _operators(runner: LiteRtRunner) -> list[tuple[str, tuple[int, ...]]]:
     ]
 
 
-def _activation(kind: str, details: dict[str, Any], values: npt.NDArray[Any]) -> Activation:
+def activation(kind: str, details: dict[str, Any], values: npt.NDArray[Any]) -> Activation | None:
+    """The output of an operator in real units; None of one that only moves values.
+
+    Args:
+        kind: the operator's name.
+        details: of the tensor, as LiteRT's ``get_tensor_details`` gives them.
+        values: what the tensor holds, (n, ...).
+    """
+    if kind in _TRANSPARENT:
+        return None
     scales = np.asarray(details["quantization_parameters"]["scales"], np.float32)
     name = str(details["name"]).split(";", maxsplit=1)[0]
     if scales.size != 1 or values.dtype.kind not in "iu":

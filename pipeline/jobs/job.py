@@ -45,6 +45,8 @@ class Job:
         target: the runtime whose form files get; None takes each format's own.
         opset: ONNX's version of operators in .onnx files; None takes the writer's own.
         prepare: rewrite the float network before quantization.
+        on: devices that the files are checked on too, separated by commas; ``ready`` for all that are,
+            ``none`` for none; None is none, but for an exact export all that are ready.
         extra: training, search and diagnosis.
         command: the command line, for the report.
         options: every option of the ways to quantize, as it was given.
@@ -71,6 +73,7 @@ class Job:
     target: Target | None = None
     opset: int | None = None
     prepare: bool = True
+    on: str | None = None
     extra: QuantizeOptions = field(default_factory=QuantizeOptions)
     command: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)

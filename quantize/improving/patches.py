@@ -64,10 +64,10 @@ def collect(
     ):
         y, x = wanted[theirs.outputs[0]], seen[source]
         if ops[1].kind == "FULLY_CONNECTED":
-            seen_rows, values = _dense_rows(quantized, ops[1], x), y.reshape(-1, y.shape[-1])
-            total, most = len(seen_rows), len(x) * places
-            chosen = np.arange(total) if total <= most else generator.integers(0, total, most)
-            inputs.append(seen_rows[chosen])
+            given, values = _dense_rows(quantized, ops[1], x), y.reshape(-1, y.shape[-1])
+            most = len(x) * places
+            chosen = np.arange(len(given)) if len(given) <= most else generator.integers(0, len(given), most)
+            inputs.append(given[chosen])
             outputs.append(values[chosen])
             continue
         which = np.repeat(np.arange(len(x)), places)

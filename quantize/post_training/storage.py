@@ -10,8 +10,9 @@ import numpy as np
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.core.graph.operators import operator
-from mnist_export.quantize.post_training.integers import quantize_weights
+from mnist_export.quantize.post_training.weights import quantize_weights
 
 DYNAMIC_MIN_ELEMENTS = 1024
 """Smaller weights stay in float, as in TFLiteConverter: their conversion costs more than it saves."""
@@ -60,8 +61,7 @@ def to_dynamic(graph: Graph) -> Graph:
 def _with_stored_weights(
     graph: Graph, store: Callable[[Graph, Op, int, int | None], Tensor | None], *, expand: bool
 ) -> Graph:
-    tensors = list(graph.tensors)
-    ops: list[Op] = []
+    editor = GraphEditor(graph)
     done: dict[int, int] = {}
     for op in graph.ops:
         inputs = list(op.inputs)
@@ -73,16 +73,15 @@ def _with_stored_weights(
                 stored = store(graph, op, index, axis)
                 if stored is None:
                     continue
-                tensors.append(stored)
-                done[index] = len(tensors) - 1
+                done[index] = editor.add_successor(stored)
                 if expand:
                     name = f"{stored.name}/float32"
-                    tensors.append(replace(graph.tensors[index], name=name, data=None))
-                    ops.append(Op(kind="DEQUANTIZE", inputs=(done[index],), outputs=(len(tensors) - 1,)))
-                    done[index] = len(tensors) - 1
+                    real = editor.add_tensor(replace(graph.tensors[index], name=name, data=None))
+                    editor.add("DEQUANTIZE", (done[index],), (real,))
+                    done[index] = real
             inputs[position] = done[index]
-        ops.append(replace(op, inputs=tuple(inputs)))
-    return Graph(tensors=tuple(tensors), ops=tuple(ops), inputs=graph.inputs, outputs=graph.outputs).pruned()
+        editor.keep(replace(op, inputs=tuple(inputs)))
+    return editor.finish()
 
 
 def keep_float32(graph: Graph) -> Graph:

@@ -23,7 +23,7 @@ from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.scratch import scratch_folder
 from mnist_export.runtime.devices.device import Answer, Question
 from mnist_export.runtime.devices.kept import KeptFolder
-from mnist_export.runtime.runners.golden import GoldenRunner
+from mnist_export.runtime.runners.golden import load_golden
 
 PREFIX: Final = "ssh:"
 _HOST: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:-]*")
@@ -149,8 +149,7 @@ class Board:
                 report: Any = json.loads((folder / "check.json").read_text(encoding="utf-8"))
             except (tarfile.TarError, KeyError, OSError, ValueError) as error:
                 raise InputError(f"{question.label}: {self.name} sent back no whole answer.") from error
-            with GoldenRunner(folder / "there.npz") as recorded:
-                logits = recorded.golden.logits
+            logits = load_golden(folder / "there.npz").logits
         return Answer(values=_integers(question, logits, self.name), latency_us=_latency(report))
 
     @property

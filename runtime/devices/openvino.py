@@ -17,17 +17,40 @@ def _open(path: str, _sample: Any) -> Any:
     return lambda piece: compiled([piece])[0], 128 if size.is_dynamic else size.get_length(), dict
 
 
+def _open_float32(path: str, _sample: Any) -> Any:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(path)
+    size = model.inputs[0].get_partial_shape()[0]
+    settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(model, "CPU", settings)
+    return lambda piece: compiled([piece])[0], 128 if size.is_dynamic else size.get_length(), dict
+
+
+_REQUIREMENTS = (
+    "openvino==2026.4.1",
+    "openvino-telemetry==2025.2.0",
+    "numpy==2.4.6; python_version>='3.11'",
+    "numpy==2.2.6; python_version<'3.11'",
+)
+
 DEVICE = PipDevice(
     name="openvino",
-    title="OpenVINO on Intel processors",
+    title="OpenVINO on Intel processors, as it comes (bfloat16 where the processor has it)",
     needs="openvino from PyPI (76 MB)",
     formats=("tflite", "onnx"),
-    requirements=(
-        "openvino==2026.4.1",
-        "openvino-telemetry==2025.2.0",
-        "numpy==2.4.6; python_version>='3.11'",
-        "numpy==2.2.6; python_version<'3.11'",
-    ),
+    requirements=_REQUIREMENTS,
     module="openvino",
     opening=_open,
+)
+FLOAT32 = PipDevice(
+    name="openvino-f32",
+    title="OpenVINO with INFERENCE_PRECISION_HINT=f32",
+    needs="openvino from PyPI (76 MB), shared with openvino",
+    formats=("tflite", "onnx"),
+    requirements=_REQUIREMENTS,
+    module="openvino",
+    opening=_open_float32,
+    shares="openvino",
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy.typing as npt
+
 from mnist_export.core.errors import UnsupportedError
-from mnist_export.runtime.devices.asking import ask
+from mnist_export.runtime.devices.asking import ask, ask_tensors
 from mnist_export.runtime.devices.device import Answer, Question
 from mnist_export.runtime.devices.environment import Environment
 
@@ -23,7 +25,9 @@ class PipDevice:
         formats: what it reads.
         requirements: every package with its version, the runtime's dependencies included.
         module: imported once when the environment is made, to see that it works.
+        shares: the device whose environment this is; its own where empty.
         opening: opens a file in the child; self-contained, as `serving` describes, for its source is sent.
+        opening_tensors: likewise for `tensors`; None where the runtime does not show them.
     """
 
     name: str
@@ -33,11 +37,13 @@ class PipDevice:
     requirements: tuple[str, ...]
     module: str
     opening: Callable[..., Any]
+    shares: str = ""
+    opening_tensors: Callable[..., Any] | None = None
 
     @property
     def environment(self) -> Environment:
         """Where the packages are."""
-        return Environment(name=self.name, requirements=self.requirements, module=self.module)
+        return Environment(name=self.shares or self.name, requirements=self.requirements, module=self.module)
 
     def why_not_ready(self) -> str:
         """Say why it cannot answer now; empty where it can."""
@@ -59,3 +65,14 @@ class PipDevice:
                 f"{question.label}: {self.name} reads {' and '.join(self.formats)}, not {question.format}."
             )
         return ask(self.name, [str(self.environment.python)], self.opening, question)
+
+    def tensors(self, question: Question, indices: Sequence[int]) -> list[npt.NDArray[Any]]:
+        """What tensors of a .tflite hold, by their places in the file; see `asking.ask_tensors`.
+
+        Raises:
+            UnsupportedError: the runtime does not show them.
+        """
+        if self.opening_tensors is None:
+            raise UnsupportedError(f"{self.name}: does not show the tensors inside of a file.")
+        command = [str(self.environment.python)]
+        return ask_tensors(self.name, command, self.opening_tensors, question, indices)

@@ -20,6 +20,7 @@ DEVICES: Final[LazyRegistry[Device]] = LazyRegistry(
         "arm64-max": "mnist_export.runtime.devices.arm:ARM64_MAX",
         "web": "mnist_export.runtime.devices.web:DEVICE",
         "openvino": "mnist_export.runtime.devices.openvino:DEVICE",
+        "openvino-f32": "mnist_export.runtime.devices.openvino:FLOAT32",
         "tract": "mnist_export.runtime.devices.tract:DEVICE",
         "cortex-m4": "mnist_export.runtime.devices.cross_c:CORTEX_M4",
         "riscv32": "mnist_export.runtime.devices.cross_c:RISCV32",

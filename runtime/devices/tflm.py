@@ -44,6 +44,24 @@ def _open(path: str, _sample: Any) -> Any:
     return call, 1, facts
 
 
+def _open_tensors(path: str, _sample: Any, tensors: Any) -> Any:
+    from pathlib import Path
+
+    from tflite_micro import runtime
+
+    content = Path(path).read_bytes()
+    keep = runtime.InterpreterConfig.kPreserveAllTensors
+    room = max(64 << 20, 10 * len(content))
+    interpreter = runtime.Interpreter.from_bytes(content, arena_size=room, intrepreter_config=keep)
+
+    def call(piece: Any) -> Any:
+        interpreter.set_input(piece, 0)
+        interpreter.invoke()
+        return [interpreter.GetTensor(index, 0)["tensor_data"] for index in tensors]
+
+    return call, 1, dict
+
+
 DEVICE = PipDevice(
     name="tflm",
     title="TensorFlow Lite Micro on microcontrollers, reference kernels",
@@ -58,4 +76,5 @@ DEVICE = PipDevice(
     ),
     module="tflite_micro",
     opening=_open,
+    opening_tensors=_open_tensors,
 )

@@ -155,7 +155,7 @@ def test_a_model_and_arrays_in_memory(tmp_path):
     [
         ({"model": "lenet"}, "lenet5"),
         ({"formats": "tflight"}, "tflite"),
-        ({"data": "digits", "calibration_samples": 0}, "calibration-samples"),
+        ({"data": "digits", "calibration_samples": 0}, "calibration_samples"),
         ({"data": 3}, "found int"),
         ({"data": (np.zeros(3),)}, "x_train"),
         ({"model": object()}, "a Keras model"),
@@ -190,3 +190,35 @@ def test_the_version_is_the_package_s():
 def test_a_name_that_is_not_there():
     with pytest.raises(AttributeError, match="no_such"):
         mx.no_such  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("options", "python", "shell"),
+    [
+        (
+            {"exact": True, "symmetric": True},
+            "exact: expected no symmetric",
+            "--exact: expected no --symmetric",
+        ),
+        (
+            {"calibration_samples": 0},
+            "calibration_samples: expected a number",
+            "--calibration-samples: expected",
+        ),
+        ({"keep_float": ["conv1"]}, "int8=True", "--int8"),
+        ({"input_range": "1"}, "input_range: expected two numbers", "--input-range: expected two numbers"),
+    ],
+)
+def test_messages_name_keywords_in_python_and_flags_in_a_shell(tmp_path, capsys, options, python, shell):
+    from mnist_export.cli.export import main
+
+    with pytest.raises(mx.InputError) as refused:
+        mx.export(**{"output": tmp_path / "out", "data": "digits", **options})
+    assert python in str(refused.value)
+    assert "--" not in str(refused.value)
+    words = []
+    for name, value in options.items():
+        words.append("--" + name.replace("_", "-"))
+        words += [] if value is True else [str(v) for v in (value if isinstance(value, list) else [value])]
+    assert main([*words, "-o", str(tmp_path / "out"), "--data", "digits"]) == 2
+    assert shell in capsys.readouterr().err

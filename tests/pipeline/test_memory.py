@@ -6,8 +6,8 @@ import pytest
 
 from mnist_export.core.errors import InputError
 from mnist_export.pipeline import memory
-from mnist_export.pipeline.request import job_with
 from mnist_export.pipeline.memory import Needed, before_loading, require_memory
+from mnist_export.pipeline.request import job_with
 
 GIB = 1 << 30
 

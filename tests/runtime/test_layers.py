@@ -10,7 +10,7 @@ from mnist_export.cli.parity import main
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph.tflite_writer import write_tflite
-from mnist_export.parity.layers.activations import Activation, activations_of
+from mnist_export.parity.layers.activations import Activation, activations_of, default_images
 from mnist_export.parity.layers.comparison import compare_layers
 from mnist_export.parity.layers.ort import with_outputs
 from mnist_export.runtime.runners.litert import LiteRtRunner
@@ -217,3 +217,9 @@ def test_a_layer_that_only_passes_an_error_on_is_not_named():
     assert result.first is None
     damaged = [candidate[0], act("b", 3 * noisy[:, :5] + 0.5, **fine)]
     assert compare_layers(handed_on, damaged).first.candidate == "b"
+
+
+def test_layers_of_large_pictures_are_read_for_few_images():
+    small, large = (np.zeros((1, side, side, 3), np.uint8) for side in (32, 224))
+    assert default_images(small) == 32
+    assert 1 <= default_images(large) < 4

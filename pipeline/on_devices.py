@@ -1,0 +1,113 @@
+"""The device checks of an export: which devices, on how many images, and the report's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.kinds import Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from mnist_export.data import Dataset
+    from mnist_export.parity.on_devices import OnDevice
+    from mnist_export.pipeline.jobs.job import Job
+    from mnist_export.pipeline.jobs.progress import Progress
+    from mnist_export.report.schema import Report
+    from mnist_export.runtime.devices.device import Device
+    from mnist_export.runtime.runners.runner import Runner
+
+MOST_IMAGES: Final = (
+    1000  # emulated processors take up to 40 ms an image; `mnist-parity check --on` takes all
+)
+READY_IMAGES: Final = 64
+"""Images of the devices that nobody named: an exact export runs on all that are ready."""
+READY: Final = "ready"
+
+
+def devices_for(job: Job) -> tuple[Device, ...]:
+    """The devices that a job's files are checked on.
+
+    Those that it names have to be ready and to read one of its formats; ``ready`` stands for all that are and
+    do. An exact export that names none takes them too.
+
+    Raises:
+        InputError: an unknown device, one that is not ready, or one that reads none of the formats.
+    """
+    from mnist_export.runtime.devices.registry import DEVICES, devices_of, require_ready
+
+    formats = {str(item) for item in job.formats}
+    if job.until is not None or job.on == "none":
+        return ()
+    if job.on == READY or (job.on is None and job.extra.exact):
+        known = [DEVICES.get(name) for name in DEVICES]
+        return tuple(d for d in known if formats & set(d.formats) and not d.why_not_ready())
+    if job.on is None:
+        return ()
+    devices = devices_of("--on", job.on)
+    require_ready(devices)
+    for device in devices:
+        if not formats & set(device.formats):
+            raise InputError(
+                f"--on {device.name}: reads {' and '.join(device.formats)}, found --format "
+                f"{','.join(sorted(formats))}. Add a format that it reads, or leave the device out."
+            )
+    return devices
+
+
+def run_on_devices(
+    job: Job,
+    devices: Sequence[Device],
+    candidates: Sequence[Runner],
+    dataset: Dataset,
+    logits: npt.NDArray[np.float32],
+    progress: Progress,
+) -> tuple[OnDevice, ...]:
+    """Check the files on the devices, on the first images of the test part.
+
+    Args:
+        job: what was asked for.
+        devices: from `devices_for`.
+        candidates: the files, open.
+        dataset: its test part is what the original answered.
+        logits: the original's answers.
+        progress: told what is being done.
+    """
+    if not devices:
+        return ()
+    import numpy as np
+
+    from mnist_export.parity.on_devices import check_on_devices
+
+    count = min(len(dataset.test), MOST_IMAGES if job.on else READY_IMAGES)
+    split = dataset.test if count == len(dataset.test) else dataset.test.take(np.arange(count))
+    return check_on_devices(
+        devices, candidates, split, logits[:count], thresholds=job.thresholds, notify=progress.detail
+    )
+
+
+def with_devices(report: Report, rows: Sequence[OnDevice], job: Job) -> Report:
+    """Add the rows to a report; one that fails makes the report fail.
+
+    A device that nobody named and that cannot run a file says why and fails nothing.
+    """
+    if not rows:
+        return report
+    from mnist_export.parity.results import to_json
+    from mnist_export.report.context import DeviceInfo
+
+    found = []
+    for row in rows:
+        fields: dict[str, Any] = to_json(row)
+        fields.pop("runtime")
+        state = row.verdict.value if row.verdict else "compiled" if row.figures else "not run"
+        if row.differing is None and not row.figures and job.on in {None, READY}:
+            state = "not run"
+        found.append(DeviceInfo(**(fields | {"verdict": state})))
+    failed = any(row.verdict == "fail" for row in found)
+    verdict = Verdict.FAIL if failed else report.verdict
+    return replace(report, devices=tuple(found), verdict=verdict)
