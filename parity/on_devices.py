@@ -128,7 +128,7 @@ def _rows(
     asked = [device for device in devices if kind in device.formats]
     found: dict[str, list[Answer] | MnistExportError] = {device.name: [] for device in asked}
     if asked:
-        names = ", ".join(f"{device.name} ({device.title})" for device in asked)
+        names = ", ".join(device.name for device in asked)
         notify(f"{runner.label}: {len(split):,} images on {names}")
         for question in _questions(runner, split):
             open_ones = [device for device in asked if isinstance(found[device.name], list)]

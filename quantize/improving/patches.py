@@ -64,10 +64,10 @@ def collect(
     ):
         y, x = wanted[theirs.outputs[0]], seen[source]
         if ops[1].kind == "FULLY_CONNECTED":
-            given, values = _dense_rows(quantized, ops[1], x), y.reshape(-1, y.shape[-1])
+            dense, values = _dense_rows(quantized, ops[1], x), y.reshape(-1, y.shape[-1])
             most = len(x) * places
-            chosen = np.arange(len(given)) if len(given) <= most else generator.integers(0, len(given), most)
-            inputs.append(given[chosen])
+            chosen = np.arange(len(dense)) if len(dense) <= most else generator.integers(0, len(dense), most)
+            inputs.append(dense[chosen])
             outputs.append(values[chosen])
             continue
         which = np.repeat(np.arange(len(x)), places)

@@ -57,6 +57,13 @@ class Page:
     done: threading.Event = field(default_factory=threading.Event)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of connections that the browser drops when it is ended."""
+
+
 def open_page(
     device: str, chromium: Path, page: Page, *, wall_s: float, variables: Mapping[str, str]
 ) -> Mapping[str, bytes]:
@@ -78,7 +85,7 @@ def open_page(
         InputError: the browser does not start, ends, or takes too long.
     """
     secret = secrets.token_urlsafe(16)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(page, secret))
+    server = _Server(("127.0.0.1", 0), _handler(page, secret))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     folder = Path(tempfile.mkdtemp(prefix="mnist-export-web-"))

@@ -15,7 +15,12 @@ from mnist_export.quantize.exact.arithmetic import KERNELS as EXACT_KERNELS
 
 ROOT = Path(__file__).parents[2]
 # Tables of kernels, and choices of one rewrite or scheme that say nothing of the operators themselves.
-KERNEL_TABLES = {"export/onnx_ops.py", "export/c_kernels.py", "quantize/exact/arithmetic.py"}
+KERNEL_TABLES = {
+    "export/c_kernels.py",
+    "export/onnx_ops.py",
+    "models/foreign/tflite_import.py",
+    "quantize/exact/arithmetic.py",
+}
 CHOICES = {
     "quantize/exact/affine.py",
     "quantize/exact/prepare.py",
