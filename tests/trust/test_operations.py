@@ -190,7 +190,7 @@ def test_broadcasting_that_would_fill_the_memory(keras, refuses, export_main, tm
     ("kind", "settings"),
     [
         ("Mean", {"axis": [0], "keepdims": True}),
-        ("Reshape", {"newshape": [-1, 14, 7, 1]}),
+        ("Reshape", {"newshape": [-1, 14, 9, 1]}),
         ("Tile", {"repeats": [1_000_000, 1, 1, 1]}),
         ("Repeat", {"repeats": 100_000, "axis": 0}),
         ("Pad", {"pad_width": [[0, 100_000], [0, 0], [0, 0], [0, 0]]}),
