@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     from mnist_export.core.kinds import Precision
     from mnist_export.data.registry import DATASETS
     from mnist_export.export import EXPORTERS
-    from mnist_export.quantize.rewrites.target import Target
+    from mnist_export.quantize.rewrites.target import TARGETS
 
     parser = CommandParser(
         prog="mnist-export",
@@ -73,10 +73,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     target = parser.add_argument(
         "--target", default=None, metavar="T",
-        help="form of int8 files: native (default: each for its own runtime), auto (measured on this "
-        "machine), litert, onnxruntime, portable (the plain form)",
+        help=f"form of int8 files: {', '.join(TARGETS)} (default native: each for its own runtime; auto: "
+        "measured on this machine; portable: the plain form)",
     )  # fmt: skip
-    completes(target, known=tuple(Target))
+    completes(target, known=tuple(TARGETS))
     topics = {
         "quantization": parser.add_topic("quantization", "ranges, scales, layers in float"),
         "training": parser.add_topic("training", "quantization-aware training, pruning, clustering"),

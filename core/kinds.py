@@ -1,8 +1,9 @@
-"""The closed sets that several rooms share."""
+"""The names that several rooms share."""
 
 from __future__ import annotations
 
 import sys
+from typing import ClassVar
 
 if sys.version_info >= (3, 11):
     from enum import StrEnum
@@ -12,12 +13,19 @@ else:
 __all__ = ["Format", "IoType", "Precision", "StrEnum", "Verdict"]
 
 
-class Format(StrEnum):
-    """File formats that an export writes."""
+class Format(str):
+    """The name of a file format; `export.EXPORTERS` has all, those that code speaks of are attributes."""
 
-    TFLITE = "tflite"
-    ONNX = "onnx"
-    C = "c"
+    __slots__ = ()
+
+    TFLITE: ClassVar[Format]
+    ONNX: ClassVar[Format]
+    C: ClassVar[Format]
+
+
+Format.TFLITE = Format("tflite")
+Format.ONNX = Format("onnx")
+Format.C = Format("c")
 
 
 class Precision(StrEnum):

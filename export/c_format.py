@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.kinds import Precision
 from mnist_export.export.c_embed import embed
@@ -12,6 +14,7 @@ from mnist_export.export.request import ExportRequest, file_stem
 from mnist_export.export.tflite_format import TfliteExporter
 from mnist_export.quantize.exact import VARIANT
 from mnist_export.quantize.network.scheme import QuantizedModel
+from mnist_export.quantize.rewrites.target import Target
 
 
 def is_exact(model: QuantizedModel) -> bool:
@@ -21,6 +24,8 @@ def is_exact(model: QuantizedModel) -> bool:
 
 class CExporter:
     """Writes ``.c`` and ``.h``, and for exact networks a self-test and a Makefile for it."""
+
+    own_target: ClassVar[Target] = Target.PORTABLE
 
     def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
         """Spell a network as C; the same network gives the same bytes.

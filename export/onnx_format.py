@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.kinds import IoType, Precision
 from mnist_export.export.metadata import METADATA_KEY, metadata_text
@@ -14,6 +16,8 @@ from mnist_export.quantize.rewrites.target import Target
 
 class OnnxExporter:
     """Writes a QDQ graph of the network's integers (or its float form), batch free."""
+
+    own_target: ClassVar[Target] = Target.ONNXRUNTIME
 
     def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
         """Spell a network as .onnx; uint8 input and output by default, float32 for float precisions.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import IoType, Precision
@@ -41,7 +41,14 @@ class ExportRequest:
 
 
 class Exporter(Protocol):
-    """Writes one format."""
+    """Writes one format.
+
+    Attributes:
+        own_target: the runtime that the files are for where nobody says; ``PORTABLE`` for formats whose
+            files have no form of a runtime.
+    """
+
+    own_target: ClassVar[Target]
 
     def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
         """Spell a network.

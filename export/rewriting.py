@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mnist_export.core.kinds import Format
+from mnist_export.export import EXPORTERS
 from mnist_export.quantize.network.scheme import QuantizedModel
-from mnist_export.quantize.rewrites import Applied, Target, rewrite_for, target_for
+from mnist_export.quantize.rewrites import TARGETS, Applied, Target, rewrite_for
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +37,16 @@ class RewrittenModel:
         )
 
 
+def target_for(target: Target, fmt: Format) -> Target:
+    """The one runtime that a format's file is written for.
+
+    Args:
+        target: what was asked for.
+        fmt: the file's format.
+    """
+    return EXPORTERS.get(fmt).own_target if TARGETS.get(target).own else target
+
+
 def rewritten(model: QuantizedModel, fmt: Format, target: Target | None = None) -> RewrittenModel:
     """Rewrite a network for one format's file.
 
@@ -48,12 +59,12 @@ def rewritten(model: QuantizedModel, fmt: Format, target: Target | None = None) 
         ConversionError: the rewritten network gave other integers.
         MissingExtraError: ``auto`` for ONNX without onnx.
     """
-    if fmt == Format.C:  # plain loops have no fast form, and TFLM's kernels are not LiteRT's
+    if EXPORTERS.get(fmt).own_target == Target.PORTABLE:  # plain loops, and TFLM's kernels, have no fast form
         return RewrittenModel(model=model, target=Target.PORTABLE)
     asked = target or Target.NATIVE
     runtime = target_for(asked, fmt)
     choose = None
-    if asked == Target.AUTO:
+    if TARGETS.get(asked).measured:
         from mnist_export.export.tuning import measured
 
         choose = measured(fmt, runtime)

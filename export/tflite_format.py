@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import IoType
 from mnist_export.export.metadata import METADATA_KEY, metadata_text
 from mnist_export.export.request import ExportRequest, io_for
 from mnist_export.export.tflite_io import with_io
 from mnist_export.quantize.network.scheme import QuantizedModel
+from mnist_export.quantize.rewrites.target import Target
 
 
 class TfliteExporter:
     """Writes a flatbuffer with one signature, ``image`` to ``logits``, batch 1 and resizable."""
+
+    own_target: ClassVar[Target] = Target.LITERT
 
     def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
         """Spell a network as .tflite; int8 input and output by default, float32 for float precisions.

@@ -17,8 +17,8 @@ from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.core.kinds import Format, IoType
 from mnist_export.core.native_log import quiet_stderr
-from mnist_export.quantize.rewrites import Block, Choose, Target
-from mnist_export.quantize.rewrites.block_choice import MLAS, XNNPACK, work
+from mnist_export.quantize.rewrites import TARGETS, Block, Choose, Target
+from mnist_export.quantize.rewrites.block_choice import MLAS, work
 from mnist_export.quantize.rewrites.block_convolution import block_convolution
 from mnist_export.quantize.rewrites.merge_reshapes import merge_reshapes
 
@@ -36,7 +36,7 @@ def measured(fmt: Format, target: Target) -> Choose:
         fmt: the format whose runtime is measured: LiteRT for .tflite, ONNX Runtime for .onnx.
         target: whose rule ranks the candidates; only the best of them are measured.
     """
-    kernels = XNNPACK if target == Target.LITERT else MLAS
+    kernels = TARGETS.get(target).kernels or MLAS
     load = _litert if fmt == Format.TFLITE else _onnxruntime
 
     def choose(graph: Graph, conv: Op, blocks: Sequence[Block]) -> Block | None:

@@ -89,7 +89,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
     from mnist_export.parity.thresholds import thresholds_from
     from mnist_export.quantize.network.scheme import SchemeConfig
     from mnist_export.quantize.ranges.calibration import OBSERVERS
-    from mnist_export.quantize.rewrites.target import Target
+    from mnist_export.quantize.rewrites.target import TARGETS, Target
 
     formats = [word.strip() for word in arguments.format.split(",") if word.strip()]
     for name in formats or [""]:
@@ -113,8 +113,8 @@ def job_of(arguments: Options, command: str = "") -> Job:
         raise InputError(
             f"--max-memory: expected GiB above 0, found {arguments.max_memory:g}. Example: --max-memory 8"
         )
-    if arguments.target is not None and arguments.target not in set(Target):
-        raise unknown_name("target", arguments.target, Target)
+    if arguments.target is not None and arguments.target not in TARGETS:
+        raise unknown_name("target", arguments.target, TARGETS)
     if arguments.no_rewrites and arguments.target not in {None, Target.PORTABLE}:
         raise InputError(
             f"--no-rewrites: expected no --target or --target portable, found --target {arguments.target}. "

@@ -15,23 +15,25 @@ from mnist_export.core.kinds import Precision
 from mnist_export.core.registry import LazyRegistry
 from mnist_export.quantize.rewrites.block import Block, Choose, never
 from mnist_export.quantize.rewrites.rewrite import Applied, Rewrite, Stage, run
-from mnist_export.quantize.rewrites.target import Target, target_for
+from mnist_export.quantize.rewrites.target import TARGETS, Target
 
 if TYPE_CHECKING:
     from mnist_export.quantize.network.scheme import QuantizedModel
 
 __all__ = [
     "REWRITES",
+    "TARGETS",
     "Applied",
     "Block",
     "Choose",
     "Rewrite",
     "Stage",
     "Target",
+    "never",
     "prepare",
     "rewrite_for",
     "round_alike",
-    "target_for",
+    "rule_of",
 ]
 
 _HERE = "mnist_export.quantize.rewrites"
@@ -115,7 +117,7 @@ def rewrite_for(
 
     Args:
         model: the network; other precisions than int8 are returned as they are.
-        target: ``LITERT``, ``ONNXRUNTIME`` or ``PORTABLE`` (see `target_for`).
+        target: ``LITERT``, ``ONNXRUNTIME`` or ``PORTABLE`` (not ``NATIVE`` or ``AUTO``).
         choose: chooses each convolution's block; None takes the target's rule.
 
     Returns:
@@ -126,7 +128,7 @@ def rewrite_for(
     """
     from mnist_export.quantize.rewrites.proof import prove
 
-    if target == Target.PORTABLE or model.precision != Precision.INT8:
+    if TARGETS.get(target).kernels is None or model.precision != Precision.INT8:
         return model, ()
     made, applied = _run_all(model.graph, Stage.INTEGER, choose or rule_of(target))
     if not applied:
@@ -138,11 +140,10 @@ def rewrite_for(
 
 def rule_of(target: Target) -> Choose:
     """The rule that chooses blocks for a target."""
-    from mnist_export.quantize.rewrites.block_choice import MLAS, XNNPACK, by_rule
+    from mnist_export.quantize.rewrites.block_choice import by_rule
 
-    if target == Target.LITERT:
-        return by_rule(XNNPACK)
-    return by_rule(MLAS) if target == Target.ONNXRUNTIME else never
+    kernels = TARGETS.get(target).kernels
+    return by_rule(kernels) if kernels is not None else never
 
 
 def _run_all(

@@ -1,13 +1,18 @@
-"""The runtime that a file is meant for."""
+"""The runtimes that files can be written for: a literal table. A new one is one module and one line here."""
 
 from __future__ import annotations
 
-from mnist_export.core.errors import UnsupportedError
-from mnist_export.core.kinds import Format, StrEnum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mnist_export.core.registry import LazyRegistry
+
+if TYPE_CHECKING:
+    from mnist_export.quantize.rewrites.block_choice import Kernels
 
 
-class Target(StrEnum):
-    """What ``--target`` takes.
+class Target(str):
+    """The name of a target; those that code speaks of are attributes.
 
     Attributes:
         NATIVE: each file for its format's own runtime: LiteRT for .tflite, ONNX Runtime for .onnx.
@@ -17,34 +22,50 @@ class Target(StrEnum):
         PORTABLE: the plain form, which every runtime and compiler knows.
     """
 
-    NATIVE = "native"
-    AUTO = "auto"
-    LITERT = "litert"
-    ONNXRUNTIME = "onnxruntime"
-    PORTABLE = "portable"
+    __slots__ = ()
+
+    NATIVE: ClassVar[Target]
+    AUTO: ClassVar[Target]
+    LITERT: ClassVar[Target]
+    ONNXRUNTIME: ClassVar[Target]
+    PORTABLE: ClassVar[Target]
 
 
-_OWN = {Format.TFLITE: Target.LITERT, Format.ONNX: Target.ONNXRUNTIME, Format.C: Target.PORTABLE}
+Target.NATIVE = Target("native")
+Target.AUTO = Target("auto")
+Target.LITERT = Target("litert")
+Target.ONNXRUNTIME = Target("onnxruntime")
+Target.PORTABLE = Target("portable")
 
 
-def target_for(target: Target, fmt: Format) -> Target:
-    """The one runtime that a format's file is written for.
+@dataclass(frozen=True, kw_only=True)
+class TargetForm:
+    """What is known of a target.
 
-    Args:
-        target: what was asked for.
-        fmt: the file's format.
-
-    Returns:
-        ``LITERT``, ``ONNXRUNTIME`` or ``PORTABLE``.
-
-    Raises:
-        UnsupportedError: a format that has no runtime of its own.
+    Attributes:
+        title: what it is, in a few words.
+        kernels: what its integer convolutions round layers up to; None leaves a network in its plain form.
+        own: each format's own runtime is meant.
+        measured: blocks are chosen by measuring on this machine.
+        channels_last: ONNX files keep their maps as (n, height, width, channels) where it is faster.
     """
-    if target not in {Target.NATIVE, Target.AUTO}:
-        return target
-    if fmt not in _OWN:
-        raise UnsupportedError(
-            f"--target {target}: expected one of the formats {', '.join(_OWN)}, found {fmt}. "
-            "Use --target portable."
-        )
-    return _OWN[fmt]
+
+    title: str
+    kernels: Kernels | None = None
+    own: bool = False
+    measured: bool = False
+    channels_last: bool = False
+
+
+_HERE = "mnist_export.quantize.rewrites"
+
+TARGETS: LazyRegistry[TargetForm] = LazyRegistry(
+    "target",
+    {
+        "native": f"{_HERE}.target_native:NATIVE",
+        "auto": f"{_HERE}.target_native:AUTO",
+        "litert": f"{_HERE}.target_litert:FORM",
+        "onnxruntime": f"{_HERE}.target_onnxruntime:FORM",
+        "portable": f"{_HERE}.target_portable:FORM",
+    },
+)

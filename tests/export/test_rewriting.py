@@ -15,7 +15,7 @@ from mnist_export.export.artifacts import write_artifacts
 from mnist_export.export.described import Described
 from mnist_export.export.rewriting import rewritten
 from mnist_export.export.tuning import interleaved, measured
-from mnist_export.quantize.rewrites import Block, Target
+from mnist_export.quantize.rewrites import TARGETS, Block, Target
 from mnist_export.quantize.rewrites.block_site import candidates
 
 
@@ -30,7 +30,7 @@ def as_codes(pixels):
     return (pixels.astype(np.int16) - 128).astype(np.int8)
 
 
-@pytest.mark.parametrize("target", [None, *Target])
+@pytest.mark.parametrize("target", [None, *TARGETS])
 def test_both_files_of_every_target_hold_the_plain_forms_integers(
     lenet_graph, in_int8, described, litert, onnxruntime_run, tmp_path, target
 ):

@@ -10,6 +10,7 @@ import pytest
 
 from mnist_export.core.errors import ConversionError, InputError
 from mnist_export.core.kinds import Format, Precision
+from mnist_export.export.rewriting import target_for
 from mnist_export.quantize import SchemeConfig, quantize
 from mnist_export.quantize.rewrites import (
     REWRITES,
@@ -19,7 +20,6 @@ from mnist_export.quantize.rewrites import (
     Target,
     prepare,
     rewrite_for,
-    target_for,
 )
 from mnist_export.quantize.rewrites.block import never
 from mnist_export.quantize.rewrites.crop_unread import crop_unread
