@@ -152,7 +152,9 @@ OPERATIONS = {
     "keras.src.ops.math": frozenset({"Rsqrt", "Erf", "Erfc", "Logsumexp", "TopK"}),
     "keras.src.ops.core": frozenset({"Cast", "StopGradient"}),
     "keras.src.ops.linalg": frozenset({"Norm"}),
-    "keras.src.ops.image": frozenset({"Resize", "RGBToGrayscale", "CropImages", "PadImages"}),
+    "keras.src.ops.image": frozenset({
+        "ExtractPatches", "Resize", "RGBToGrayscale", "CropImages", "PadImages",
+    }),
 }  # fmt: skip
 
 # Those that could make more images of a batch than it has: how many they make of one is looked at.

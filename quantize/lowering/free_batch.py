@@ -32,7 +32,8 @@ def free_batch(graph: Graph) -> Graph:
     changes: dict[int, Tensor] = {}
     for index in graph.activations():
         tensor = graph.tensors[index]
-        if not tensor.shape or tensor.shape[0] % BATCH:
+        rows = tensor.shape[0] if tensor.shape else 0
+        if not rows or rows % BATCH or (index in graph.outputs and rows != BATCH):
             raise ConversionError(
                 f"TFLite conversion: layer '{tensor.name}': expected a result of one row an image, found the "
                 f"shape {tensor.shape} for {BATCH} images. Replace the layer by one that keeps images apart."
