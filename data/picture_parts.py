@@ -129,9 +129,11 @@ def _look(store: PictureStore, row: int, counted: Counter[str]) -> Pixels:
 def _list_sha256(where: Path, files: PictureList) -> str:
     """Hash of the names, class numbers and sizes of the files, in order."""
     digest = hashlib.sha256()
-    for path, label in zip(files, files.labels.tolist(), strict=True):
-        name = os.path.relpath(path, where if where.is_dir() else where.parent)
-        digest.update(os.fsencode(name) + f"\0{label}\0{path.stat().st_size}\n".encode())
+    base = f"{where if where.is_dir() else where.parent}/"
+    for row, label in enumerate(files.labels.tolist()):
+        path = files.text(row)
+        size = os.stat(path).st_size  # noqa: PTH116 - a million of them
+        digest.update(os.fsencode(path.removeprefix(base)) + f"\0{label}\0{size}\n".encode())
     return digest.hexdigest()
 
 

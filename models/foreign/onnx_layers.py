@@ -136,8 +136,11 @@ def batch_normalization(node: Node) -> Value:
     if node.settings.get("training_mode", 0):
         raise node.unsupported("in training mode")
     epsilon = float(node.settings.get("epsilon", 1e-5))
-    factor = (scale / np.sqrt(variance.astype(np.float64) + epsilon)).astype(np.float32)
-    offset = (bias - mean * factor).astype(np.float32)
+    with np.errstate(all="ignore"):
+        factor = (scale / np.sqrt(variance.astype(np.float64) + epsilon)).astype(np.float32)
+        offset = (bias - mean * factor).astype(np.float32)
+    if not (np.isfinite(factor).all() and np.isfinite(offset).all()):
+        raise node.unsupported("with a variance below 0")
     value = node.value()
     if value.layout is Layout.FLAT:
         factor = rows_for(value, factor[:, None])[:, 0]
