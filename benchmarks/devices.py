@@ -3,7 +3,7 @@
     python benchmarks/devices.py [lenet5 custom2 ...] [--data mnist] [--images 1000] [--on NAMES]
 
 Prepare the devices first: ``mnist-parity devices --prepare NAMES``. Emulated processors are slow, so they see
-fewer images of larger networks; the table says how many. A network that is measured again replaces its rows.
+fewer images of larger networks; the table says how many. What is measured again replaces its rows.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     if arguments.output.exists():
         before = json.loads(arguments.output.read_text(encoding="utf-8"))["rows"]
-        rows = [row for row in before if row["model"] not in arguments.models]
+        names = {device.name for device in devices}
+        rows = [r for r in before if r["model"] not in arguments.models or r["device"] not in names]
     for model in arguments.models:
         for form in FORMS:
             rows += measure(model, form, devices, dataset, arguments.images)

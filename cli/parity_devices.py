@@ -110,6 +110,8 @@ def print_rows(rows: Sequence[OnDevice]) -> None:
             )
         if verdict != "pass":
             reasons.append(printable(f"  {row.file} on {row.device}: {row.why}"))
+        elif row.differing:
+            reasons += [printable(f"  {row.file} on {row.device}: {text}") for text in row.figures.values()]
     emit("\nOn devices, against each file's own runtime here (the verdict is against the original):\n")
     emit(_table(table))
     if reasons:

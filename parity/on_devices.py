@@ -45,7 +45,7 @@ class OnDevice:
         agreement: share of images with the reference's label.
         arena_bytes: working memory by the device's own report.
         latency_us: median of one image by the device's own clock, where that clock means something.
-        figures: what a device that compiles the file without running it says of it, in its own words.
+        figures: what the device says of the file besides, in its own words.
         verdict: against the reference, as for the file itself; None where it does not read the format.
         why: one sentence.
     """
@@ -148,7 +148,7 @@ def _rows(
             why = f"{device.name} reads {' and '.join(device.formats)}, not {kind or 'models in memory'}"
             rows.append(replace(row, why=why))
         elif isinstance(given, MnistExportError):
-            rows.append(replace(row, verdict=Verdict.FAIL, why=str(given)))
+            rows.append(replace(row, verdict=Verdict.FAIL, why=str(given).removeprefix(f"{runner.label}: ")))
         elif given[0].values is None:
             rows.append(replace(row, figures=given[0].figures, why=given[0].summary))
         elif own is not None:
@@ -220,6 +220,7 @@ def _compared(
         agreement=parity.agreement,
         arena_bytes=answers[-1].arena_bytes,
         latency_us=answers[-1].latency_us,
+        figures=answers[-1].figures,
         verdict=parity.verdict,
         why=parity.why,
     )

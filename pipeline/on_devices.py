@@ -33,7 +33,7 @@ def devices_for(job: Job) -> tuple[Device, ...]:
     """The devices that a job's files are checked on.
 
     Those that it names have to be ready and to read one of its formats; ``ready`` stands for all that are and
-    do. An exact export that names none takes them too.
+    do, and that run files. An exact export that names none takes them too.
 
     Raises:
         InputError: an unknown device, one that is not ready, or one that reads none of the formats.
@@ -45,7 +45,8 @@ def devices_for(job: Job) -> tuple[Device, ...]:
         return ()
     if job.on == READY or (job.on is None and job.extra.exact):
         known = [DEVICES.get(name) for name in DEVICES]
-        return tuple(d for d in known if formats & set(d.formats) and not d.why_not_ready())
+        able = (d for d in known if formats & set(d.formats) and getattr(d, "runs", True))
+        return tuple(d for d in able if not d.why_not_ready())
     if job.on is None:
         return ()
     devices = devices_of("--on", job.on)
@@ -106,6 +107,8 @@ def with_devices(report: Report, rows: Sequence[OnDevice], job: Job) -> Report:
         fields.pop("runtime")
         state = row.verdict.value if row.verdict else "compiled" if row.figures else "not run"
         if row.differing is None and not row.figures and job.on in {None, READY}:
+            if row.verdict is None:
+                continue  # another format is what this device reads, and nobody asked for the pair
             state = "not run"
         found.append(DeviceInfo(**(fields | {"verdict": state})))
     failed = any(row.verdict == "fail" for row in found)

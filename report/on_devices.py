@@ -32,9 +32,14 @@ def device_rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def device_reasons(report: Report) -> list[str]:
-    """Why rows are no pass, each in a sentence that names file and device."""
-    told = [row for row in report.devices if row.verdict != "pass" and row.why]
-    return [f"{row.file} on {row.device}: {row.why}" for row in told]
+    """Why rows are no pass or differ, each in a sentence that names file and device."""
+    told = []
+    for row in report.devices:
+        if row.verdict != "pass" and row.why:
+            told.append(f"{row.file} on {row.device}: {row.why}")
+        elif row.differing:
+            told += [f"{row.file} on {row.device}: {text}" for text in row.figures.values()]
+    return told
 
 
 def devices(report: Report) -> Html:

@@ -56,7 +56,10 @@ def ask(
         values = _values(device, folder / "values.npy", question)
         facts = _facts(device, folder / "facts.json", question)
     arena = facts.get("arena_bytes")
-    return Answer(values=values, arena_bytes=arena if isinstance(arena, int) and arena > 0 else None)
+    told = facts.get("figures")
+    figures = {str(name): str(text)[:400] for name, text in told.items()} if isinstance(told, dict) else {}
+    counted = arena if isinstance(arena, int) and arena > 0 else None
+    return Answer(values=values, arena_bytes=counted, figures=figures)
 
 
 def ask_tensors(

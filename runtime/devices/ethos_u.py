@@ -48,12 +48,14 @@ class EthosU:
     Attributes:
         name: as Vela calls the configuration.
         title: what it is.
+        runs: whether it runs files; this one estimates them.
     """
 
     name: str
     title: str
     needs: str = "ethos-u-vela from PyPI (20 MB); all Ethos-U share it"
     formats: tuple[str, ...] = ("tflite",)
+    runs: bool = False
 
     def why_not_ready(self) -> str:
         """Say why it cannot answer now; empty where it can."""

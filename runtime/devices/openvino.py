@@ -14,7 +14,11 @@ def _open(path: str, _sample: Any) -> Any:
     model = core.read_model(path)
     size = model.inputs[0].get_partial_shape()[0]
     compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1})
-    return lambda piece: compiled([piece])[0], 128 if size.is_dynamic else size.get_length(), dict
+    precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    short = {"bf16": "bfloat16", "f16": "float16"}.get(precision)
+    remark = f"computes in {short} what its int8 kernels do not cover; openvino-f32 does not"
+    facts = {"figures": {"precision": remark}} if short else {}
+    return lambda piece: compiled([piece])[0], 128 if size.is_dynamic else size.get_length(), lambda: facts
 
 
 def _open_float32(path: str, _sample: Any) -> Any:

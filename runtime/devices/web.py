@@ -170,7 +170,11 @@ class WebDevice:
         if "refused" in posted:
             reason = " ".join(posted["refused"].decode("utf-8", "replace").split())[:400]
             runtime = "onnxruntime-web" if question.format == "onnx" else "LiteRT.js"
-            raise UnsupportedError(f"{question.label}: {runtime} cannot run it ({reason.rstrip('.')}).")
+            hint = " It takes float32 inputs and a batch fixed at 1; the .onnx runs in a page as it is."
+            raise UnsupportedError(
+                f"{question.label}: {runtime} cannot run it ({reason.rstrip('.')})."
+                f"{hint if question.format == 'tflite' else ''}"
+            )
         return self._read(question, posted["values"], posted["done"])
 
     def _read(self, question: Question, values: bytes, done: bytes) -> Answer:

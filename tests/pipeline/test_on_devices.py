@@ -8,8 +8,8 @@ import pytest
 import mnist_export as mx
 from mnist_export.cli import export
 from mnist_export.core.errors import InputError, UnsupportedError
-from mnist_export.pipeline.jobs.request import job_with
 from mnist_export.pipeline.on_devices import devices_for
+from mnist_export.pipeline.request import job_with
 from mnist_export.report.html import render_html
 from mnist_export.report.markdown import console_summary, markdown_summary
 from mnist_export.report.schema import Report
@@ -65,11 +65,12 @@ def test_named_devices_have_to_be_ready_and_to_read_a_format(toys, monkeypatch):
         devices_for(job)
 
 
-def test_an_exact_export_takes_all_that_are_ready(toys):
-    assert [d.name for d in devices_for(job_with(exact=True))] == ["zeros", "refuses", "compiles"]
+def test_an_exact_export_takes_all_that_are_ready_and_run_files(toys):
+    toys["compiles"].runs = False
+    assert [d.name for d in devices_for(job_with(exact=True))] == ["zeros", "refuses"]
     assert devices_for(job_with(exact=True, on="none")) == ()
     assert devices_for(job_with(int8=True)) == ()
-    assert len(devices_for(job_with(int8=True, on="ready", format="tflite,onnx"))) == len(toys)
+    assert len(devices_for(job_with(int8=True, on="ready", format="tflite,onnx"))) == len(toys) - 1
 
 
 def test_rows_are_in_the_report_and_a_failing_device_fails_it(toys, tmp_path):
@@ -90,6 +91,17 @@ def test_rows_are_in_the_report_and_a_failing_device_fails_it(toys, tmp_path):
     for page in (render_html(made.report), console_summary(made.report), markdown_summary(made.report)):
         assert "no kernel for CONV_2D" in page
         assert "12 cycles" in page
+
+
+def test_devices_that_nobody_named_fail_nothing_by_refusing(toys, tmp_path):
+    del toys
+    registry.DEVICES.pop("zeros")
+    made = mx.export("lenet5", int8=True, data="digits", output=tmp_path, on="ready", formats="tflite")
+    assert [(row.device, row.verdict) for row in made.report.devices] == [
+        ("refuses", "not run"),
+        ("compiles", "compiled"),
+    ]
+    assert made.report.verdict.value == "pass"
 
 
 def test_an_unknown_device_is_refused_before_anything_is_loaded(tmp_path, capsys):
