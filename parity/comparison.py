@@ -14,6 +14,8 @@ from mnist_export.core.statistics import mcnemar_exact, wilson_interval
 from mnist_export.parity.logits import LogitErrors, logit_errors
 
 SIGNIFICANCE = 0.05
+"""Level of McNemar's test at which a difference is called larger than chance."""
+_IMAGE_SLACK = 1e-2  # thresholds are compared with ratios of counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +43,18 @@ class Thresholds:
                 "Example: --min-agreement 99"
             )
 
+    def drops(self, drop_pp: float, images: int) -> bool:
+        """Whether a loss of top-1 is over the limit, by more than a hundredth of one image."""
+        return drop_pp > self.max_drop_pp + 100 * _IMAGE_SLACK / images
+
+    def parts(self, agreement: float, images: int) -> bool:
+        """Whether a share of equal labels is under the limit, by more than a hundredth of one image."""
+        return agreement < self.min_agreement - _IMAGE_SLACK / images
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
-    """An image whose label the candidate changed.
+    """An image whose label the candidate changed; reports hold it as it is.
 
     Attributes:
         index: of the image in the data.
@@ -52,14 +62,20 @@ class Flip:
         reference: the class that the reference gives.
         candidate: the class that the candidate gives.
         margin: the reference's largest logit minus its second largest, in its own units; a small margin
-            says that the reference itself was in doubt.
+            says that the reference itself was in doubt; None where it was not recorded.
     """
 
     index: int
     label: int
     reference: int
     candidate: int
-    margin: float
+    margin: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse places and classes below 0."""
+        for name in ("index", "label", "reference", "candidate"):
+            if getattr(self, name) < 0:
+                raise InputError(f"Flip.{name}: expected 0 or more, found {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -247,10 +263,7 @@ def _per_class(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 def _judge(figures: dict[str, Any], limits: Thresholds, errors: LogitErrors) -> tuple[Verdict, str]:
     drop, agreement, p = figures["drop_pp"], figures["agreement"], figures["mcnemar_p"]
     lost, won, images = figures["only_reference"], figures["only_candidate"], figures["images"]
-    # a hundredth of one image: thresholds are compared with ratios of counts
-    slack = 1e-2 / images
-    drops = drop > limits.max_drop_pp + 100 * slack
-    parts = agreement < limits.min_agreement - slack
+    drops, parts = limits.drops(drop, images), limits.parts(agreement, images)
     if errors.max_abs_error == 0:
         return (Verdict.FAIL if drops or parts else Verdict.PASS), f"All {images:,} images: equal logits."
     direction = "lower" if drop > 0 else "higher" if drop < 0 else "the same"

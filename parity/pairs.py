@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.runtime.runners.runner import Runner
+from mnist_export.core.errors import InputError
+
+if TYPE_CHECKING:
+    from mnist_export.runtime.runners.runner import Runner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,11 @@ class Pair:
     differing: int
     max_steps: int
     labels: int
+
+    def __post_init__(self) -> None:
+        """Refuse counts that cannot be."""
+        if not 0 <= self.differing <= self.logits or min(self.max_steps, self.labels) < 0:
+            raise InputError("Pair: expected 0 <= differing <= logits, steps and labels of 0 or more.")
 
 
 def pairs_of(runners: Sequence[Runner], answers: Sequence[npt.NDArray[np.float32]]) -> tuple[Pair, ...]:

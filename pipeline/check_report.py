@@ -34,7 +34,6 @@ def build_report(
     from mnist_export.report.measured import (
         artifact_of,
         environment_of,
-        pairs_of,
         reference_of,
         thresholds_of,
     )
@@ -76,6 +75,6 @@ def build_report(
         timings_s=dict(result.seconds),
         notes=result.notes,
         thresholds=thresholds_of(result.thresholds),
-        pairs=pairs_of(result),
+        pairs=result.pairs,
         tool_version=environment.versions.get("mnist-export"),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mnist_export.core.kinds import Precision, Verdict
 from mnist_export.report.context import DataInfo, Finding, ModelInfo
-from mnist_export.report.measured import artifact_of, environment_of, pairs_of, reference_of, thresholds_of
+from mnist_export.report.measured import artifact_of, environment_of, reference_of, thresholds_of
 from mnist_export.report.parts import Audit
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.runtime.environment import describe
@@ -80,7 +80,7 @@ def build_report(
         environment=environment,
         timings_s={name: round(value, 3) for name, value in seconds.items()},
         thresholds=thresholds_of(result.thresholds),
-        pairs=pairs_of(result),
+        pairs=result.pairs,
         findings=tuple(
             Finding(text=f"{share:.2%} of calibration values lie outside the range", level="info", where=name)
             for name, share in network.saturation.items()

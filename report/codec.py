@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar
 
 from mnist_export.core.errors import InputError
 
-R = TypeVar("R", bound="Record")
+R = TypeVar("R")
 
 _MAX_DEPTH = 64
 
@@ -28,9 +28,9 @@ _MAX_DEPTH = 64
 class Record:
     """Base of every part of a report: frozen, keyword-only, validated on creation.
 
-    Supported field types are str, bool, int, float, enums of strings, records, ``tuple[X, ...]``,
-    ``tuple[X, Y]``, ``dict[str, X]`` and ``X | None``. NumPy scalars become Python's. A non-finite
-    float becomes None where the field allows None ("not measured"), and is an error elsewhere.
+    Supported field types are str, bool, int, float, enums of strings, records, other dataclasses,
+    ``tuple[X, ...]``, ``tuple[X, Y]``, ``dict[str, X]`` and ``X | None``. NumPy scalars become Python's. A
+    non-finite float becomes None where the field allows None ("not measured"), and is an error elsewhere.
     """
 
     FRACTIONS: ClassVar[tuple[str, ...]] = ()
@@ -88,7 +88,7 @@ def _coerce(value: object, hint: Any, where: str) -> Any:
             if not isinstance(key, str):
                 raise _wrong(where, "text as key", key)
         return {str(key): _coerce(item, arguments[1], f"{where}.{key}") for key, item in value.items()}
-    if issubclass(hint, Record):
+    if dataclasses.is_dataclass(hint):
         return value if isinstance(value, hint) else _decode(value, hint, where)
     return _coerce_scalar(value, hint, where)
 
@@ -186,7 +186,7 @@ def _refuse_constant(constant: str) -> float:
 
 def encode(value: object) -> Any:
     """Turn a record (or a part of one) into JSON's types; keys keep the order of the fields."""
-    if isinstance(value, Record):
+    if dataclasses.is_dataclass(value):
         return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}

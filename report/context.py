@@ -108,31 +108,6 @@ class Finding(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairInfo(Record):
-    """Two artifacts whose logits have one and the same step, compared with each other.
-
-    Attributes:
-        first: name of the one.
-        second: name of the other.
-        logits: how many were compared.
-        differing: how many of them differ.
-        max_steps: largest difference, in steps of the output.
-        labels: images with another answer.
-    """
-
-    first: str
-    second: str
-    logits: int
-    differing: int
-    max_steps: int
-    labels: int
-
-    def _check(self) -> None:
-        if not 0 <= self.differing <= self.logits or min(self.max_steps, self.labels) < 0:
-            raise InputError("PairInfo: expected 0 <= differing <= logits, steps and labels of 0 or more.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Gap(Record):
     """One step of the way from the float model to a runtime, such as float to fake-quant."""
 

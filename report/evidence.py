@@ -8,9 +8,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.parity.comparison import Flip
 from mnist_export.report import wording
 from mnist_export.report.markup import Html, el, fold, join, section, table
-from mnist_export.report.parts import Flip, Matrix
+from mnist_export.report.parts import Matrix
 from mnist_export.report.pictures import data_uri, png_bytes
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.sections import DASH, spelled

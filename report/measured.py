@@ -12,11 +12,10 @@ from mnist_export.core.kinds import Verdict
 from mnist_export.parity.comparison import Parity
 from mnist_export.parity.comparison import Thresholds as Limits
 from mnist_export.parity.layers.comparison import LayersResult
-from mnist_export.parity.results import CandidateResult, CheckResult, to_json
-from mnist_export.report.context import EnvironmentInfo, PairInfo, Thresholds
+from mnist_export.parity.results import CandidateResult, CheckResult
+from mnist_export.report.context import EnvironmentInfo, Thresholds
 from mnist_export.report.parts import (
     Check,
-    Flip,
     Histogram,
     LayerError,
     LogitsError,
@@ -72,11 +71,6 @@ def environment_of(environment: Environment, *, timing: str = "") -> Environment
     )
 
 
-def pairs_of(result: CheckResult) -> tuple[PairInfo, ...]:
-    """Candidates beside each other as the report holds them."""
-    return tuple(PairInfo(**to_json(pair)) for pair in result.pairs)
-
-
 def thresholds_of(limits: Limits) -> Thresholds:
     """The verdict's limits as the report holds them."""
     return Thresholds(max_drop_pp=limits.max_drop_pp, min_agreement=limits.min_agreement)
@@ -106,9 +100,8 @@ def checks_of(parity: Parity, limits: Limits, *, diagnosis: str = "") -> tuple[C
         limits: what it is measured against.
         diagnosis: what the damage looks like, added to a check that fails.
     """
-    slack = 1e-2 / parity.images
-    drops = parity.drop_pp > limits.max_drop_pp + 100 * slack
-    parts = parity.agreement < limits.min_agreement - slack
+    drops = limits.drops(parity.drop_pp, parity.images)
+    parts = limits.parts(parity.agreement, parity.images)
     more = f" ({diagnosis})" if diagnosis else ""
     return (
         Check(
@@ -154,16 +147,7 @@ def artifact_of(
         agreement=parity.agreement,
         agreement_interval=parity.agreement_interval,
         flips=parity.images - round(parity.agreement * parity.images),
-        flip_list=tuple(
-            Flip(
-                index=flip.index,
-                label=flip.label,
-                reference=flip.reference,
-                candidate=flip.candidate,
-                margin=flip.margin,
-            )
-            for flip in parity.flips[:MAX_FLIPS]
-        ),
+        flip_list=parity.flips[:MAX_FLIPS],
         mcnemar_p=parity.mcnemar_p,
         logits=_logits(parity),
         latency_us=percentiles_of(candidate.latency_us, candidate.samples_us),

@@ -134,27 +134,6 @@ class LogitsError(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flip(Record):
-    """One image that the artifact sees otherwise than the reference does.
-
-    Attributes:
-        index: the image's place in the data that was compared.
-        label: its true class.
-        reference: class the reference predicts.
-        candidate: class the artifact predicts.
-        margin: the reference's largest logit minus its second largest, real units.
-    """
-
-    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("index", "label", "reference", "candidate")
-
-    index: int
-    label: int
-    reference: int
-    candidate: int
-    margin: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class LayerError(Record):
     """Difference between reference and artifact after one layer.
 

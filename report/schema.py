@@ -12,6 +12,8 @@ from typing import ClassVar
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
+from mnist_export.parity.comparison import Flip
+from mnist_export.parity.pairs import Pair
 from mnist_export.report.codec import Record, decode_json, encode_json
 from mnist_export.report.context import (
     DataInfo,
@@ -20,7 +22,6 @@ from mnist_export.report.context import (
     Finding,
     Gap,
     ModelInfo,
-    PairInfo,
     Thresholds,
 )
 from mnist_export.report.parts import (
@@ -29,7 +30,6 @@ from mnist_export.report.parts import (
     CertifiedLayer,
     Check,
     Compression,
-    Flip,
     Histogram,
     Interval,
     LayerError,
@@ -241,7 +241,7 @@ class Report(Record):
     timings_s: dict[str, float] = field(default_factory=dict)
     thresholds: Thresholds | None = None
     findings: tuple[Finding, ...] = ()
-    pairs: tuple[PairInfo, ...] = ()
+    pairs: tuple[Pair, ...] = ()
     devices: tuple[DeviceInfo, ...] = ()
     gaps: tuple[Gap, ...] = ()
     history: dict[str, tuple[float | None, ...]] = field(default_factory=dict)

@@ -9,11 +9,10 @@ import math
 from decimal import ROUND_FLOOR, Decimal
 
 from mnist_export.core.kinds import Verdict
+from mnist_export.parity.comparison import SIGNIFICANCE
 from mnist_export.report.schema import ArtifactResult, Report
 
 NOT_MEASURED = "not measured"
-SIGNIFICANCE = 0.05
-"""Level of McNemar's test at which a difference is called larger than chance."""
 
 
 def percent(fraction: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
 QUICK: Final = Effort(min_time_s=0.15, min_runs=30, min_rounds=9, max_time_s=3.0, max_warmup_s=0.3)
 _LONG_NS: Final = 500_000
-FULL: Final = Effort(min_time_s=0.5, min_runs=100, min_rounds=15, max_time_s=10.0, max_warmup_s=1.0)
+FULL: Final = Effort(
+    min_time_s=0.5, min_runs=100, min_rounds=15, max_time_s=10.0, max_warmup_s=1.0, long_call_ms=inf
+)
 
 
 @dataclass(frozen=True, kw_only=True)

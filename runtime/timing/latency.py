@@ -36,6 +36,7 @@ class Effort:
         min_rounds: least turns of each runner; each gives one ratio.
         max_time_s: most time spent on each runner, over both other limits.
         max_warmup_s: most time to wait for stable times.
+        long_call_ms: where any call takes longer than this, `min_rounds` turns are enough, whatever `min_runs`.
     """
 
     min_time_s: float = 0.5
@@ -43,6 +44,7 @@ class Effort:
     min_rounds: int = 15
     max_time_s: float = 20.0
     max_warmup_s: float = 1.0
+    long_call_ms: float = 50.0
 
     def __post_init__(self) -> None:
         """Refuse an effort that measures nothing."""
@@ -300,6 +302,8 @@ def _rounds(
 ) -> dict[str, list[npt.NDArray[np.int64]]]:
     blocks: dict[str, list[npt.NDArray[np.int64]]] = {name: [] for name in turns}
     names = list(turns)
+    long = any(turn.single_ns > limits.long_call_ms * 1e6 for turn in turns.values())
+    least_runs = 1 if long else limits.min_runs
     started = time.perf_counter()
     for number in range(1_000_000):
         first = number % len(names)
@@ -307,7 +311,7 @@ def _rounds(
             blocks[name].append(turns[name].take(counts[name]))
         elapsed = (time.perf_counter() - started) / len(names)
         runs = min(len(found) * counts[name] for name, found in blocks.items())
-        enough = elapsed >= limits.min_time_s and runs >= limits.min_runs and number + 1 >= limits.min_rounds
+        enough = elapsed >= limits.min_time_s and runs >= least_runs and number + 1 >= limits.min_rounds
         if enough or elapsed >= limits.max_time_s:
             break
     return blocks

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_export.core.kinds import Verdict
+from mnist_export.parity.pairs import Pair
 from mnist_export.report import wording
-from mnist_export.report.context import PairInfo
 from mnist_export.report.schema import Report
 
 
@@ -84,7 +84,7 @@ def test_the_headline_of_a_pass_gives_the_worst_of_the_files(report: Report) -> 
 
 def test_a_pass_says_what_files_that_quantize_alike_have_in_common(report: Report) -> None:
     names = [artifact.name for artifact in report.artifacts]
-    equal = PairInfo(first=names[0], second=names[1], logits=1000, differing=0, max_steps=0, labels=0)
+    equal = Pair(first=names[0], second=names[1], logits=1000, differing=0, max_steps=0, labels=0)
     apart = dataclasses.replace(equal, differing=3, max_steps=1)
 
     two = wording.headline(dataclasses.replace(report, pairs=(equal,)))

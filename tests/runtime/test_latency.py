@@ -11,6 +11,8 @@ from mnist_export.runtime.runners.ort import OnnxRuntimeRunner
 from mnist_export.runtime.runners.runner import Runner
 from mnist_export.runtime.timing.latency import (
     Effort,
+    Turn,
+    interleave,
     measure,
     measure_interleaved,
     pinned,
@@ -162,3 +164,17 @@ def test_both_runtimes_are_measured_in_one_run(models, digits):
         found = measure_interleaved({"tflite": a, "onnx": b}, digits.test.images[:1], effort=QUICK)
     assert found.latencies["onnx"].p50 > 0
     assert len(found.samples_us["tflite"]) == found.latencies["tflite"].runs
+
+
+@pytest.mark.parametrize(("call_ms", "turns"), [(40, 100), (60, 15)])
+def test_long_calls_are_timed_a_few_times_only(call_ms, turns):
+    taken = []
+
+    def take(count):
+        taken.append(count)
+        return np.full(count, int(call_ms * 1e6))
+
+    slow = Turn(take=take, warmup_runs=1, stable=True, single_ns=int(call_ms * 1e6))
+    limits = Effort(min_time_s=0, min_runs=100, min_rounds=15)
+    found = interleave({"slow": slow}, baseline="slow", limits=limits)
+    assert found.latencies["slow"].runs == len(taken) == turns
