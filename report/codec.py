@@ -88,7 +88,7 @@ def _coerce(value: object, hint: Any, where: str) -> Any:
             if not isinstance(key, str):
                 raise _wrong(where, "text as key", key)
         return {str(key): _coerce(item, arguments[1], f"{where}.{key}") for key, item in value.items()}
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return value if isinstance(value, hint) else _decode(value, hint, where)
     return _coerce_scalar(value, hint, where)
 
@@ -143,8 +143,8 @@ def _decode(value: object, kind: type[R], where: str) -> R:
     if not isinstance(value, Mapping):
         raise _wrong(where, "an object", value)
     given: dict[str, Any] = {}
-    fields = {field.name: field for field in dataclasses.fields(kind)}
     record_class: Any = kind
+    fields = {field.name: field for field in dataclasses.fields(record_class)}
     for name, hint in _hints(record_class).items():
         field = fields[name]
         if name in value:
@@ -186,7 +186,7 @@ def _refuse_constant(constant: str) -> float:
 
 def encode(value: object) -> Any:
     """Turn a record (or a part of one) into JSON's types; keys keep the order of the fields."""
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}

@@ -36,7 +36,7 @@ class Effort:
         min_rounds: least turns of each runner; each gives one ratio.
         max_time_s: most time spent on each runner, over both other limits.
         max_warmup_s: most time to wait for stable times.
-        long_call_ms: where any call takes longer than this, `min_rounds` turns are enough, whatever `min_runs`.
+        long_call_ms: where any call takes longer than this, `min_runs` is left aside.
     """
 
     min_time_s: float = 0.5

@@ -1,5 +1,6 @@
 """Latency of a check with each model in a process of its own."""
 
+import contextlib
 import json
 import os
 import sys
@@ -122,6 +123,20 @@ def test_check_takes_times_and_ratios_from_the_children(models, digits, tmp_path
     assert found.reference.latency_us.p50 > 0
     assert found.candidates[0].latency_us.runs >= 5
     assert found.candidates[0].vs_original.ratio > 0
+
+
+def test_integer_files_are_timed_beside_their_own_runtimes_float_file(models, digits, tmp_path):
+    names = ("float.onnx", "int8.tflite", "int8.onnx", "float.tflite")
+    first, tflite, onnx, plain = models.write(tmp_path, *names)
+    some = Split(images=digits.test.images[:20], labels=digits.test.labels[:20])
+    with contextlib.ExitStack() as stack:
+        original, *files, beside = (
+            stack.enter_context(open_runner(p, trust=True)) for p in (first, tflite, onnx, plain)
+        )
+        found = check(original, files, some, effort=EFFORT, floats=[beside])
+    assert len(found.candidates) == 2
+    assert found.candidates[0].vs_float.ratio > 0
+    assert found.candidates[1].vs_float is None
 
 
 def test_the_report_says_how_latency_was_measured(models, tmp_path, capsys, monkeypatch):
