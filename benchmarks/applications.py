@@ -91,7 +91,8 @@ def network(name: str) -> Any:
     keras.utils.set_random_seed(SEED)
     if name in TUTORIALS:
         return TUTORIALS[name]()
-    return getattr(keras.applications, name)(weights=None, classes=CLASSES)
+    sized = {"input_shape": (224, 224, 3)} if name.startswith("MobileNetV3") else {}  # these state none
+    return getattr(keras.applications, name)(weights=None, classes=CLASSES, **sized)
 
 
 def settle(model: Any, images: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> None:
