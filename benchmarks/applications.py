@@ -48,7 +48,7 @@ process of its own, with as many training as test images.
 `float error` is the largest difference between Keras's logits and the float32 files', over the largest logit; `agreement`
 the smaller of the two int8 files'; `share in float` of multiply-adds. Seconds are wall time on two cores that did other
 work beside it. Made by `python benchmarks/applications.py`; the numbers behind it are in
-`benchmarks/results/applications.json`.
+`benchmarks/results/applications.json`. Rows were recorded one after another, at successive revisions of the code.
 """  # noqa: E501 - a page's paragraphs
 
 # Smallest first: by multiply-adds at their own sizes.
