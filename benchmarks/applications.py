@@ -48,7 +48,7 @@ process of its own, with as many training as test images.
 `float error` is the largest difference between Keras's logits and the float32 files', over the largest logit; `agreement`
 the smaller of the two int8 files'; `share in float` of multiply-adds. Seconds are wall time on two cores that did other
 work beside it. Made by `python benchmarks/applications.py`; the numbers behind it are in
-`benchmarks/results/applications.json`.
+`benchmarks/results/applications.json`. Rows were recorded one after another, at successive revisions of the code.
 """  # noqa: E501 - a page's paragraphs
 
 # Smallest first: by multiply-adds at their own sizes.
@@ -91,7 +91,8 @@ def network(name: str) -> Any:
     keras.utils.set_random_seed(SEED)
     if name in TUTORIALS:
         return TUTORIALS[name]()
-    return getattr(keras.applications, name)(weights=None, classes=CLASSES)
+    sized = {"input_shape": (224, 224, 3)} if name.startswith("MobileNetV3") else {}  # these state none
+    return getattr(keras.applications, name)(weights=None, classes=CLASSES, **sized)
 
 
 def settle(model: Any, images: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> None:
