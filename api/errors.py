@@ -22,9 +22,14 @@ def as_keywords(message: str) -> str:
     An option that is given or not is shown as it is written in Python, ``int8=True``, unless it is what the
     message is about.
     """
+    import inspect
+
+    from mnist_export import calls
     from mnist_export.pipeline.request import defaults
 
     known = defaults()
+    for call in (calls.export, calls.check, calls.record, calls.certify, calls.profile, calls.train):
+        known = {name: p.default for name, p in inspect.signature(call).parameters.items()} | known
 
     def keyword(found: re.Match[str]) -> str:
         name = found[1].replace("-", "_")

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 
 from mnist_export.cli.console import (
@@ -78,6 +79,8 @@ def run_command(
         execute: does the work with the parsed arguments and returns 0 or 1.
     """
     if isinstance(parser, CommandParser) and parser.topics and words[:1] == ["help"]:
+        if Path("help").exists():
+            Console().note("this is the help; the model or folder named help is reached as ./help")
         return run(lambda: _help(parser, words[1:]), Console())
     try:
         arguments = parser.parse_args(words)

@@ -128,10 +128,22 @@ def _next_command(original: str, job: Job, report: Report) -> str:
     if job.beside is not None:
         words += job.beside.words()
     if job.data_path not in {None, "auto"}:
-        words += ["--data", str(job.data_path)]
+        words += _option("--data", str(job.data_path))
     if (job.input_range.lo, job.input_range.hi) != (0.0, 1.0):
-        words += ["--input-range", f"{job.input_range.lo:g},{job.input_range.hi:g}"]
+        words += ["--input-range", f"{_number(job.input_range.lo)},{_number(job.input_range.hi)}"]
+    if job.resize != "bilinear" and job.data_path is not None:
+        words += ["--resize", str(job.resize)]
     return shlex.join(words)
+
+
+def _option(flag: str, value: str) -> list[str]:
+    """A flag and its value, as one word where the value would be taken for a flag."""
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
+
+
+def _number(value: float) -> str:
+    """All digits of a number, without a needless point."""
+    return repr(int(value)) if value == int(value) else repr(value)
 
 
 def _can_search(job: Job) -> bool:

@@ -107,7 +107,7 @@ class _Judge:
             self.kinds.add(kind)
             return frozenset({"config"})  # the user trusts it
         if kind in allowlist.DANGEROUS:
-            insist = ", or give --trust (trust=True) to run it" if kind == "Lambda" else ""
+            insist = ", or give --trust to run it" if kind == "Lambda" else ""
             raise refuse(
                 self.where,
                 "layers without code of their own",

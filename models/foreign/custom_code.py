@@ -14,7 +14,7 @@ from mnist_export.core.user_code import blamed, load_user_file
 from mnist_export.models.foreign.beside import Beside
 
 WAYS_OUT: Final = (
-    "Give the code of its layers with --trust --custom FILE.py (trust=True, custom=...), or save it with "
+    "Give the code of its layers with --trust --custom FILE.py, or save it with "
     "model.export('FOLDER') and open that SavedModel with --trust."
 )
 """What a refusal of a custom or subclassed layer advises."""
