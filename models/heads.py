@@ -85,3 +85,24 @@ def two_logits(model: Any, package: Any) -> tuple[Any, tuple[str, ...]]:
     shift = np.array([0.0, bias[0][0] if bias else 0.0], np.float32)
     wide.set_weights([column, shift])
     return package.Model(model.inputs, outputs, name=model.name), (note,)
+
+
+def channels_last(model: Any, image: Shape | None, package: Any) -> tuple[Any, tuple[str, ...]]:
+    """Let a model of (channels, height, width) take pictures as files hold them: (height, width, channels).
+
+    Args:
+        model: a built Keras model.
+        image: (height, width, channels) of the data; None leaves the model as it is.
+        package: the Keras that it is of.
+
+    Returns:
+        The model behind a transposition, and what was done; the model itself where its input is another.
+    """
+    shape = model.input_shape
+    takes = tuple(shape[1:]) if isinstance(shape, tuple) and shape and not isinstance(shape[0], tuple) else ()
+    if image is None or len(image) != 3 or takes == tuple(image) or takes != (image[2], *image[:2]):
+        return model, ()
+    entry = package.Input(image, name="pixels")
+    first = package.layers.Permute((3, 1, 2), name="channels_first")(entry)
+    note = f"takes its channels first, {takes}; the files take {tuple(image)} and put the pixels in order"
+    return package.Model(entry, model(first), name=model.name), (note,)

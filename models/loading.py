@@ -250,7 +250,7 @@ def _by_path(path: Path, beside: Beside, *, until: str | None, dataset: Dataset 
 def _with_plain_ends(built: Built, image: tuple[int, ...] | None) -> Built:
     """One tensor out of a dict or list of one; the data's size where the input has none."""
     from mnist_export.models.foreign.frozen import FrozenFunction
-    from mnist_export.models.heads import fixed_input, one_output
+    from mnist_export.models.heads import channels_last, fixed_input, one_output
     from mnist_export.models.structure.engine import package_of
 
     if isinstance(built.model, FrozenFunction):
@@ -258,7 +258,8 @@ def _with_plain_ends(built: Built, image: tuple[int, ...] | None) -> Built:
     package = package_of(built.framework)
     model, taken = one_output(built.model, package)
     model, sized = fixed_input(model, image, package)
-    return replace(built, model=model, notes=(*built.notes, *taken, *sized))
+    model, turned = channels_last(model, image, package)
+    return replace(built, model=model, notes=(*built.notes, *taken, *sized, *turned))
 
 
 def safe_name(path: Path) -> str:

@@ -108,3 +108,15 @@ def test_a_model_of_any_size_takes_the_data_s(keras, tmp_path, pictures):
     assert any("12x12" in note for note in notes)
     softmax = np.asarray(keras.ops.softmax(_answers(loaded, pictures)))
     np.testing.assert_allclose(softmax, model(pictures.astype("float32")), rtol=1e-4, atol=1e-7)
+
+
+def test_a_model_of_channels_first_takes_pictures_as_files_hold_them(keras, tmp_path, pictures):
+    inputs = keras.Input((3, 12, 12))
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="relu", data_format="channels_first")(inputs)
+    x = keras.layers.Dense(3)(keras.layers.Flatten(data_format="channels_first")(x))
+    model = keras.Model(inputs, x)
+    loaded, notes = _loaded(model, tmp_path, pictures, 3)
+    assert loaded.input_shape == (12, 12, 3)
+    assert any("channels first" in note for note in notes)
+    expected = model(pictures.astype("float32").transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(_answers(loaded, pictures), expected, rtol=1e-4, atol=1e-3)
