@@ -198,13 +198,6 @@ class _Judge:
                 f"dtype {quoted(value)}",
                 "Save the model with the float32 policy.",
             )
-        if key == "data_format" and value == "channels_first":
-            raise refuse(
-                self.where,
-                "images with channels last",
-                "data_format 'channels_first'",
-                "Save the model with channels_last.",
-            )
 
     def number(self, value: float, key: str) -> None:
         if key not in _FREE_NUMBERS and not -MAX_NUMBER <= value <= MAX_NUMBER:

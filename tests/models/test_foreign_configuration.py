@@ -75,7 +75,6 @@ def test_how_it_was_compiled_is_taken_out_before_judging() -> None:
         ({**_foreign("Dense", units=8), "registered_name": "evil>Dense"}, "'evil>Dense'"),
         (_foreign("Dense", units=500_000_000), "units=5e+08"),
         (_foreign("Dense", units=8, dtype="mixed_float16"), "'mixed_float16'"),
-        (_foreign("Conv2D", data_format="channels_first"), "channels_first"),
         (_foreign("Dense", units=8, note="a\x1b[2Jb"), "\\x1b"),
         ({"class_name": ["Dense"], "config": {}}, "class names"),
     ],
