@@ -64,6 +64,8 @@ def export(
     no_rewrites: bool = False,
     max_drop: float | None = None,
     min_agreement: float | None = None,
+    max_error: float | None = None,
+    head: str = "auto",
     threads: int = 1,
     max_memory: float | None = None,
     until: str | None = None,
@@ -88,7 +90,7 @@ def export(
         int8: the same as ``precision="int8"``.
         io: type of an integer file's input and output.
         data: what ``--data`` takes; ``(x_train, y_train, x_test, y_test)`` with uint8 images of shape
-            (n, height, width[, channels]) and integer labels of shape (n,); or a `Dataset`.
+            (n, height, width[, channels]) and integer labels of shape (n,), or numbers; or a `Dataset`.
         input_range: what pixel values 0 and 255 become for the model, such as ``(-1, 1)``; None is
             0,1, and is refused where another range gives far better answers.
         resize: how pictures of a folder are brought to the model's size.
@@ -118,6 +120,9 @@ def export(
         no_rewrites: keep the operators as the converter gives them.
         max_drop: largest loss of top-1, percentage points (0.5).
         min_agreement: smallest share of equal labels, percent (99).
+        max_error: largest error of outputs that are numbers; None allows an RMSE of 5 % of their spread.
+        head: what the outputs are: ``"auto"``, ``"classes"``, ``"labels"`` (several sigmoids, each judged) or
+            ``"values"`` (numbers).
         threads: of one inference.
         max_memory: GiB that the run may take; None is what the machine, or its container, has free.
         until: export the sub-model that ends at this layer.
@@ -142,7 +147,7 @@ def export(
 
         job = job_with(
             model=_model(model, folder), format=_words(formats), precision=precision, int8=int8, io=io,
-            data=_data(data, seed), input_range=None if input_range is None else _range(input_range),
+            data=_data(data, seed, head), input_range=None if input_range is None else _range(input_range),
             output=Path(output), resize=resize,
             calibration_samples=calibration_samples, calibration_method=calibration_method, seed=seed,
             per_tensor=per_tensor, per_tensor_dense=per_tensor_dense, symmetric=symmetric,
@@ -151,7 +156,8 @@ def export(
             clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
             target=target, opset=opset, no_rewrites=no_rewrites, max_drop=max_drop,
-            min_agreement=min_agreement, threads=threads, max_memory=max_memory, until=until, trust=trust,
+            min_agreement=min_agreement, max_error=max_error, head=head, threads=threads,
+            max_memory=max_memory, until=until, trust=trust,
             custom=custom, architecture=architecture, on=None if on is None else _words(on), **more,
         )  # fmt: skip
         side_files = SideFiles(junit=_path(junit), summary=_path(summary))
@@ -403,13 +409,13 @@ def _model(model: Any, folder: Path) -> str:
     return str(path)
 
 
-def _data(data: Any, seed: int) -> Any:
+def _data(data: Any, seed: int, head: str = "classes") -> Any:
     if isinstance(data, Path):
         return str(data)
     if isinstance(data, list | tuple):
         from mnist_export.data.in_memory import dataset_of_arrays
 
-        return dataset_of_arrays(data, seed=seed, notify=lambda _text: None)
+        return dataset_of_arrays(data, seed=seed, notify=lambda _text: None, head=head)
     from mnist_export.data.dataset import Dataset
 
     if not isinstance(data, str | Dataset):

@@ -128,6 +128,16 @@ def _add_input(group: Any) -> None:
 def _add_checks(group: Any) -> None:
     group.add_argument("--max-drop", metavar="PP", help="largest loss of top-1 in percentage points (0.5)")
     group.add_argument("--min-agreement", metavar="PCT", help="smallest share of equal labels, percent (99)")
+    group.add_argument(
+        "--max-error", metavar="X",
+        help="outputs that are numbers: largest error against the original, in their units (default: RMSE of "
+        "5%% of their standard deviation)",
+    )  # fmt: skip
+    head = group.add_argument(
+        "--head", default="auto", metavar="H",
+        help="what the outputs are: auto (default), classes, labels (several sigmoids), values (numbers)",
+    )  # fmt: skip
+    completes(head, known=("auto", "classes", "labels", "values"))
     group.add_argument("--threads", type=int, default=1, metavar="N", help="threads an inference (default 1)")
     group.add_argument(
         "--max-memory", type=float, metavar="GIB",

@@ -21,11 +21,13 @@ class Split:
     Attributes:
         images: uint8 of shape (n, height, width, channels), raw pixels 0..255: an array, or what is read
             when it is indexed (`StreamedImages`).
-        labels: int64 of shape (n,), class numbers from 0.
+        labels: int64 of shape (n,), class numbers from 0; all 0 where there are `targets`.
+        targets: float64 of shape (n, values), of images that have numbers or several labels, not a class.
     """
 
     images: Images
     labels: Labels
+    targets: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Check types, shapes and lengths."""
@@ -45,17 +47,26 @@ class Split:
                 f"{len(self.labels)} labels. Pass arrays of one length."
             )
 
+        targets = self.targets
+        if targets is not None and (targets.ndim != 2 or len(targets) != len(self.labels)):
+            raise InputError(
+                f"split: expected targets of shape ({len(self.labels)}, values), found {targets.shape}. "
+                "Pass arrays of one length."
+            )
+
     def __len__(self) -> int:
         """Count the images."""
         return len(self.labels)
 
     def take(self, indices: npt.NDArray[np.int64]) -> Split:
         """Choose the images and labels at ``indices`` (int64 of shape (k,)), in that order."""
-        return Split(images=picked(self.images, indices), labels=self.labels[indices])
+        targets = None if self.targets is None else self.targets[indices]
+        return Split(images=picked(self.images, indices), labels=self.labels[indices], targets=targets)
 
     def first(self, count: int) -> Split:
         """Choose the first ``count`` images, or all where there are fewer."""
-        return Split(images=first_images(self.images, count), labels=self.labels[:count])
+        targets = None if self.targets is None else self.targets[:count]
+        return Split(images=first_images(self.images, count), labels=self.labels[:count], targets=targets)
 
     @property
     def array(self) -> npt.NDArray[np.uint8]:
@@ -64,7 +75,7 @@ class Split:
 
     def in_memory(self) -> Split:
         """Read what is streamed; for parts that are known to be small."""
-        return Split(images=self.array, labels=self.labels)
+        return Split(images=self.array, labels=self.labels, targets=self.targets)
 
     def images_sha256(self) -> str:
         """Hex SHA-256 of the images' shape (as ASCII ``"n,h,w,c:"``) followed by their raw bytes.
@@ -117,7 +128,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Check that the parts agree, labels are in range and there is something to test on."""
-        if len(self.class_names) < 2:
+        if len(self.class_names) < 2 and self.test.targets is None:
             raise InputError(
                 f"data set '{self.name}': expected at least 2 classes, found {len(self.class_names)}. "
                 "Use data with more classes."

@@ -23,6 +23,7 @@ def load_dataset(
     notify: Notify = to_stderr,
     pictures: PictureOptions | None = None,
     trust: bool = False,
+    head: str = "classes",
 ) -> Dataset:
     """Load a data set by name or path.
 
@@ -36,12 +37,18 @@ def load_dataset(
         notify: called with one sentence for whatever the user should know.
         pictures: channels and size that pictures in files are read in; None keeps the pictures' own.
         trust: whether a user's code may run, and files outside of a list's folder may be read.
+        head: what y may be besides classes: numbers or sets of labels; see `targets.are_targets`.
 
     Raises:
         InputError: no such name or path, or unsound data.
     """
     request = Request(
-        download=download, seed=seed, notify=notify, pictures=pictures or PictureOptions(), trust=trust
+        download=download,
+        seed=seed,
+        notify=notify,
+        pictures=pictures or PictureOptions(),
+        trust=trust,
+        head=head,
     )
     if spec == "auto":
         return _auto(request)

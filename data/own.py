@@ -15,6 +15,7 @@ from mnist_export.data.dataset import Dataset, Labels, Provenance, Split
 from mnist_export.data.limits import bad_file, check_image_size, shown
 from mnist_export.data.request import Request
 from mnist_export.data.splitting import carve
+from mnist_export.data.targets import are_targets, checked_targets, names_of
 
 _SHARE = 10  # one part in ten for validation, and for test where there is none
 
@@ -91,12 +92,13 @@ def _pixel_advice(array: npt.NDArray[Any]) -> str:
     )
 
 
-def label_vector(where: object, array: npt.NDArray[Any]) -> Labels:
+def label_vector(where: object, array: npt.NDArray[Any], *, head: str = "classes") -> Labels:
     """Check labels and bring them to int64.
 
     Args:
         where: the file and array, for messages.
         array: integers of shape (n,) or (n, 1), 0 or more.
+        head: ``auto`` where numbers could be judged too, which the message then says.
 
     Raises:
         InputError: another type or shape, or negative labels.
@@ -118,14 +120,28 @@ def label_vector(where: object, array: npt.NDArray[Any]) -> Labels:
             where,
             "labels 0 to 9999",
             f"{flat.min()}..{flat.max()}",
-            "Number the classes from 0 without gaps.",
+            "Number the classes from 0 without gaps." + _or_numbers(head),
         )
     return flat.astype(np.int64)
 
 
-def own_split(where: object, images: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Split:
-    """Check a pair of arrays of one part and make a `Split` of it."""
-    pixels, classes = image_batch(where, images), label_vector(where, labels)
+def own_split(
+    where: object, images: npt.NDArray[Any], labels: npt.NDArray[Any], *, head: str = "classes"
+) -> Split:
+    """Check a pair of arrays of one part and make a `Split` of it.
+
+    Args:
+        where: the file and array, for messages.
+        images: see `image_batch`.
+        labels: see `label_vector`; or, where `head` allows them, numbers or sets of labels.
+        head: see `are_targets`.
+
+    Raises:
+        InputError: other types, shapes or lengths.
+    """
+    pixels = image_batch(where, images)
+    targets = checked_targets(where, labels) if are_targets(labels, head) else None
+    classes = label_vector(where, labels, head=head) if targets is None else np.zeros(len(targets), np.int64)
     if len(pixels) != len(classes):
         raise bad_file(
             where,
@@ -133,7 +149,7 @@ def own_split(where: object, images: npt.NDArray[Any], labels: npt.NDArray[Any])
             f"{len(pixels)} images and {len(classes)} labels",
             "Store both whole.",
         )
-    return Split(images=pixels, labels=classes)
+    return Split(images=pixels, labels=classes, targets=targets)
 
 
 def own_dataset(
@@ -170,8 +186,11 @@ def own_dataset(
         InputError: gaps in the class numbers, unequal image shapes, or too few images of a class.
     """
     names = tuple(class_names) if class_names else tuple(map(str, range(int(train.labels.max()) + 1)))
+    if train.targets is not None:
+        names, every_class = names_of(train.targets, tuple(class_names) if class_names else None), False
+    _check_same_targets(path, train, test)
     parts_needed = 1 + (test is None) + (validation is None)
-    _check_classes(path, train.labels, names, parts_needed if every_class else 0)
+    _check_classes(path, train.labels, names, parts_needed if every_class else 0, request.head)
     if test is not None and len(test) and test.labels.max() >= len(names):
         raise bad_file(
             path,
@@ -213,7 +232,23 @@ def own_dataset(
     )
 
 
-def _check_classes(path: Path, labels: Labels, names: Sequence[str], parts_needed: int) -> None:
+def _check_same_targets(path: Path, train: Split, test: Split | None) -> None:
+    if test is None:
+        return
+    first, second = (
+        "classes" if part.targets is None else f"{part.targets.shape[1]} values an image"
+        for part in (train, test)
+    )
+    if first != second:
+        raise bad_file(path, f"{first} in y of test, as in train", second, "Store both in one form.")
+
+
+def _or_numbers(head: str) -> str:
+    """The way out where y are no classes at all."""
+    return " Where they are numbers, not classes: --head values (head='values')." if head == "auto" else ""
+
+
+def _check_classes(path: Path, labels: Labels, names: Sequence[str], parts_needed: int, head: str) -> None:
     counts = np.bincount(labels, minlength=len(names))
     if len(counts) > len(names):
         raise bad_file(
@@ -226,5 +261,5 @@ def _check_classes(path: Path, labels: Labels, names: Sequence[str], parts_neede
             path,
             f"at least {parts_needed} training images of every class",
             f"{counts[number]} of class '{names[number]}' (the labels used are {used[0]}..{used[-1]})",
-            "Number the classes from 0 without gaps, or add images.",
+            "Number the classes from 0 without gaps, or add images." + _or_numbers(head),
         )

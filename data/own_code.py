@@ -112,7 +112,7 @@ def _parts(
     for part, value in named.items():
         where = f"{_place(code, function)}, {part} of {code.name}()"
         if isinstance(value, tuple) and len(value) == 2 and all(map(_is_array, value)):
-            splits[part] = own_split(where, np.asarray(value[0]), np.asarray(value[1]))
+            splits[part] = own_split(where, np.asarray(value[0]), np.asarray(value[1]), head=request.head)
         elif _is_iterable(value):
             splits[part] = split_of_pairs(Pairs(where=where, source=value, notify=request.notify))
         else:

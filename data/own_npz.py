@@ -40,8 +40,8 @@ class NpzReader:
         with NpzFile(path) as npz:
             has_test = "x_test" in npz.keys or "y_test" in npz.keys
             npz.require(("x_train", "y_train", "x_test", "y_test") if has_test else ("x_train", "y_train"))
-            train = _read_split(npz, "train")
-            test = _read_split(npz, "test") if has_test else None
+            train = _read_split(npz, "train", request.head)
+            test = _read_split(npz, "test", request.head) if has_test else None
             names = _read_names(npz) if "class_names" in npz.keys else None
         sha256 = {"train-images": train.images_sha256()}
         if test is not None:
@@ -51,12 +51,12 @@ class NpzReader:
         )
 
 
-def _read_split(npz: NpzFile, part: str) -> Split:
+def _read_split(npz: NpzFile, part: str, head: str) -> Split:
     where = f"{npz.path}[x_{part}]"
     header = npz.header(f"x_{part}")
     if header.dtype != "uint8":  # look at a few values for the message; do not load gigabytes for it
         image_batch(where, npz.read(f"x_{part}", at_most_items=_PEEK_ITEMS))
-    return own_split(where, npz.read(f"x_{part}"), npz.read(f"y_{part}"))
+    return own_split(where, npz.read(f"x_{part}"), npz.read(f"y_{part}"), head=head)
 
 
 def _read_names(npz: NpzFile) -> tuple[str, ...]:

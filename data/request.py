@@ -34,6 +34,7 @@ class Request:
         notify: called with one sentence for whatever the user should know.
         pictures: what pictures in files become.
         trust: whether a user's code may run, and files outside of a list's folder may be read.
+        head: what y may be, see `targets.are_targets`: only ``classes`` where nothing else can be judged.
     """
 
     download: bool = True
@@ -41,6 +42,7 @@ class Request:
     notify: Notify = to_stderr
     pictures: PictureOptions = field(default_factory=PictureOptions)
     trust: bool = False
+    head: str = "classes"
 
     def __post_init__(self) -> None:
         """Refuse a negative seed."""

@@ -9,6 +9,7 @@ from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.registry import unknown_name
 from mnist_export.data.limits import shown
 from mnist_export.models.heads import flat_output, two_logits
+from mnist_export.models.judging import LABELS, VALUES
 from mnist_export.models.structure.activations import last_activation
 from mnist_export.models.structure.engine import package_of
 from mnist_export.models.structure.nodes import is_operation, parts
@@ -29,7 +30,7 @@ class Ending:
     notes: tuple[str, ...]
 
 
-def to_logits(model: Any, framework: Framework) -> Ending:
+def to_logits(model: Any, framework: Framework, head: str = "classes") -> Ending:
     """Make a classifier end in logits.
 
     A softmax in the last Dense layer is replaced by nothing; a Softmax or Activation layer after it is
@@ -38,16 +39,19 @@ def to_logits(model: Any, framework: Framework) -> Ending:
     Args:
         model: a built functional or sequential model of one output.
         framework: whose.
+        head: what its outputs are; `judging.VALUES` keep whatever end they have, labels keep one logit each.
 
     Raises:
         UnsupportedError: it ends in something that no logits can be had from.
     """
-    activation = last_activation(model)
-    if activation == "linear":
+    if head == VALUES:
         return Ending(model=model, notes=())
+    activation = last_activation(model)
+    pair = head != LABELS and activation in {"linear", "sigmoid"} and int(model.output_shape[-1]) == 1
+    if activation in {"linear", "relu"}:
+        note = ("ends in relu: outputs below 0 are lost before comparing",) if activation == "relu" else ()
+        return _two_classes(model, framework) if pair else Ending(model=model, notes=note)
     if activation not in {"softmax", "sigmoid"}:
-        if activation == "relu":
-            return Ending(model=model, notes=("ends in relu: outputs below 0 are lost before comparing",))
         raise UnsupportedError(
             f"model '{shown(model.name)}': expected logits or a softmax at its end, found {activation}. "
             "Save it with a last layer without activation."
@@ -61,13 +65,15 @@ def to_logits(model: Any, framework: Framework) -> Ending:
     name = shown(last.name)
     if type(last).__name__ in {"Softmax", "Activation", "TFOpLambda"} or is_operation(last):
         cut = package_of(framework).Model(model.inputs, last.input, name=model.name)
-        if activation == "sigmoid" and int(cut.output_shape[-1]) == 1:
-            return _two_classes(cut, framework)
-        return Ending(model=cut, notes=(f"final {activation} layer '{name}' cut off",))
+        return (
+            _two_classes(cut, framework)
+            if pair
+            else Ending(model=cut, notes=(f"final {activation} layer '{name}' cut off",))
+        )
     last.activation = package_of(framework).activations.linear
     # A model traced before would still hold the old function.
     rebuilt = package_of(framework).Model(model.inputs, last(last.input), name=model.name)
-    if activation == "sigmoid" and int(rebuilt.output_shape[-1]) == 1:
+    if pair:
         return _two_classes(rebuilt, framework)
     return Ending(model=rebuilt, notes=(f"final {activation} of layer '{name}' cut off",))
 

@@ -39,6 +39,7 @@ class LoadedModel:
         macs: multiply-accumulates of one image.
         notes: what was done to it or should be known, such as that a softmax was cut off.
         card: its model card where there is one.
+        head: what its outputs are: scores of ``classes``, of several ``labels`` at once, or ``values``.
     """
 
     model: Any
@@ -51,3 +52,4 @@ class LoadedModel:
     macs: int
     notes: tuple[str, ...] = ()
     card: ModelCard | None = None
+    head: str = "classes"

@@ -16,6 +16,14 @@ from mnist_export.data.limits import shown
 from mnist_export.data.request import to_stderr
 from mnist_export.models.card import ModelCard, refuse_training_data
 from mnist_export.models.foreign.beside import Beside
+from mnist_export.models.judging import (
+    CLASSES,
+    activation_of,
+    check_outputs,
+    head_of,
+    note_of,
+    refuse_targets_for,
+)
 from mnist_export.models.loaded import LoadedModel, ModelSource
 from mnist_export.models.registry import ARCHITECTURES
 
@@ -40,6 +48,7 @@ def load_model(
     until: str | None = None,
     train: Train | None = None,
     beside: Beside | None = None,
+    head: str = "classes",
 ) -> LoadedModel:
     """Load a model by the name of an architecture, or from a file or folder.
 
@@ -56,6 +65,7 @@ def load_model(
         until: name of a layer; the result is the sub-model that ends there.
         train: makes weights for an architecture that has none for this data; see `train.obtaining`.
         beside: the code of a model's own layers, or the architecture of a file of weights.
+        head: what the model's outputs are, see `judging.HEADS`; ``auto`` tells it by model and data.
 
     Raises:
         InputError: no such name or file, a file that is refused, a model that does not take the data's
@@ -64,10 +74,12 @@ def load_model(
     """
     path = Path(spec).expanduser()
     if spec in ARCHITECTURES:
+        if dataset is not None:
+            refuse_targets_for(spec, dataset)
         loaded = _by_name(spec, dataset, notify, until, train)
     elif _exists(path):
         given = _given(beside, trust)
-        loaded = _by_path(path, given, until=until, dataset=dataset)
+        loaded = _by_path(path, given, until=until, dataset=dataset, head=head)
     else:
         raise _no_such(spec)
     if dataset is not None:
@@ -222,20 +234,27 @@ def _layers_of(name: str, dataset: Dataset | None) -> str:
     return str(ARCHITECTURES.get(name).build_for(image, classes).to_json())
 
 
-def _by_path(path: Path, beside: Beside, *, until: str | None, dataset: Dataset | None) -> LoadedModel:
+def _by_path(
+    path: Path, beside: Beside, *, until: str | None, dataset: Dataset | None, head: str
+) -> LoadedModel:
     from mnist_export.models.foreign.compiled import compiled_takes_logits
     from mnist_export.models.structure.activations import last_activation, loss_mismatch
 
     notes: list[str] = []
     built, compiled, digest = _built(path, beside, dataset)
-    mismatch = None
+    mismatch, from_logits = None, None
     if compiled:
-        mismatch = loss_mismatch(last_activation(built.model), compiled_takes_logits(compiled))
+        from_logits = compiled_takes_logits(compiled)
+        mismatch = loss_mismatch(last_activation(built.model), from_logits)
     if mismatch:
         notes.append(f"it was compiled with a loss that does not fit: {mismatch}")
     built = _with_plain_ends(built, tuple(dataset.image_shape) if dataset is not None else None)
     _check_interface(built, path)
     card = _card_beside(path, built, notes)
+    outputs, asked = int(built.model.output_shape[-1]), head
+    if until is None:
+        head = head_of(activation_of(built.model), outputs, dataset, asked=asked, from_logits=from_logits)
+        notes.extend(note_of(head, asked, outputs))
     return _finished(
         built.model,
         name=safe_name(path),
@@ -244,6 +263,7 @@ def _by_path(path: Path, beside: Beside, *, until: str | None, dataset: Dataset 
         notes=(*built.notes, *notes),
         card=card,
         until=until,
+        head=head,
     )
 
 
@@ -312,6 +332,7 @@ def _finished(
     notes: tuple[str, ...],
     card: ModelCard | None,
     until: str | None,
+    head: str = CLASSES,
 ) -> LoadedModel:
     from mnist_export.models.ending import cut_at, to_logits
     from mnist_export.models.foreign.frozen import FrozenFunction
@@ -331,7 +352,7 @@ def _finished(
         macs, parameters = model.macs, model.parameters
     else:
         notes = (*notes, *unroll(model))
-        ending = to_logits(model, framework) if until is None else cut_at(model, until, framework)
+        ending = to_logits(model, framework, head) if until is None else cut_at(model, until, framework)
         model, extra = ending.model, ending.notes
         if until is None:
             model, flat = flat_output(model, package_of(framework))
@@ -351,6 +372,7 @@ def _finished(
         macs=macs,
         notes=(*notes, *extra),
         card=card,
+        head=head,
     )
 
 
@@ -362,9 +384,5 @@ def _check_fit(loaded: LoadedModel, dataset: Dataset, *, classes: bool) -> None:
             f"model '{loaded.name}': expected to take the images of {shown(dataset.name)}, {image}, found "
             f"that it takes {takes}. Choose the data that it was trained on with --data."
         )
-    if classes and loaded.num_classes != dataset.num_classes:
-        raise InputError(
-            f"model '{loaded.name}': expected {dataset.num_classes} outputs, one for each class of "
-            f"{shown(dataset.name)}, found {loaded.num_classes}. Choose the data that it was trained on with "
-            "--data."
-        )
+    if classes:
+        check_outputs(loaded, dataset)

@@ -232,6 +232,8 @@ def _flips(
     labels: npt.NDArray[Any],
 ) -> tuple[Flip, ...]:
     places = np.flatnonzero(theirs != ours)
+    if not len(places):  # a single output has no second largest
+        return ()
     top = np.partition(reference[places], -2, axis=1)[:, -2:]
     margins = top[:, 1] - top[:, 0]
     order = np.argsort(-margins, kind="stable")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mnist_export.core.graph import Graph
     from mnist_export.data import Dataset, Split
     from mnist_export.data.picture_options import PictureOptions
+    from mnist_export.export.artifacts import WrittenRun
     from mnist_export.models.loading import LoadedModel
     from mnist_export.parity.on_devices import OnDevice
     from mnist_export.parity.results import CheckResult
@@ -70,7 +71,9 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     from mnist_export.core.known import remember
     from mnist_export.export.artifacts import write_artifacts
     from mnist_export.export.described import Described
+    from mnist_export.models.judging import CLASSES
     from mnist_export.pipeline.findings import with_findings
+    from mnist_export.pipeline.heads import outputs_of, require_head
     from mnist_export.pipeline.methods.method import Source
     from mnist_export.pipeline.network import make_network
     from mnist_export.pipeline.reporting import build_report, write_report
@@ -85,9 +88,16 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
         tensorflow()  # timed on its own: it is the longest stage of a short run
     with stages.stage("model", "model"):
         loaded = load_or_train(
-            job.model, dataset, trust=job.trust, notify=progress.note, until=job.until, beside=job.beside
+            job.model,
+            dataset,
+            trust=job.trust,
+            notify=progress.note,
+            until=job.until,
+            beside=job.beside,
+            head=job.head,
         )
-        if job.until is None:
+        require_head(job, loaded)
+        if job.until is None and loaded.head == CLASSES:
             _check_range(job, loaded, dataset, progress)
     with stages.stage("lower", "lowering"):
         graph = lower(loaded.model, tuple(loaded.input_shape))
@@ -102,12 +112,12 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
         described = Described(
             name=loaded.name,
             data=dataset.name if loaded.source.kind != "file" else None,
-            class_names=dataset.class_names,
+            class_names=outputs_of(loaded, dataset) if job.until is None else dataset.class_names,
             source_sha256=loaded.source.sha256,
             data_sha256=dataset.provenance.sha256,
             seed=job.seed,
         )
-        from mnist_export.pipeline.equality import certificate_json, judged_by_equality
+        from mnist_export.pipeline.equality import certificate_json
 
         written = write_artifacts(
             network,
@@ -131,14 +141,33 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     with stages.stage("report", "report"):
         report = build_report(job, loaded, dataset, network, written, result, dict(stages.seconds))
         report = with_findings(report, made, dataset, result)
-        if job.extra.exact:
-            report = judged_by_equality(report, written, dataset, progress)
-        if job.until is not None:
-            from mnist_export.pipeline.submodel import judged_by_values
-
-            report = judged_by_values(report)
+        report = _judged(report, job, written, result, dataset, loaded, progress)
         report = with_devices(report, on_devices, job)
         write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
+    return report
+
+
+def _judged(
+    report: Report,
+    job: Job,
+    written: WrittenRun,
+    result: CheckResult,
+    dataset: Dataset,
+    loaded: LoadedModel,
+    progress: Progress,
+) -> Report:
+    """Judge by what else was asked for, or by what the outputs are."""
+    from mnist_export.models.judging import CLASSES
+    from mnist_export.pipeline.equality import judged_by_equality
+    from mnist_export.pipeline.heads import judged_by_head
+    from mnist_export.pipeline.submodel import judged_by_values
+
+    if job.extra.exact:
+        report = judged_by_equality(report, written, dataset, progress)
+    if job.until is not None:
+        return judged_by_values(report)
+    if loaded.head != CLASSES:
+        return judged_by_head(report, result, dataset, loaded, job, progress)
     return report
 
 
@@ -153,11 +182,17 @@ def _require_memory(job: Job, graph: Graph, dataset: Dataset) -> None:
 
 def _data(job: Job, progress: Progress) -> Dataset:
     from mnist_export.data import load_dataset
+    from mnist_export.models.judging import CLASSES
 
     if not isinstance(job.data, str):
         return job.data
     return load_dataset(
-        job.data, seed=job.seed, notify=progress.warn, pictures=_pictures(job), trust=job.trust
+        job.data,
+        seed=job.seed,
+        notify=progress.warn,
+        pictures=_pictures(job),
+        trust=job.trust,
+        head=job.head if job.until is None else CLASSES,
     )
 
 
@@ -211,7 +246,8 @@ def _calibration(job: Job, dataset: Dataset, progress: Progress) -> Split | None
         )
     count = min(job.calibration_samples, len(dataset.train))
     split = dataset.train.take(stratified_sample(dataset.train, count, job.seed)).in_memory()
-    for finding in check_calibration(split.images, split.labels, dataset):
+    labels = split.labels if split.targets is None else None
+    for finding in check_calibration(split.images, labels, dataset):
         if finding.severity is Severity.ERROR:
             raise InputError(finding.message)
         progress.warn(finding.message)
@@ -229,6 +265,7 @@ def _check(
 ) -> tuple[CheckResult, tuple[OnDevice, ...]]:
     from contextlib import ExitStack
 
+    from mnist_export.models.judging import CLASSES
     from mnist_export.parity.checking import check
     from mnist_export.pipeline.reference import open_reference
     from mnist_export.runtime.runners.opening import open_runner
@@ -236,10 +273,13 @@ def _check(
     with ExitStack() as stack:
         reference = open_reference(job, loaded, stack)
         candidates, floats = (
-            [stack.enter_context(open_runner(path, threads=job.threads, trust=True)) for path in group]
+            [
+                stack.enter_context(open_runner(path, threads=job.threads, trust=True, single_value=True))
+                for path in group
+            ]
             for group in (paths, float_paths)
         )
-        if job.until is None:
+        if job.until is None and loaded.head == CLASSES:
             result = check(
                 reference,
                 candidates,
@@ -255,4 +295,7 @@ def _check(
 
         images = unlabelled(reference, dataset.test)
         anything = Thresholds(max_drop_pp=100.0, min_agreement=0.0)
-        return check(reference, candidates, images, thresholds=anything, notify=progress.detail), ()
+        found = check(
+            reference, candidates, images, thresholds=anything, floats=floats, notify=progress.detail
+        )
+        return found, ()

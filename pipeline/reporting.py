@@ -173,7 +173,7 @@ def write_report(
         folder,
         stem,
         images={index: dataset.test.images[index] for index in flips},
-        figures=report_figures(loaded.model, dataset),
+        figures=report_figures(loaded.model, dataset) if report.head == "classes" else {},
         junit=side.junit,
     )
     if side.summary is not None:

@@ -14,6 +14,7 @@ from mnist_export.pipeline.jobs.options import (
     Options,
     check_opset,
     default_precision,
+    head_options,
     improvements_of,
     quantize_options_of,
     thresholds_for,
@@ -36,6 +37,8 @@ _GENERAL: Final = {
     "no_rewrites": False,
     "max_drop": None,
     "min_agreement": None,
+    "max_error": None,
+    "head": "auto",
     "threads": 1,
     "max_memory": None,
     "until": None,
@@ -121,6 +124,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
             "Leave one of them out."
         )
     check_opset(arguments.opset, formats)
+    head, max_error = head_options(arguments.head, arguments.max_error)
     target = "portable" if arguments.no_rewrites else arguments.target
     stated = arguments.input_range is not None
     input_range = InputRange.parse(arguments.input_range) if stated else InputRange()
@@ -144,6 +148,8 @@ def job_of(arguments: Options, command: str = "") -> Job:
         range_stated=stated,
         full_integer=arguments.full_integer,
         resize=Resize.parse(arguments.resize),
+        head=head,
+        max_error=max_error,
         io=IoType(arguments.io) if arguments.io else None,
         calibration_samples=arguments.calibration_samples,
         seed=arguments.seed,

@@ -90,12 +90,13 @@ class EnvironmentInfo(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds(Record):
-    """What the verdict was taken against: percentage points, and a fraction of 1."""
+    """What the verdict was taken against: percentage points, a fraction of 1, and units of the values."""
 
     FRACTIONS: ClassVar[tuple[str, ...]] = ("min_agreement",)
 
     max_drop_pp: float | None = None
     min_agreement: float | None = None
+    max_error: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,6 +79,7 @@ def _failures(checks: Sequence[Check]) -> int:
 
 
 def _properties(artifact: ArtifactResult, report: Report) -> dict[str, str]:
+    own, aim = artifact.value_errors, artifact.target_errors
     figures = {
         "sha256": artifact.sha256,
         "size_bytes": artifact.size_bytes,
@@ -87,6 +88,11 @@ def _properties(artifact: ArtifactResult, report: Report) -> dict[str, str]:
         "drop_pp": artifact.drop_pp,
         "agreement": artifact.agreement,
         "flips": artifact.flips,
+        "rmse_to_original": own.rmse if own else None,
+        "max_error_to_original": own.max_abs if own else None,
+        "rmse_to_targets": aim.rmse if aim else None,
+        "r2": aim.r2 if aim else None,
+        "exact_match": artifact.target_labels.exact_match if artifact.target_labels else None,
         "p50_us": artifact.latency_us.p50 if artifact.latency_us else None,
         "vs_original": artifact.vs_original,
         "vs_float": artifact.vs_float,

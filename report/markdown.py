@@ -9,9 +9,11 @@ from pathlib import Path
 from mnist_export.core.errors import OutputError
 from mnist_export.core.kinds import Verdict
 from mnist_export.report import on_devices
+from mnist_export.report.head_words import head_columns, reference_column
+from mnist_export.report.heads import CLASSES, TITLES
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.text import cell, clean, pad, width
-from mnist_export.report.wording import NOT_MEASURED, duration, headline, percent, points, size, speed
+from mnist_export.report.wording import NOT_MEASURED, duration, headline, size, speed
 
 COLUMNS = (
     "format", "precision", "size", "top-1", "drop", "agreement", "p50", "vs float", "verdict",
@@ -43,23 +45,23 @@ def results_table(report: Report) -> str:
     reference = report.reference
     p50 = reference.latency_us.p50 if reference.latency_us else None
     original = [
-        cell(f"{reference.runtime} (original)"), "", "", percent(reference.top1), "", "",
+        cell(f"{reference.runtime} (original)"), "", "", "", "", "",
         duration(p50), "", "",
     ]  # fmt: skip
-    rows = [original, *(_row(artifact) for artifact in report.artifacts)]
-    return render_table(COLUMNS, [[_short(text) for text in row] for row in rows], _RIGHT)
+    original[3] = reference_column(report)
+    rows = [original, *(_row(artifact, report.head) for artifact in report.artifacts)]
+    header = (*COLUMNS[:3], *TITLES.get(report.head, TITLES[CLASSES]), *COLUMNS[6:])
+    return render_table(header, [[_short(text) for text in row] for row in rows], _RIGHT)
 
 
-def _row(artifact: ArtifactResult) -> list[str]:
+def _row(artifact: ArtifactResult, head: str) -> list[str]:
     variant = f" ({artifact.variant})" if artifact.variant else ""
     p50 = artifact.latency_us.p50 if artifact.latency_us else None
     return [
         cell(artifact.format),
         cell(artifact.precision + variant),
         size(artifact.size_bytes),
-        percent(artifact.top1),
-        points(artifact.drop_pp),
-        percent(artifact.agreement),
+        *head_columns(artifact, head),
         duration(p50),
         speed(artifact.vs_float),
         "pass" if artifact.verdict is Verdict.PASS else "FAIL",

@@ -24,6 +24,7 @@ from mnist_export.report.context import (
     ModelInfo,
     Thresholds,
 )
+from mnist_export.report.heads import LabelSets, ValueErrors
 from mnist_export.report.parts import (
     Audit,
     Certificate,
@@ -55,6 +56,7 @@ __all__ = [
     "Flip",
     "Gap",
     "Histogram",
+    "LabelSets",
     "LayerError",
     "LogitsError",
     "ModelInfo",
@@ -62,6 +64,7 @@ __all__ = [
     "ReferenceInfo",
     "Report",
     "Thresholds",
+    "ValueErrors",
 ]
 
 SCHEMA_VERSION = 1
@@ -80,6 +83,8 @@ class ReferenceInfo(Record):
         top1_interval: Wilson interval of ``top1``.
         per_class_accuracy: fraction for each class; None for a class without images.
         confusion: counts, row = true class, column = predicted class; None for more than 200 classes.
+        target_errors: of outputs that are numbers, against the data's.
+        target_labels: of several labels an image, against the data's.
         details: driver, TF32 setting, versions, as text.
     """
 
@@ -92,6 +97,8 @@ class ReferenceInfo(Record):
     top1_interval: Interval | None = None
     per_class_accuracy: tuple[float | None, ...] | None = None
     confusion: Matrix | None = None
+    target_errors: ValueErrors | None = None
+    target_labels: LabelSets | None = None
     details: dict[str, str] = field(default_factory=dict)
 
     def _check(self) -> None:
@@ -134,6 +141,11 @@ class ArtifactResult(Record):
         checks: each check by name.
         per_class_accuracy: fraction for each class; None for a class without images.
         confusion: counts, row = true class, column = predicted class; None for more than 200 classes.
+        value_errors: of outputs that are numbers, against the original's.
+        target_errors: the same against the data's.
+        original_labels: of several labels an image, agreement with the original's.
+        target_labels: the same with the data's; ``drop_pp`` is then of its exact match, ``agreement`` the
+            share of images with all of the original's labels.
         layers: errors by layer, in order of execution.
         audit: what the file holds.
         certificate: of exactness, if one was asked for.
@@ -185,6 +197,10 @@ class ArtifactResult(Record):
     flip_list: tuple[Flip, ...] = ()
     per_class_accuracy: tuple[float | None, ...] | None = None
     confusion: Matrix | None = None
+    value_errors: ValueErrors | None = None
+    target_errors: ValueErrors | None = None
+    original_labels: LabelSets | None = None
+    target_labels: LabelSets | None = None
     layers: tuple[LayerError, ...] = ()
     audit: Audit | None = None
     certificate: Certificate | None = None
@@ -227,6 +243,7 @@ class Report(Record):
         notes: fallbacks and other things the user has to know.
         next_command: a command to copy.
         command: the command line that was run.
+        head: what the outputs are: ``"classes"``, several ``"labels"``, or ``"values"``, which are numbers.
         tool_version: this project's version.
         created: time in ISO 8601, if it is to be shown.
     """
@@ -249,6 +266,7 @@ class Report(Record):
     notes: tuple[str, ...] = ()
     next_command: str | None = None
     command: str | None = None
+    head: str = "classes"
     tool_version: str | None = None
     created: str | None = None
 

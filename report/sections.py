@@ -6,6 +6,8 @@ import re
 
 from mnist_export.core.kinds import Verdict
 from mnist_export.report import wording
+from mnist_export.report.head_words import head_columns, head_facts, original_fact, reference_column
+from mnist_export.report.heads import CLASSES, LEGENDS, TITLES, VALUES
 from mnist_export.report.markup import (
     NOTHING,
     Html,
@@ -57,7 +59,7 @@ def verdict_header(report: Report) -> Html:
         ("test data", f"{data.name}, {wording.count(data.images, 'image')}"),
         ("calibrated on", wording.count(data.calibration_images, "image")),
         ("original", f"{reference.runtime} on {reference.device}"),
-        ("original top-1", None if reference.top1 is None else wording.percent(reference.top1)),
+        original_fact(report),
         ("thresholds", _thresholds(report)),
     ]
     return el(
@@ -78,6 +80,8 @@ def _thresholds(report: Report) -> str | None:
         parts.append(f"drop at most {limits.max_drop_pp:g} pp")
     if limits.min_agreement is not None:
         parts.append(f"agreement at least {limits.min_agreement * 100:g} %")
+    if limits.max_error is not None:
+        parts.append(f"error at most {limits.max_error:g}")
     return ", ".join(parts) or None
 
 
@@ -90,38 +94,43 @@ def remarks(report: Report) -> Html:
 
 def files(report: Report) -> Html:
     """The table of the run, then the checks of each file."""
-    header = ("file", "precision", "size", "top-1", "drop", "agreement", "p50", "vs float", "verdict")
+    titles = TITLES.get(report.head, TITLES[CLASSES])
+    header = ("file", "precision", "size", *titles, "p50", "vs float", "verdict")
     reference = report.reference
     p50 = reference.latency_us.p50 if reference.latency_us else None
     rows: list[list[str]] = [
         [
             f"{reference.runtime} (original)", DASH, DASH,
-            _with_interval(wording.percent(reference.top1), reference.top1_interval),
+            _with_interval(reference_column(report), reference.top1_interval),
             DASH, DASH, spelled(wording.duration(p50, MICRO)), DASH, "reference",
         ]
     ]  # fmt: skip
-    rows += [_file_row(artifact) for artifact in report.artifacts]
+    rows += [_file_row(artifact, report.head) for artifact in report.artifacts]
     classes = ["original", *(a.verdict.value for a in report.artifacts)]
     return section(
         "files",
         "The files",
         table(header, rows, numeric=(2, 3, 4, 5, 6, 7), kind="cards", row_classes=classes),
-        el("p", _LEGEND, class_="legend"),
-        *(_reasons(artifact, report.data.images) for artifact in report.artifacts),
+        el("p", _legend(report.head), class_="legend"),
+        *(_reasons(artifact, report) for artifact in report.artifacts),
     )
 
 
-def _file_row(artifact: ArtifactResult) -> list[str]:
+def _legend(head: str) -> str:
+    return LEGENDS[head] + _LEGEND[_LEGEND.index("p50") :] if head in LEGENDS else _LEGEND
+
+
+def _file_row(artifact: ArtifactResult, head: str) -> list[str]:
     variant = f" ({artifact.variant})" if artifact.variant else ""
-    agreement = wording.percent(artifact.agreement)
+    first, second, third = head_columns(artifact, head)
     p50 = artifact.latency_us.p50 if artifact.latency_us else None
     return [
         el("code", artifact.name),
         artifact.precision + variant,
         spelled(wording.size(artifact.size_bytes)),
-        _with_interval(wording.percent(artifact.top1), artifact.top1_interval),
-        spelled(wording.points(artifact.drop_pp)),
-        _with_interval(agreement, artifact.agreement_interval),
+        _with_interval(first, artifact.top1_interval),
+        spelled(second),
+        _with_interval(third, artifact.agreement_interval),
         spelled(wording.duration(p50, MICRO)),
         spelled(wording.speed(artifact.vs_float)),
         badge(artifact.verdict is Verdict.PASS),
@@ -133,11 +142,12 @@ def _with_interval(text: str, bounds: tuple[float, float] | None) -> Html:
     return join([spelled(text), el("small", shown) if shown else None])
 
 
-def _reasons(artifact: ArtifactResult, images: int) -> Html:
+def _reasons(artifact: ArtifactResult, report: Report) -> Html:
     failed = artifact.verdict is Verdict.FAIL
     rows = [[c.name, badge(c.verdict is Verdict.PASS), unbroken(c.why)] for c in artifact.checks]
-    sentence = wording.finding(artifact, images)
+    sentence = wording.finding(artifact, report.data.images)
     logits = artifact.logits
+    what = "values" if report.head == VALUES else "logits"
     return fold(
         join([el("code", artifact.name), f" {DASH} why it {'does not pass' if failed else 'passes'}"]),
         el("p", unbroken(artifact.why), class_="why") if artifact.why else None,
@@ -145,8 +155,9 @@ def _reasons(artifact: ArtifactResult, images: int) -> Html:
         table(("check", "verdict", "what was found"), rows) if rows else None,
         facts(
             [
-                ("different logits", _of(logits.different, logits.compared) if logits else None),
-                ("largest logit error", _logit_error(artifact)),
+                *head_facts(artifact, report.data.class_names),
+                (f"different {what}", _of(logits.different, logits.compared) if logits else None),
+                (f"largest {what[:-1]} error", _logit_error(artifact)),
                 ("SQNR", f"{logits.sqnr_db:.1f} dB" if logits and logits.sqnr_db is not None else None),
                 ("McNemar's exact test", _upper(wording.significance(artifact.mcnemar_p))),
                 ("load time", None if artifact.load_ms is None else f"{artifact.load_ms:.1f} ms"),
@@ -185,7 +196,7 @@ def how_to_use(report: Report) -> Html:
     """The pixel rule and a snippet of Python for each file, and the next command."""
     parts: list[Html] = []
     for artifact in report.artifacts:
-        snippet = python_snippet(artifact, report.model, report.data.class_names)
+        snippet = python_snippet(artifact, report.model, report.data.class_names, report.head)
         if snippet is None and artifact.pixel_rule is None:
             continue
         parts.append(

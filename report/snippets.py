@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mnist_export.report.heads import CLASSES, LABELS, VALUES
 from mnist_export.report.schema import ArtifactResult, ModelInfo
 
 _DEFAULT_SHAPE = (28, 28, 1)
@@ -39,7 +40,9 @@ print({answer})
 _TEMPLATES = {"tflite": _LITERT, "onnx": _ONNX}
 
 
-def python_snippet(artifact: ArtifactResult, model: ModelInfo, class_names: Sequence[str] = ()) -> str | None:
+def python_snippet(
+    artifact: ArtifactResult, model: ModelInfo, class_names: Sequence[str] = (), head: str = CLASSES
+) -> str | None:
     """Python that classifies one image with the file, or None for a format without a Python runtime.
 
     The snippet needs NumPy and the runtime only; it starts from an all-black image.
@@ -48,21 +51,43 @@ def python_snippet(artifact: ArtifactResult, model: ModelInfo, class_names: Sequ
         artifact: the file; ``input_type`` None is taken for float32.
         model: gives the image's shape and the input range.
         class_names: names in the order of the logits.
+        head: what the outputs are; an .onnx of integers does not say what they stand for, and gets none.
     """
     template = _TEMPLATES.get(artifact.format)
     if template is None:
         return None
+    real = _real_values(artifact)
+    if head != CLASSES and real is None:
+        return None
     shape = _image_shape(model)
     input_shape = tuple(artifact.input_shape or (1, *shape))
     return template.format(
-        classes=f"CLASSES = {list(class_names)!a}\n" if class_names else "",
+        classes=f"CLASSES = {list(class_names)!a}\n" if class_names and head != VALUES else "",
         shape=shape,
         values="0 (black) to 255 (white)" if shape[-1] == 1 else "RGB, 0 to 255",
         path=ascii(artifact.name),
         batch=_batch(artifact, model),
         input_shape=input_shape,
-        answer="CLASSES[int(logits.argmax())]" if class_names else "int(logits.argmax())",
+        answer=_answer(head, real or "", named=bool(class_names)),
     )
+
+
+def _answer(head: str, real: str, *, named: bool) -> str:
+    if head == VALUES:
+        return real
+    if head == LABELS:
+        return f"[name for name, logit in zip(CLASSES, {real}) if logit > 0]"
+    return "CLASSES[int(logits.argmax())]" if named else "int(logits.argmax())"
+
+
+def _real_values(artifact: ArtifactResult) -> str | None:
+    """The outputs as real numbers, in Python; None where the file does not say what its integers are."""
+    if (artifact.output_type or "float32").startswith("float"):
+        return "logits"
+    if artifact.format != "tflite":
+        return None
+    scale, zero = 'model_output["quantization"][0]', 'model_output["quantization"][1]'
+    return f"{scale} * (logits.astype(np.float32) - {zero})"
 
 
 def _image_shape(model: ModelInfo) -> tuple[int, ...]:

@@ -125,6 +125,8 @@ def significance(mcnemar_p: float | None) -> str:
 
 def finding(artifact: ArtifactResult, images: int) -> str:
     """What was found on one artifact, in a sentence."""
+    if artifact.value_errors is not None or artifact.original_labels is not None:
+        return f"{artifact.name}: {artifact.why}"
     if artifact.agreement is None:
         return artifact.why or f"{artifact.name}: agreement with the original was not measured."
     if artifact.flips == 0:
@@ -168,9 +170,11 @@ def between(report: Report) -> str:
     if not parted:
         named = {name for pair in pairs for name in (pair.first, pair.second)}
         whose = "Their" if len(named) == len(report.artifacts) else f"{_listed(sorted(named))}: their"
-        return f"{whose} logits are equal, bit for bit."
+        what = "values" if report.head == "values" else "logits"
+        return f"{whose} {what} are equal, bit for bit."
+    what = "values" if report.head == "values" else "logits"
     return " ".join(
-        f"{pair.differing:,} of {pair.logits:,} logits differ between {pair.first} and {pair.second}, by "
+        f"{pair.differing:,} of {pair.logits:,} {what} differ between {pair.first} and {pair.second}, by "
         f"{count(pair.max_steps, 'step')} at most."
         for pair in parted
     )
@@ -183,6 +187,8 @@ def _listed(names: list[str]) -> str:
 def _all_pass(report: Report) -> str:
     artifacts, images = report.artifacts, f"{report.data.images:,} images"
     subject = "Both files" if len(artifacts) == 2 else f"All {len(artifacts)} files"
+    if report.head != "classes":
+        return f"{subject} pass. " + " ".join(f"{a.name}: {_sentence(a.why)}" for a in artifacts)
     measured = [a for a in artifacts if a.agreement is not None and a.drop_pp is not None]
     if not measured:
         return f"{subject} were written; agreement with the original was not measured."

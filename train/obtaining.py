@@ -22,6 +22,7 @@ def load_or_train(
     notify: Notify = to_stderr,
     until: str | None = None,
     beside: Beside | None = None,
+    head: str = "classes",
 ) -> LoadedModel:
     """Load a model as `models.loading.load_model` does; train an architecture that has no weights yet.
 
@@ -32,12 +33,15 @@ def load_or_train(
         notify: receives one sentence for whatever the user should know.
         until: name of a layer; the result is the sub-model that ends there.
         beside: the code of a model's own layers, or the architecture of a file of weights.
+        head: what the model's outputs are; see `models.judging.HEADS`.
 
     Raises:
         InputError: see `load_model`; or the training is refused.
         UnsupportedError: see `load_model`.
     """
-    return load_model(spec, dataset, trust=trust, notify=notify, until=until, train=_train, beside=beside)
+    return load_model(
+        spec, dataset, trust=trust, notify=notify, until=until, train=_train, beside=beside, head=head
+    )
 
 
 def _train(name: str, dataset: Dataset, notify: Notify) -> Trained:

@@ -37,6 +37,8 @@ class Job:
         range_stated: whether the user stated `input_range`: a check that disagrees then only warns.
         full_integer: refuse layers that have no integer form; otherwise they stay in float.
         resize: how pictures of a folder are brought to the size that the model takes.
+        head: what the model's outputs are, see `models.judging.HEADS`.
+        max_error: largest allowed error of outputs that are numbers; None is of RMSE, see `parity.values`.
         threads: threads of one inference.
         max_memory: GiB that the run may take; None asks the system what is free.
         trust: code that comes with the model or the data may run.
@@ -65,6 +67,8 @@ class Job:
     range_stated: bool = False
     full_integer: bool = False
     resize: str = "bilinear"
+    head: str = "auto"
+    max_error: float | None = None
     threads: int = 1
     max_memory: float | None = None
     trust: bool = False

@@ -208,3 +208,27 @@ def check_opset(opset: int | None, formats: Sequence[str]) -> None:
             f"--opset {opset}: expected onnx among the formats, found {', '.join(formats)}. "
             "Add it with --format onnx, or leave --opset out."
         )
+
+
+def head_options(head: Any, max_error: Any) -> tuple[str, float | None]:
+    """Check what the outputs are said to be, and the limit of their errors.
+
+    Raises:
+        InputError: an unknown kind of outputs, or a limit that is no number of 0 or more.
+    """
+    from mnist_export.core.errors import InputError
+    from mnist_export.core.registry import unknown_name
+    from mnist_export.models.judging import HEADS
+    from mnist_export.parity.values import ValueLimit
+
+    if head not in HEADS:
+        raise unknown_name("head", str(head), HEADS)
+    if max_error is None:
+        return head, None
+    try:
+        limit = float(max_error)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"--max-error: expected a number of 0 or more, found '{max_error}'. Example: --max-error 0.5"
+        ) from None
+    return head, ValueLimit(max_error=limit).max_error

@@ -276,13 +276,13 @@ class Runner(ABC):
 
 
 def check_classifier(label: str, shape: Sequence[int]) -> None:
-    """Refuse an output that is not (batch, classes).
+    """Refuse an output that is not (batch, classes); a single number is left to `opening.open_runner`.
 
     Args:
         label: the file's name for the message.
         shape: the output tensor's shape.
     """
-    if len(shape) != 2 or shape[1] < 2:
+    if len(shape) != 2 or shape[1] < 1:
         raise InputError(
             f"{label}: expected one output of shape (batch, classes), found {tuple(shape)}. "
             "Only image classifiers can be compared."

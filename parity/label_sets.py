@@ -1,0 +1,65 @@
+"""Several labels an image: which are on, and how two models agree on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_export.core.errors import InputError
+
+Sets = npt.NDArray[np.bool_]
+
+
+def labels_on(logits: npt.NDArray[Any]) -> Sets:
+    """The labels whose sigmoid is over 0.5: whose logit is over 0. Shape (n, labels)."""
+    return np.asarray(logits > 0)
+
+
+def wanted_sets(labels: npt.NDArray[Any], targets: npt.NDArray[Any] | None, count: int) -> Sets:
+    """The labels that should be on.
+
+    Args:
+        labels: class numbers, shape (n,): the one label that is on, where there are no targets.
+        targets: 0 or 1, shape (n, count); or None.
+        count: of labels.
+
+    Raises:
+        InputError: targets other than 0 and 1.
+    """
+    if targets is None:
+        return np.asarray(labels[:, None] == np.arange(count))
+    if not np.all((targets == 0) | (targets == 1)):
+        raise InputError(
+            "several labels: expected y of 0 and 1, found other numbers. Round them at your threshold, or "
+            "judge the outputs as numbers with --head values (head='values')."
+        )
+    return np.asarray(targets == 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetAgreement:
+    """How two sets of labels agree; shares are fractions of 1.
+
+    Attributes:
+        equal: images with all labels alike.
+        exact_match: share of them.
+        per_label: share of images that agree on each label.
+    """
+
+    equal: int
+    exact_match: float
+    per_label: tuple[float, ...]
+
+
+def agreement(first: Sets, second: Sets) -> SetAgreement:
+    """Compare two sets of labels of the same images, n > 0."""
+    same = first == second
+    whole = same.all(axis=1)
+    return SetAgreement(
+        equal=int(whole.sum()),
+        exact_match=float(whole.mean()),
+        per_label=tuple(float(share) for share in same.mean(axis=0)),
+    )

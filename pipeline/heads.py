@@ -1,0 +1,220 @@
+"""Judges an export in the language of its model's outputs: numbers by their errors, labels one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mnist_export.core.errors import InputError
+from mnist_export.core.kinds import Verdict
+from mnist_export.core.statistics import wilson_interval
+from mnist_export.models.judging import CLASSES, LABELS, VALUES
+
+if TYPE_CHECKING:
+    from mnist_export.data import Dataset
+    from mnist_export.models.loading import LoadedModel
+    from mnist_export.parity.label_sets import Sets
+    from mnist_export.parity.results import CandidateResult, CheckResult
+    from mnist_export.parity.values import Distance
+    from mnist_export.pipeline.jobs.job import Job
+    from mnist_export.pipeline.jobs.progress import Progress
+    from mnist_export.report.heads import ValueErrors
+    from mnist_export.report.schema import ArtifactResult, ReferenceInfo, Report
+
+
+def require_head(job: Job, loaded: LoadedModel) -> None:
+    """Refuse what only classes give a meaning to, and a limit of errors for what has no values.
+
+    Raises:
+        InputError: the message names the ways out.
+    """
+    if loaded.head != VALUES and job.max_error is not None and job.until is None:
+        raise InputError(
+            f"--max-error: expected a model whose outputs are numbers, found that those of {loaded.name} are "
+            f"judged as {loaded.head}. Use --max-drop and --min-agreement, or --head values."
+        )
+    if loaded.head == CLASSES:
+        return
+    extra = job.extra
+    asked = {
+        "--qat": extra.qat_epochs is not None,
+        "--sparsity": extra.sparsity is not None,
+        "--clusters": extra.clusters is not None,
+        "--auto": extra.auto,
+        "--exact": extra.exact,
+        "--on": job.on not in {None, "none"},
+    }
+    if given := [flag for flag, wanted in asked.items() if wanted]:
+        kind = "numbers" if loaded.head == VALUES else "several labels"
+        raise InputError(
+            f"{given[0]}: expected a model that is judged by its classes, found that the outputs of "
+            f"{loaded.name} are {kind}. Leave out {' and '.join(given)}, or judge it by its largest output "
+            "with --head classes (head='classes')."
+        )
+
+
+def outputs_of(loaded: LoadedModel, dataset: Dataset) -> tuple[str, ...]:
+    """One name an output: the data's where they are of the outputs."""
+    if len(dataset.class_names) == loaded.num_classes:
+        return dataset.class_names
+    count = loaded.num_classes
+    return ("value",) if count == 1 else tuple(f"value {place}" for place in range(count))
+
+
+def judged_by_head(
+    report: Report, result: CheckResult, dataset: Dataset, loaded: LoadedModel, job: Job, progress: Progress
+) -> Report:
+    """Put the verdict and the figures of a run into the terms of the model's outputs.
+
+    Args:
+        report: of the run, checked without limits.
+        result: what the check found: the answers.
+        dataset: what was judged on.
+        loaded: the model; its head says what the outputs are.
+        job: the limits.
+        progress: warned where the original itself is no better than a constant.
+
+    Raises:
+        InputError: several labels, and the data's y are not 0 and 1.
+    """
+    from mnist_export.pipeline.submodel import without_classes
+
+    plain = replace(report.reference, top1=None, top1_interval=None, per_class_accuracy=None, confusion=None)
+    bare = tuple(without_classes(artifact) for artifact in report.artifacts)
+    pairs = list(zip(bare, result.candidates, strict=True))
+    if loaded.head == LABELS:
+        reference, artifacts = _by_labels(plain, pairs, result, dataset, job)
+    else:
+        reference, artifacts = _by_values(plain, pairs, result, dataset, job)
+        own = reference.target_errors
+        if own is not None and own.r2 is not None and own.r2 <= 0:
+            progress.warn(
+                f"{loaded.name}: the model itself is no better on the test images than a constant (R2 "
+                f"{own.r2:.2g}). It is untrained, damaged, or for other data or another range of pixels; "
+                "agreeing with it means little."
+            )
+    passed = all(artifact.verdict is Verdict.PASS for artifact in artifacts)
+    limits = report.thresholds
+    if limits is not None:
+        asked = job.thresholds
+        limits = (
+            replace(limits, max_drop_pp=asked.max_drop_pp, min_agreement=asked.min_agreement)
+            if loaded.head == LABELS
+            else replace(limits, max_drop_pp=None, min_agreement=None, max_error=job.max_error)
+        )
+    return replace(
+        report,
+        head=loaded.head,
+        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        artifacts=artifacts,
+        reference=reference,
+        thresholds=limits,
+        next_command=None,
+        data=replace(report.data, class_names=outputs_of(loaded, dataset)),
+        not_checked=(
+            *report.not_checked,
+            "Whether the range of pixels is the one that the model was trained with: that is only seen from "
+            "answers of one class.",
+        ),
+    )
+
+
+def _by_values(
+    reference: ReferenceInfo,
+    pairs: list[tuple[ArtifactResult, CandidateResult]],
+    result: CheckResult,
+    dataset: Dataset,
+    job: Job,
+) -> tuple[ReferenceInfo, tuple[ArtifactResult, ...]]:
+    from mnist_export.parity.values import ValueLimit, distance
+    from mnist_export.report.schema import Check
+
+    original = result.reference.logits
+    targets = dataset.test.targets
+    if targets is None and original.shape[1] == 1:  # integers, which were read as classes
+        targets = dataset.test.labels[:, None].astype("float64")
+    limit = ValueLimit(max_error=job.max_error)
+    judged = []
+    for artifact, candidate in pairs:
+        passed, why = limit.judge(original, candidate.logits)
+        verdict = Verdict.PASS if passed else Verdict.FAIL
+        name = "RMSE" if job.max_error is None else "largest error"
+        if not passed and job.max_error is None:
+            why += " (for a limit of your own: --max-error X, max_error=X)"
+        judged.append(
+            replace(
+                artifact,
+                verdict=verdict,
+                why=why[:1].upper() + why[1:] + ".",
+                checks=(Check(name=name, verdict=verdict, why=why), *artifact.checks),
+                value_errors=_errors(distance(original, candidate.logits)),
+                target_errors=None if targets is None else _errors(distance(targets, candidate.logits)),
+            )
+        )
+    own = None if targets is None else _errors(distance(targets, original))
+    return replace(reference, target_errors=own), tuple(judged)
+
+
+def _errors(found: Distance) -> ValueErrors:
+    from mnist_export.report.heads import ValueErrors
+
+    return ValueErrors(mean_abs=found.mean_abs, rmse=found.rmse, max_abs=found.max_abs, r2=found.r2)
+
+
+def _by_labels(
+    reference: ReferenceInfo,
+    pairs: list[tuple[ArtifactResult, CandidateResult]],
+    result: CheckResult,
+    dataset: Dataset,
+    job: Job,
+) -> tuple[ReferenceInfo, tuple[ArtifactResult, ...]]:
+    from mnist_export.parity.label_sets import agreement, labels_on, wanted_sets
+    from mnist_export.report.heads import LabelSets
+
+    original = labels_on(result.reference.logits)
+    wanted = wanted_sets(dataset.test.labels, dataset.test.targets, original.shape[1])
+    right = agreement(wanted, original)
+    own = LabelSets(exact_match=right.exact_match, per_label=right.per_label)
+    judged = [
+        _labelled(artifact, labels_on(candidate.logits), original, wanted, job)
+        for artifact, candidate in pairs
+    ]
+    return replace(reference, target_labels=own), tuple(judged)
+
+
+def _labelled(
+    artifact: ArtifactResult, found: Sets, original: Sets, wanted: Sets, job: Job
+) -> ArtifactResult:
+    from mnist_export.parity.label_sets import agreement
+    from mnist_export.report.heads import LabelSets
+    from mnist_export.report.schema import Check
+
+    images, limits = len(found), job.thresholds
+    same, right, before = agreement(original, found), agreement(wanted, found), agreement(wanted, original)
+    drop = 100.0 * (before.equal - right.equal) / images
+    slack = 1e-2 / images  # a hundredth of an image: limits are compared with ratios of counts
+    drops = drop > limits.max_drop_pp + 100 * slack
+    parts = same.exact_match < limits.min_agreement - slack
+    least = min(same.per_label)
+    texts = (
+        f"{right.exact_match:.2%} of the images have every label right, against {before.exact_match:.2%} of "
+        f"the original: drop {drop:+.2f} pp, allowed {limits.max_drop_pp:g} pp",
+        f"{same.exact_match:.2%} of the images get the original's labels, asked for "
+        f"{limits.min_agreement:.2%}; {least:.2%} at least agree on any one label",
+    )
+    checks = tuple(
+        Check(name=name, verdict=Verdict.FAIL if bad else Verdict.PASS, why=text)
+        for name, bad, text in zip(("exact match", "same labels"), (drops, parts), texts, strict=True)
+    )
+    failed = [check.why for check in checks if check.verdict is Verdict.FAIL]
+    return replace(
+        artifact,
+        verdict=Verdict.FAIL if failed else Verdict.PASS,
+        why=". ".join(failed or [texts[1], texts[0]]) + ".",
+        checks=(*checks, *artifact.checks),
+        drop_pp=drop,
+        agreement=same.exact_match,
+        agreement_interval=wilson_interval(same.equal, images),
+        original_labels=LabelSets(exact_match=same.exact_match, per_label=same.per_label),
+        target_labels=LabelSets(exact_match=right.exact_match, per_label=right.per_label),
+    )
