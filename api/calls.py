@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mnist_export.errors import InputError, one_call
+from mnist_export.errors import KEYWORDS, InputError, one_call
 from mnist_export.result import Result
 
 if TYPE_CHECKING:
@@ -442,3 +443,7 @@ def _pixels(value: Range | None) -> Any:
 
 def _path(value: str | Path | None) -> Path | None:
     return None if value is None else Path(value)
+
+
+for _call in (export, check, record, certify, profile, train):
+    KEYWORDS.update({name: given.default for name, given in inspect.signature(_call).parameters.items()})

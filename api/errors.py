@@ -7,9 +7,14 @@ import os
 import random
 import re
 from collections.abc import Iterator
+from typing import Any
 
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _NATIVE_LOGS = ("TF_CPP_MIN_LOG_LEVEL", "GLOG_minloglevel", "ABSL_MIN_LOG_LEVEL", "GRPC_VERBOSITY")
+
+
+KEYWORDS: dict[str, Any] = {}
+"""Every keyword of the calls and its default; `calls` fills it."""
 
 
 class InputError(ValueError):
@@ -22,14 +27,9 @@ def as_keywords(message: str) -> str:
     An option that is given or not is shown as it is written in Python, ``int8=True``, unless it is what the
     message is about.
     """
-    import inspect
-
-    from mnist_export import calls
     from mnist_export.pipeline.request import defaults
 
-    known = defaults()
-    for call in (calls.export, calls.check, calls.record, calls.certify, calls.profile, calls.train):
-        known = {name: p.default for name, p in inspect.signature(call).parameters.items()} | known
+    known = KEYWORDS | defaults()
 
     def keyword(found: re.Match[str]) -> str:
         name = found[1].replace("-", "_")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 
 MAX_SHARE: Final = 0.05
-"""Largest RMSE against the original, as a share of the standard deviation of the original's outputs."""
+"""Largest RMSE against the original, as a share of the standard deviation of targets or outputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,8 @@ class ValueLimit:
 
     Attributes:
         max_error: largest allowed error of any value against the original; None judges the RMSE, which may be
-            `MAX_SHARE` of the standard deviation of the original's outputs, each output for itself.
+            `MAX_SHARE` of the standard deviation of the targets or of the original's outputs, whichever is
+            larger, each output for itself.
     """
 
     max_error: float | None = None
@@ -79,12 +80,18 @@ class ValueLimit:
                 "--max-error 0.5"
             )
 
-    def judge(self, original: npt.NDArray[Any], found: npt.NDArray[Any]) -> tuple[bool, str]:
+    def judge(
+        self,
+        original: npt.NDArray[Any],
+        found: npt.NDArray[Any],
+        targets: npt.NDArray[Any] | None = None,
+    ) -> tuple[bool, str]:
         """Whether values pass, and what was found.
 
         Args:
             original: the original's values, shape (n, values).
             found: the candidate's.
+            targets: what the values should be, the same shape; None where that is not known.
         """
         error = np.asarray(found, np.float64) - np.asarray(original, np.float64)
         largest = float(np.abs(error).max())
@@ -93,12 +100,17 @@ class ValueLimit:
                 f"largest error against the original {largest:.4g}, allowed {self.max_error:g}"
             )
         rmse = np.sqrt(np.square(error).mean(axis=0))
-        spread = np.asarray(original, np.float64).std(axis=0)
+        spread, of = np.asarray(original, np.float64).std(axis=0), "the original's outputs"
+        if (
+            targets is not None
+            and (wider := np.asarray(targets, np.float64).std(axis=0)).max() > spread.max()
+        ):
+            spread, of = wider, "the targets"  # of a network that hardly answers, the outputs hardly vary
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(rmse == 0, 0.0, rmse / spread)
         worst = int(share.argmax())
         where = f" of output {worst}" if len(share) > 1 else ""
         return bool(share[worst] <= MAX_SHARE), (
             f"RMSE{where} against the original {rmse[worst]:.4g}, {share[worst]:.2%} of the standard "
-            f"deviation {spread[worst]:.4g} of its outputs, allowed {MAX_SHARE:.0%}"
+            f"deviation {spread[worst]:.4g} of {of}, allowed {MAX_SHARE:.0%}"
         )

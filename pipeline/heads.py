@@ -136,7 +136,7 @@ def _by_values(
     limit = ValueLimit(max_error=job.max_error)
     judged = []
     for artifact, candidate in pairs:
-        passed, why = limit.judge(original, candidate.logits)
+        passed, why = limit.judge(original, candidate.logits, targets)
         verdict = Verdict.PASS if passed else Verdict.FAIL
         name = "RMSE" if job.max_error is None else "largest error"
         if not passed and job.max_error is None:

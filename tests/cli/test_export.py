@@ -104,15 +104,15 @@ def test_with_json_stdout_holds_the_report_and_nothing_else(brief, tmp_path, cap
 
 
 def test_a_verdict_that_fails_exits_1_and_still_writes_everything(brief, tmp_path, monkeypatch):
-    from mnist_export.quantize.post_training import integers as ptq
+    from mnist_export.quantize.post_training import builder
 
-    real = ptq.quantize_weights
+    real = builder.quantize_weights
 
     def damaged(weights, axis, **options):
         data, quant = real(weights, axis, **options)
         return np.roll(data, 1, axis=axis), quant
 
-    monkeypatch.setattr(ptq, "quantize_weights", damaged)
+    monkeypatch.setattr(builder, "quantize_weights", damaged)
     assert export(tmp_path, "--format", "tflite", "--int8") == 1
     report = json.loads((tmp_path / f"{STEM}.report.json").read_text())
     assert report["verdict"] == report["artifacts"][0]["verdict"] == "fail"

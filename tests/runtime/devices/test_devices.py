@@ -186,7 +186,9 @@ def test_what_a_device_does_not_read_is_a_row_and_what_it_refuses_fails(files, s
     with open_runner(files["tflite"].path, trust=True) as runner:
         reference = runner.run(split.images)
         other = _Fake(runner=runner, images=split.images, formats=("onnx",))
-        broken = _Fake(runner=runner, images=split.images, error=UnsupportedError("net: no kernel."))
+        broken = _Fake(
+            name="broken", runner=runner, images=split.images, error=UnsupportedError("net: no kernel.")
+        )
         unread, refused = check_on_devices([other, broken], [runner], split, reference)
     assert unread.verdict is None
     assert "reads onnx" in unread.why
