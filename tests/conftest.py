@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _settled[:] = now
         gc.collect()
         gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what ``slow.txt`` names: files, and tests without their parameters."""
+    root = Path(__file__).parent
+    listed = {
+        line for line in (root / "slow.txt").read_text(encoding="utf-8").splitlines() if line[:1] != "#"
+    }
+    for item in items:
+        file = f"tests/{item.path.relative_to(root).as_posix()}"
+        if file in listed or f"{file}::{item.name.partition('[')[0]}" in listed:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -203,3 +203,12 @@ def test_every_package_is_listed_for_the_build_and_typed():
             assert f'"{name}" = "{folder.as_posix()}"' in listed, name
             assert f'    "{name}",' in listed, name
             assert (init.parent / "py.typed").exists(), name
+
+
+def test_every_slow_test_that_is_listed_is_there():
+    lines = (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        if not line.startswith("#"):
+            file, _, name = line.partition("::")
+            assert (ROOT / file).is_file(), line
+            assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8") or not name, line
