@@ -33,6 +33,11 @@ def require_head(job: Job, loaded: LoadedModel) -> None:
             f"--max-error: expected a model whose outputs are numbers, found that those of {loaded.name} are "
             f"judged as {loaded.head}. Use --max-drop and --min-agreement, or --head values."
         )
+    if job.until is None and job.head not in {"auto", loaded.head}:
+        raise InputError(
+            f"--head {job.head}: expected a model file, found the architecture {loaded.name}, which is a "
+            "classifier. Leave --head out."
+        )
     if loaded.head == CLASSES:
         return
     extra = job.extra
