@@ -52,8 +52,8 @@ def note_of(head: str, asked: str, outputs: int) -> tuple[str, ...]:
         return ()
     if head == LABELS:
         if outputs == 1:
-            return ("its outputs are labels that are on or off: judged at a sigmoid of 0.5",)
-        return (f"{outputs} sigmoids: each label is judged at 0.5 (--head classes: the largest one wins)",)
+            return ("its output is a label that is on where its sigmoid is over 0.5",)
+        return (f"{outputs} sigmoids: each label is on over 0.5 (--head classes: the largest one wins)",)
     return ("its outputs are judged as numbers (--head classes: as scores of classes)",)
 
 

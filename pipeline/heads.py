@@ -50,11 +50,15 @@ def require_head(job: Job, loaded: LoadedModel) -> None:
         "--on": job.on not in {None, "none"},
     }
     if given := [flag for flag, wanted in asked.items() if wanted]:
-        kind = "numbers" if loaded.head == VALUES else "several labels"
+        kind = "numbers" if loaded.head == VALUES else "labels on or off"
+        other = (
+            ""
+            if loaded.num_classes == 1
+            else ", or judge it by its largest output with --head classes (head='classes')"
+        )
         raise InputError(
             f"{given[0]}: expected a model that is judged by its classes, found that the outputs of "
-            f"{loaded.name} are {kind}. Leave out {' and '.join(given)}, or judge it by its largest output "
-            "with --head classes (head='classes')."
+            f"{loaded.name} are {kind}. Leave out {' and '.join(given)}{other}."
         )
 
 

@@ -94,6 +94,7 @@ BAD = {
     "texts": ("yield 'a.png', 'cat'", "own.py line 7"),
     "unit_floats": ("return ((image / 255, label) for image, label in zip(x, y))", "multiply by 255"),
     "negative": ("return ((image, -1) for image in x)", "labels 0 to 9999"),
+    "several_labels": ("return ((image, np.ones(4)) for image in x)", "rows of other sums", "whole arrays"),
     "too_few_labels": ("return x, y[:3]", "40 images and 3 labels"),
 }
 

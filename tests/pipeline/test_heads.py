@@ -162,7 +162,7 @@ def test_numbers_for_a_classifier_are_refused_with_the_ways_out(brief, keras, im
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--auto"], "--head classes"),
+        (["--auto"], "Leave out --auto"),
         (["--max-error", "-1"], "0 or more"),
         (["--max-error", "much"], "found 'much'"),
         (["--head", "value"], "values"),
@@ -196,9 +196,7 @@ def test_the_snippet_of_a_file_gives_its_numbers(brief, regression, images, halv
     code = found["tflite"].replace("np.zeros((8, 8, 1), np.uint8)", "IMAGE")
     path = next((tmp_path / "out").glob("*.tflite"))
     said = []
-    exec(
-        code.replace(repr(path.name), repr(str(path))), {"IMAGE": images[0], "print": said.append}
-    )
+    exec(code.replace(repr(path.name), repr(str(path))), {"IMAGE": images[0], "print": said.append})
     assert float(said[0][0]) == pytest.approx(100 * halves[0, 0], abs=5)
 
 
