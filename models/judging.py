@@ -95,13 +95,13 @@ def check_outputs(loaded: LoadedModel, dataset: Dataset) -> None:
         raise InputError(
             f"model '{loaded.name}': expected {dataset.num_classes} outputs, one for each class of {data}, "
             f"found {found}. Choose the data that it was trained on with --data; or, where its outputs are "
-            "numbers, have the files judged by their values with --head values (head='values')."
+            "numbers, have the files judged by their values with --head values."
         )
     if loaded.head == CLASSES:
         raise InputError(
             f"model '{loaded.name}': expected y of class numbers, as its outputs are judged as classes, "
             f"found {targets.shape[1]} numbers an image in {data}. Store integers (y.astype('int64')), "
-            "or judge it by its values with --head values (head='values')."
+            "or judge it by its values with --head values."
         )
     if found != targets.shape[1]:
         raise InputError(

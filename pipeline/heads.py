@@ -51,11 +51,7 @@ def require_head(job: Job, loaded: LoadedModel) -> None:
     }
     if given := [flag for flag, wanted in asked.items() if wanted]:
         kind = "numbers" if loaded.head == VALUES else "labels on or off"
-        other = (
-            ""
-            if loaded.num_classes == 1
-            else ", or judge it by its largest output with --head classes (head='classes')"
-        )
+        other = "" if loaded.num_classes == 1 else ", or judge it by its largest output with --head classes"
         raise InputError(
             f"{given[0]}: expected a model that is judged by its classes, found that the outputs of "
             f"{loaded.name} are {kind}. Leave out {' and '.join(given)}{other}."
@@ -149,7 +145,7 @@ def _by_values(
         verdict = Verdict.PASS if passed else Verdict.FAIL
         name = "RMSE" if job.max_error is None else "largest error"
         if not passed and job.max_error is None:
-            why += " (for a limit of your own: --max-error X, max_error=X)"
+            why += " (for a limit of your own: --max-error X)"
         judged.append(
             replace(
                 artifact,
