@@ -84,6 +84,14 @@ class _Keeping:
         if single:
             images, labels = images[None], labels[None]
         if labels.ndim == 2 and labels.shape[1] > 1:
+            if not np.allclose(labels.sum(axis=1), 1, atol=1e-3):
+                raise bad_file(
+                    self._where,
+                    "one class an image, as a number or a row whose sum is 1",
+                    "rows of other sums",
+                    "Give numbers and several labels an image as whole arrays: "
+                    "(x_train, y_train, x_test, y_test), or an .npz of these.",
+                )
             labels = labels.argmax(axis=1)
         if labels.dtype == np.bool_ or (labels.dtype.kind == "f" and (labels == np.rint(labels)).all()):
             labels = labels.astype(np.int64)

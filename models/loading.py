@@ -251,7 +251,7 @@ def _by_path(
     built = _with_plain_ends(built, tuple(dataset.image_shape) if dataset is not None else None)
     _check_interface(built, path)
     card = _card_beside(path, built, notes)
-    outputs, asked = int(built.model.output_shape[-1]), head
+    outputs, asked, head = int(built.model.output_shape[-1]), head, CLASSES
     if until is None:
         head = head_of(activation_of(built.model), outputs, dataset, asked=asked, from_logits=from_logits)
         notes.extend(note_of(head, asked, outputs))

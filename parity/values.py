@@ -100,15 +100,14 @@ class ValueLimit:
                 f"largest error against the original {largest:.4g}, allowed {self.max_error:g}"
             )
         rmse = np.sqrt(np.square(error).mean(axis=0))
-        spread, of = np.asarray(original, np.float64).std(axis=0), "the original's outputs"
-        if (
-            targets is not None
-            and (wider := np.asarray(targets, np.float64).std(axis=0)).max() > spread.max()
-        ):
-            spread, of = wider, "the targets"  # of a network that hardly answers, the outputs hardly vary
+        own = np.asarray(original, np.float64).std(axis=0)
+        # the outputs of a network that hardly answers hardly vary
+        aims = own if targets is None else np.asarray(targets, np.float64).std(axis=0)
+        spread = np.maximum(own, aims)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(rmse == 0, 0.0, rmse / spread)
         worst = int(share.argmax())
+        of = "the targets" if aims[worst] > own[worst] else "the original's outputs"
         where = f" of output {worst}" if len(share) > 1 else ""
         return bool(share[worst] <= MAX_SHARE), (
             f"RMSE{where} against the original {rmse[worst]:.4g}, {share[worst]:.2%} of the standard "

@@ -182,7 +182,6 @@ def _require_memory(job: Job, graph: Graph, dataset: Dataset) -> None:
 
 def _data(job: Job, progress: Progress) -> Dataset:
     from mnist_export.data import load_dataset
-    from mnist_export.models.judging import CLASSES
 
     if not isinstance(job.data, str):
         return job.data
@@ -192,7 +191,7 @@ def _data(job: Job, progress: Progress) -> Dataset:
         notify=progress.warn,
         pictures=_pictures(job),
         trust=job.trust,
-        head=job.head if job.until is None else CLASSES,
+        head=job.head,
     )
 
 

@@ -151,7 +151,7 @@ def _reasons(artifact: ArtifactResult, report: Report) -> Html:
     return fold(
         join([el("code", artifact.name), f" {DASH} why it {'does not pass' if failed else 'passes'}"]),
         el("p", unbroken(artifact.why), class_="why") if artifact.why else None,
-        el("p", unbroken(sentence)) if sentence != artifact.why else None,
+        el("p", unbroken(sentence)) if not sentence.endswith(artifact.why or "\0") else None,
         table(("check", "verdict", "what was found"), rows) if rows else None,
         facts(
             [

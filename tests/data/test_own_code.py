@@ -74,7 +74,7 @@ def test_a_tensorflow_dataset_of_any_kind_is_streamed(tmp_path: Path) -> None:
 def test_nothing_runs_without_trust(tmp_path: Path, refused: Refused) -> None:
     marker = tmp_path / "ran"
     spec = written(tmp_path, "return x, y", f"{ARRAYS}\nopen({str(marker)!r}, 'w')")
-    refused(lambda: load(spec, trust=False), "own.py:load", "--trust", "trust=True")
+    refused(lambda: load(spec, trust=False), "own.py:load", "--trust")
     assert not marker.exists()
     load(spec)
     assert marker.exists()
@@ -94,6 +94,7 @@ BAD = {
     "texts": ("yield 'a.png', 'cat'", "own.py line 7"),
     "unit_floats": ("return ((image / 255, label) for image, label in zip(x, y))", "multiply by 255"),
     "negative": ("return ((image, -1) for image in x)", "labels 0 to 9999"),
+    "several_labels": ("return ((image, np.ones(4)) for image in x)", "rows of other sums", "whole arrays"),
     "too_few_labels": ("return x, y[:3]", "40 images and 3 labels"),
 }
 

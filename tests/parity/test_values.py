@@ -44,3 +44,15 @@ def test_sets_of_labels_agree_whole_and_label_by_label():
     assert (found.equal, found.exact_match, found.per_label) == (1, 0.5, (1.0, 0.5))
     with pytest.raises(InputError, match="--head values"):
         wanted_sets(np.zeros(1, np.int64), np.array([[0.5, 1.0]]), 2)
+
+
+def test_the_wider_of_targets_and_outputs_is_taken_for_each_output():
+    original = np.array([[0.0, 0.0], [0.1, 100.0]])
+    targets = np.array([[0.0, 0.0], [10.0, 1.0]])
+    passed, why = ValueLimit().judge(original, original + np.array([0.2, 0.0]), targets)
+    assert passed
+    assert "the targets" in why
+    passed, why = ValueLimit().judge(original, original + np.array([0.0, 3.0]), targets)
+    assert not passed
+    assert "output 1" in why
+    assert "outputs, allowed" in why

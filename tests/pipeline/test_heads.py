@@ -162,7 +162,7 @@ def test_numbers_for_a_classifier_are_refused_with_the_ways_out(brief, keras, im
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--auto"], "--head classes"),
+        (["--auto"], "Leave out --auto"),
         (["--max-error", "-1"], "0 or more"),
         (["--max-error", "much"], "found 'much'"),
         (["--head", "value"], "values"),
@@ -174,3 +174,59 @@ def test_what_only_classes_have_is_refused_in_a_line(
     code, _ = _export(regression, halves[:, 0], images, tmp_path, *words)
     assert code == 2
     assert expected in capsys.readouterr().err
+
+
+def test_data_of_numbers_serve_a_sub_model_too(brief, regression, images, halves, tmp_path):
+    code, report = _export(regression, halves[:, 0], images, tmp_path, "--until", "conv2d")
+    assert code == 0
+    assert report["artifacts"][0]["checks"][0]["name"] == "SQNR"
+
+
+def test_the_snippet_of_a_file_gives_its_numbers(brief, regression, images, halves, tmp_path):
+    _, report = _export(regression, 100 * halves[:, 0], images, tmp_path)
+    from mnist_export.report.schema import Report
+    from mnist_export.report.snippets import python_snippet
+
+    read = Report.from_json(json.dumps(report))
+    found = {
+        artifact.format: python_snippet(artifact, read.model, read.data.class_names, read.head)
+        for artifact in read.artifacts
+    }
+    assert found["onnx"] is None  # its integers' scale is in the metadata
+    code = found["tflite"].replace("np.zeros((8, 8, 1), np.uint8)", "IMAGE")
+    path = next((tmp_path / "out").glob("*.tflite"))
+    said = []
+    exec(code.replace(repr(path.name), repr(str(path))), {"IMAGE": images[0], "print": said.append})
+    assert float(said[0][0]) == pytest.approx(100 * halves[0, 0], abs=5)
+
+
+def test_a_file_of_one_number_is_no_classifier_to_compare(
+    brief, regression, images, halves, tmp_path, capsys
+):
+    from mnist_export.cli.parity import main as parity
+
+    _export(regression, 100 * halves[:, 0], images, tmp_path)
+    path = next((tmp_path / "out").glob("*.tflite"))
+    capsys.readouterr()
+    assert parity(["check", str(path), str(path), "--data", "digits"]) == 2
+    assert "single number" in capsys.readouterr().err
+
+
+def test_y_of_0_and_1_as_floats_are_labels_of_a_sigmoid_and_one_linear_logit_is_two_classes(
+    brief, keras, images, halves, tmp_path
+):
+    on = (halves[:, 0] > 0.5).astype(np.float32)
+    aim = 20.0 * (halves[:, :1] - 0.5)
+    arrays = (images, on, images[:60], on[:60])
+    found = mx.export(
+        _net(keras, 1, "sigmoid", aim=aim, images=images), int8=True, input_range="0,1", data=arrays,
+        output=tmp_path / "a",
+    )  # fmt: skip
+    assert found.report.head == "labels"
+    assert found.report.reference.target_labels.exact_match > 0.9
+    model = _net(keras, 1, aim=aim, images=images)
+    model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    whole = (images, on.astype(int), images[:60], on[:60].astype(int))
+    found = mx.export(model, int8=True, input_range="0,1", data=whole, output=tmp_path / "b")
+    assert found.report.head == "classes"
+    assert found.report.artifacts[0].top1 > 0.9
