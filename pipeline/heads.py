@@ -89,6 +89,7 @@ def judged_by_head(
     pairs = list(zip(bare, result.candidates, strict=True))
     if loaded.head == LABELS:
         reference, artifacts = _by_labels(plain, pairs, result, dataset, job)
+        _warn_of_labels(loaded, result, dataset, reference, progress)
     else:
         reference, artifacts = _by_values(plain, pairs, result, dataset, job)
         own = reference.target_errors
@@ -185,6 +186,22 @@ def _by_labels(
         for artifact, candidate in pairs
     ]
     return replace(reference, target_labels=own), tuple(judged)
+
+
+def _warn_of_labels(
+    loaded: LoadedModel, result: CheckResult, dataset: Dataset, reference: ReferenceInfo, progress: Progress
+) -> None:
+    from mnist_export.parity.label_sets import most_frequent, wanted_sets
+
+    count = result.reference.logits.shape[1]
+    constant = most_frequent(wanted_sets(dataset.test.labels, dataset.test.targets, count))
+    own = reference.target_labels
+    if own is not None and own.exact_match <= constant:
+        progress.warn(
+            f"{loaded.name}: the model itself has every label right on {own.exact_match:.1%} of the test "
+            f"images: no better than always the same labels ({constant:.1%}). It is untrained, damaged, or for "
+            "other data or another range of pixels; agreeing with it means little."
+        )
 
 
 def _labelled(

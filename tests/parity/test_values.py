@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnist_export.core.errors import InputError
-from mnist_export.parity.label_sets import agreement, labels_on, wanted_sets
+from mnist_export.parity.label_sets import agreement, labels_on, most_frequent, wanted_sets
 from mnist_export.parity.values import ValueLimit, distance
 
 
@@ -40,6 +40,7 @@ def test_sets_of_labels_agree_whole_and_label_by_label():
     sets = labels_on(np.array([[1.0, -1.0], [0.0, 2.0]]))
     np.testing.assert_array_equal(sets, [[True, False], [False, True]])
     np.testing.assert_array_equal(wanted_sets(np.array([0, 1]), None, 2), sets)
+    assert most_frequent(np.array([[True, False], [True, False], [False, True]])) == pytest.approx(2 / 3)
     found = agreement(sets, np.array([[True, True], [False, True]]))
     assert (found.equal, found.exact_match, found.per_label) == (1, 0.5, (1.0, 0.5))
     with pytest.raises(InputError, match="--head values"):

@@ -230,3 +230,11 @@ def test_y_of_0_and_1_as_floats_are_labels_of_a_sigmoid_and_one_linear_logit_is_
     found = mx.export(model, int8=True, input_range="0,1", data=whole, output=tmp_path / "b")
     assert found.report.head == "classes"
     assert found.report.artifacts[0].top1 > 0.9
+
+
+def test_a_model_no_better_than_a_constant_is_warned_of(brief, keras, images, halves, tmp_path, capsys):
+    for outputs, activation, y in ((1, None, halves[:, 0]), (2, "sigmoid", (halves > 0.5).astype(np.uint8))):
+        model = tmp_path / f"bad{outputs}.keras"
+        _net(keras, outputs, activation, aim=10 - 20 * halves[:, :outputs], images=images).save(model)
+        _export(model, y, images, tmp_path)
+        assert "no better" in capsys.readouterr().err
