@@ -199,8 +199,8 @@ def _warn_of_labels(
     if own is not None and own.exact_match <= constant:
         progress.warn(
             f"{loaded.name}: the model itself has every label right on {own.exact_match:.1%} of the test "
-            f"images: no better than always the same labels ({constant:.1%}). It is untrained, damaged, or for "
-            "other data or another range of pixels; agreeing with it means little."
+            f"images: no better than always the same labels ({constant:.1%}). It is untrained, damaged, or "
+            "for other data or another range of pixels; agreeing with it means little."
         )
 
 
