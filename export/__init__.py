@@ -1,4 +1,4 @@
-"""From one quantized network to files: each format is another spelling of the same numbers."""
+"""From one quantized network to files: each format is written from the same numbers."""
 
 from __future__ import annotations
 

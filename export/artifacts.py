@@ -76,7 +76,7 @@ def write_artifacts(
     opset: int | None = None,
     certify: Callable[[bytes, str], Mapping[str, Any]] | None = None,
 ) -> WrittenRun:
-    """Spell a network in every format, audit the bytes, and write them with a manifest.
+    """Write a network in every format, audit the bytes, and write them with a manifest.
 
     Nothing is written before every format was exported and passed its audit.
 
@@ -111,8 +111,8 @@ def write_artifacts(
     artifacts: list[WrittenArtifact] = []
     for fmt in formats:
         form = rewritten(model, fmt, target)
-        spelled = EXPORTERS.get(fmt)().export(form.model, replace(request, target=form.target))
-        for number, (extension, content) in enumerate(spelled.items()):
+        written_as = EXPORTERS.get(fmt)().export(form.model, replace(request, target=form.target))
+        for number, (extension, content) in enumerate(written_as.items()):
             path = folder / f"{stem}{extension}"
             files[path] = content
             if number:

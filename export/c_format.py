@@ -28,7 +28,7 @@ class CExporter:
     own_target: ClassVar[Target] = Target.PORTABLE
 
     def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
-        """Spell a network as C; the same network gives the same bytes.
+        """Write a network as C; the same network gives the same bytes.
 
         Raises:
             UnsupportedError: the precision is not int8, or an exact network has a layer without a C form.

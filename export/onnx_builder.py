@@ -1,4 +1,4 @@
-"""Collects ONNX nodes and initializers while a `Graph` is spelled out, and keeps track of layouts.
+"""Collects ONNX nodes and initializers while a `Graph` is written, and keeps track of layouts.
 
 Rank-4 activations are NCHW in the ONNX file and NHWC in the graph. A flattened NCHW tensor feeds a
 dense layer whose weight rows are permuted instead, so no transpose runs.
@@ -28,7 +28,7 @@ class OnnxBuilder:
     """The ONNX side of a graph under construction.
 
     Attributes:
-        graph: what is being spelled.
+        graph: what is being written.
         nodes: ONNX NodeProtos in execution order.
         initializers: name to constant.
         real_values: tensor index to the ONNX value that holds it in real units (float), where a

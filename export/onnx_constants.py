@@ -1,4 +1,4 @@
-"""Takes away the DEQUANTIZE between a stored constant and its operator, which ONNX spells by itself."""
+"""Takes away the DEQUANTIZE between a stored constant and its operator, which ONNX does by itself."""
 
 from __future__ import annotations
 

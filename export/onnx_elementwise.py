@@ -1,4 +1,4 @@
-"""How elementwise operators of a `Graph` are spelled in ONNX.
+"""How elementwise operators of a `Graph` are written in ONNX.
 
 Reference: ONNX operator specifications of opset 17.
 """

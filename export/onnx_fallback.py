@@ -1,4 +1,4 @@
-"""Float ONNX through tf2onnx, for operators that this project's own writer does not spell."""
+"""Float ONNX through tf2onnx, for operators that this project's own writer does not know."""
 
 from __future__ import annotations
 

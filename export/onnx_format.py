@@ -20,7 +20,7 @@ class OnnxExporter:
     own_target: ClassVar[Target] = Target.ONNXRUNTIME
 
     def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
-        """Spell a network as .onnx; uint8 input and output by default, float32 for float precisions.
+        """Write a network as .onnx; uint8 input and output by default, float32 for float precisions.
 
         Raises:
             InputError: an input type that the precision does not have.

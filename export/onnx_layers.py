@@ -1,4 +1,4 @@
-"""How convolutions, dense layers and pools of a `Graph` are spelled in ONNX.
+"""How convolutions, dense layers and pools of a `Graph` are written in ONNX.
 
 References: ONNX operator specifications of opset 17; TFLite's SAME padding as in
 tensorflow/lite/kernels/padding.h.

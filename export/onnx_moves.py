@@ -1,4 +1,4 @@
-"""How operators that only move values are spelled in ONNX.
+"""How operators that only move values are written in ONNX.
 
 Reference: ONNX operator specifications of opset 17; tensorflow/lite/kernels/strided_slice.cc for the masks.
 """
@@ -161,7 +161,7 @@ def pad(builder: OnnxBuilder, op: Op) -> str:
 
 
 def _is_convolution_padding(graph: Graph, op: Op, amounts: npt.NDArray[Any]) -> bool:
-    """Whether a PAD can be spelled as the pads of the convolutions that alone read it."""
+    """Whether a PAD can be written as the pads of the convolutions that alone read it."""
     readers = graph.consumers(op.outputs[0])
     if not readers or op.outputs[0] in graph.outputs or len(graph.tensors[op.outputs[0]].shape) != 4:
         return False

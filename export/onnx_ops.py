@@ -1,4 +1,4 @@
-"""How each operator of a `Graph` is spelled in ONNX (standard operators, NCHW).
+"""How each operator of a `Graph` is written in ONNX (standard operators, NCHW).
 
 Reference: ONNX operator specifications of opsets 13 to 21.
 """
@@ -210,11 +210,11 @@ EMITTERS: Mapping[str, Callable[[OnnxBuilder, Op], str]] = MappingProxyType(
         "DEQUANTIZE": dequantize,
     }
 )
-"""TFLite operator to the function that spells it and returns its result's name in real units."""
+"""TFLite operator to the function that writes it and returns its result's name in real units."""
 
 
 def emitter(kind: str) -> Callable[[OnnxBuilder, Op], str] | None:
-    """How an operator is spelled: by its own kernel, or by the ONNX operator that its entry names."""
+    """How an operator is written: by its own kernel, or by the ONNX operator that its entry names."""
     known = operator(kind)
     if kind in EMITTERS or not known.onnx:
         return EMITTERS.get(kind)
@@ -222,16 +222,16 @@ def emitter(kind: str) -> Callable[[OnnxBuilder, Op], str] | None:
 
 
 def emit(builder: OnnxBuilder, op: Op) -> None:
-    """Spell one operator, its fused activation and its output's quantization.
+    """Write one operator, its fused activation and its output's quantization.
 
     Raises:
-        UnsupportedError: the operator has no ONNX spelling here; the message names the layer.
+        UnsupportedError: the operator has no ONNX form here; the message names the layer.
     """
     target = builder.graph.tensors[op.outputs[0]]
-    spell = emitter(op.kind)
-    if spell is None:
+    write = emitter(op.kind)
+    if write is None:
         raise refuse(target, f"uses the operator {op.kind}, which has no ONNX form here")
-    value = spell(builder, op)
+    value = write(builder, op)
     if value:  # else the operator wrote its codes itself
         builder.store(op.outputs[0], _activated(builder, op, value))
         _bounded(builder, op)

@@ -1,4 +1,4 @@
-"""How paddings other than by zeros are spelled in ONNX.
+"""How paddings other than by zeros are written in ONNX.
 
 Reference: ONNX operator specification of Pad; tensorflow/lite/kernels/mirror_pad.cc.
 """

@@ -1,4 +1,4 @@
-"""How operators that cut, join, repeat and pick values are spelled in ONNX; codes are moved as codes.
+"""How operators that cut, join, repeat and pick values are written in ONNX; codes are moved as codes.
 
 Reference: ONNX operator specifications of opset 13; the kernels in tensorflow/lite/kernels.
 """

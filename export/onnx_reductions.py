@@ -1,4 +1,4 @@
-"""How operators that sum over axes are spelled in ONNX: means, maxima, softmax, products of matrices.
+"""How operators that sum over axes are written in ONNX: means, maxima, softmax, products of matrices.
 
 Reference: ONNX operator specifications. Reduce* take axes as an input from opset 18, ReduceSum from 13.
 """

@@ -1,4 +1,4 @@
-"""How resizing is spelled in ONNX.
+"""How resizing is written in ONNX.
 
 Reference: tensorflow/lite/kernels/internal/reference/resize_nearest_neighbor.h and resize_bilinear.h.
 """

@@ -55,7 +55,7 @@ def write_onnx(
         The file's bytes; the same graph gives the same bytes.
 
     Raises:
-        UnsupportedError: an operator without an ONNX spelling; the message names the layer.
+        UnsupportedError: an operator without an ONNX form; the message names the layer.
         ConversionError: the result fails ONNX's own checker.
     """
     import onnx

@@ -51,7 +51,7 @@ class Exporter(Protocol):
     own_target: ClassVar[Target]
 
     def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
-        """Spell a network.
+        """Write a network.
 
         Returns:
             File name extension (with the dot) to content; the first is the artifact itself.

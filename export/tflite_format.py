@@ -19,7 +19,7 @@ class TfliteExporter:
     own_target: ClassVar[Target] = Target.LITERT
 
     def export(self, model: QuantizedModel, request: ExportRequest) -> dict[str, bytes]:
-        """Spell a network as .tflite; int8 input and output by default, float32 for float precisions.
+        """Write a network as .tflite; int8 input and output by default, float32 for float precisions.
 
         Raises:
             InputError: an input type that the precision does not have.

@@ -1,4 +1,4 @@
-"""From a Keras model to one quantized network, the single set of integers that every format spells."""
+"""From a Keras model to one quantized network, the one set of integers that every format is written from."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from mnist_export.report.markup import Html, el, fold, join, section, table
 from mnist_export.report.parts import Matrix
 from mnist_export.report.pictures import data_uri, png_bytes
 from mnist_export.report.schema import ArtifactResult, Report
-from mnist_export.report.sections import DASH, spelled
+from mnist_export.report.sections import DASH, typeset
 
 MOST_PICTURES = 24
 MOST_CLASSES = 20
@@ -158,7 +158,7 @@ def _matrix(report: Report, title: Html, matrix: Matrix, reference: Matrix | Non
             change = 0 if reference is None else amount - reference[i][j]
             level = "d" if i == j else f"e{-(-4 * amount // worst)}" if amount and worst else "z"
             text = str(amount) if amount or change else "\u00b7"
-            small = el("small", spelled(f"{change:+d}")) if change else None
+            small = el("small", typeset(f"{change:+d}")) if change else None
             cells.append(el("td", text, small, class_=level, title=f"true {labels[i]}, answer {labels[j]}"))
         name = labels[i] if labels[i] == short[i] else f"{i} {labels[i]}"
         rows.append(el("tr", el("th", name, scope="row"), *cells))
@@ -190,7 +190,7 @@ def per_class(report: Report) -> Html:
             row.append(f"{sum(confusion_matrix[i]):,}")
         before = base[i] if base is not None else None
         if base is not None:
-            row.append(spelled(wording.percent(before)))
+            row.append(typeset(wording.percent(before)))
         row += [_class_cell(before, values[i]) for _, values in columns]
         rows.append(row)
     header = ["class"] + (["images"] if counted else []) + (["original"] if base is not None else [])
@@ -201,11 +201,11 @@ def per_class(report: Report) -> Html:
 
 
 def _class_cell(before: float | None, after: float | None) -> Html:
-    shown = spelled(wording.percent(after))
+    shown = typeset(wording.percent(after))
     if before is None or after is None:
         return join([shown if after is not None else DASH])
     change = (after - before) * 100
     if f"{abs(change):.2f}" == "0.00":
         return join([shown])
     css = "up" if change > 0 else "down"
-    return join([el("small", spelled(f"{change:+.2f}"), class_=css), shown])
+    return join([el("small", typeset(f"{change:+.2f}"), class_=css), shown])

@@ -11,7 +11,7 @@ from mnist_export.report.markup import Html, badge, bullets, el, fold, join, sec
 from mnist_export.report.parts import Audit, LayerError, Percentiles
 from mnist_export.report.pictures import data_uri
 from mnist_export.report.schema import ArtifactResult, Report
-from mnist_export.report.sections import DASH, MICRO, spelled
+from mnist_export.report.sections import DASH, MICRO, typeset
 from mnist_export.report.svg import axis_end, latency_bar, lines, share_bar
 
 
@@ -46,7 +46,7 @@ def latency(report: Report) -> Html:
 def _against(artifact: ArtifactResult) -> str:
     """The file's time over its float32 file's and over the original's, as far as they were measured."""
     parts = [
-        f"{spelled(wording.speed(ratio))} {than}"
+        f"{typeset(wording.speed(ratio))} {than}"
         for ratio, than in ((artifact.vs_float, "than float"), (artifact.vs_original, "than the original"))
         if ratio is not None
     ]
@@ -128,7 +128,7 @@ def _apart(entry: LayerError) -> list[str]:
         _decibels(entry.own_sqnr_db),
         _decibels(entry.alone_sqnr_db),
         DASH if seen is None else f"{seen[0]:.4g} to {seen[1]:.4g}",
-        DASH if cut is None else spelled(wording.percent(cut)),
+        DASH if cut is None else typeset(wording.percent(cut)),
     ]
 
 
@@ -156,9 +156,9 @@ def gaps(report: Report) -> Html:
     rows = [
         [
             gap.name,
-            spelled(wording.percent(gap.top1)),
-            spelled(wording.points(gap.drop_pp)),
-            spelled(wording.percent(gap.agreement)),
+            typeset(wording.percent(gap.top1)),
+            typeset(wording.points(gap.drop_pp)),
+            typeset(wording.percent(gap.agreement)),
             DASH if gap.max_abs_error is None else f"{gap.max_abs_error:.3g}",
             gap.text,
         ]

@@ -35,8 +35,8 @@ _LEGEND = (
 _FIGURE = re.compile(r"(?<=\d) (?=%|pp\b|dB\b|kB\b|MB\b|ms\b|s\b|\u00b5s)")
 
 
-def spelled(text: str) -> str:
-    """The page's spelling of a figure: a dash for what was not measured, a minus, a times sign."""
+def typeset(text: str) -> str:
+    """A figure as the page shows it: a dash for what was not measured, a minus, a times sign."""
     if text == wording.NOT_MEASURED:
         return DASH
     signed = text.replace("-", "\u2212")
@@ -102,7 +102,7 @@ def files(report: Report) -> Html:
         [
             f"{reference.runtime} (original)", DASH, DASH,
             _with_interval(reference_column(report), reference.top1_interval),
-            DASH, DASH, spelled(wording.duration(p50, MICRO)), DASH, "reference",
+            DASH, DASH, typeset(wording.duration(p50, MICRO)), DASH, "reference",
         ]
     ]  # fmt: skip
     rows += [_file_row(artifact, report.head) for artifact in report.artifacts]
@@ -127,19 +127,19 @@ def _file_row(artifact: ArtifactResult, head: str) -> list[str]:
     return [
         el("code", artifact.name),
         artifact.precision + variant,
-        spelled(wording.size(artifact.size_bytes)),
+        typeset(wording.size(artifact.size_bytes)),
         _with_interval(first, artifact.top1_interval),
-        spelled(second),
+        typeset(second),
         _with_interval(third, artifact.agreement_interval),
-        spelled(wording.duration(p50, MICRO)),
-        spelled(wording.speed(artifact.vs_float)),
+        typeset(wording.duration(p50, MICRO)),
+        typeset(wording.speed(artifact.vs_float)),
         badge(artifact.verdict is Verdict.PASS),
     ]
 
 
 def _with_interval(text: str, bounds: tuple[float, float] | None) -> Html:
     shown = wording.interval(bounds).replace(" to ", DASH).removesuffix(" %")
-    return join([spelled(text), el("small", shown) if shown else None])
+    return join([typeset(text), el("small", shown) if shown else None])
 
 
 def _reasons(artifact: ArtifactResult, report: Report) -> Html:

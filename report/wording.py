@@ -59,7 +59,7 @@ def duration(latency_us: float | None, micro: str = "us") -> str:
 
     Args:
         latency_us: microseconds.
-        micro: how to spell the unit of microseconds.
+        micro: how to write the unit of microseconds.
     """
     if latency_us is None:
         return NOT_MEASURED

@@ -23,13 +23,13 @@ from mnist_export.models.foreign.onnx_layers import (
 from mnist_export.models.foreign.onnx_values import TO_LAST, Layout, Node, Value, like
 from mnist_export.models.structure.engine import tensorflow
 
-Made = Value | list[Value]
+Result = Value | list[Value]
 
 
-def _unary(function: Callable[[Any], Any], positive: bool | None = False) -> Callable[[Node], Made]:
+def _unary(function: Callable[[Any], Any], positive: bool | None = False) -> Callable[[Node], Result]:
     """An elementwise operator; ``positive`` None keeps what is known of the input."""
 
-    def run(node: Node) -> Made:
+    def run(node: Node) -> Result:
         value = node.value()
         if value.constant is not None:
             return Value(tensor=np.asarray(function(value.constant)))
@@ -49,8 +49,8 @@ def _tf(name: str) -> Callable[[Any], Any]:
     return call
 
 
-def _binary(name: str) -> Callable[[Node], Made]:
-    def run(node: Node) -> Made:
+def _binary(name: str) -> Callable[[Node], Result]:
+    def run(node: Node) -> Result:
         first, second = node.value(0), node.value(1)
         if first.constant is not None and second.constant is not None:
             return Value(tensor=np.asarray(getattr(np, name)(first.constant, second.constant)))
@@ -68,7 +68,7 @@ def _binary(name: str) -> Callable[[Node], Made]:
     return run
 
 
-def _clip(node: Node) -> Made:
+def _clip(node: Node) -> Result:
     value, tf = node.value(), tensorflow()
     low, high = node.constant(1, "min"), node.constant(2, "max")
     lo, hi = float(low) if low is not None else -math.inf, float(high) if high is not None else math.inf
@@ -84,12 +84,12 @@ def _clip(node: Node) -> Made:
     return value.with_tensor(tensor, positive=lo >= 0)
 
 
-def _leaky(node: Node) -> Made:
+def _leaky(node: Node) -> Result:
     slope = float(node.settings.get("alpha", 0.01))
     return node.value().with_tensor(tensorflow().nn.leaky_relu(node.value().tensor, slope))
 
 
-def _prelu(node: Node) -> Made:
+def _prelu(node: Node) -> Result:
     value, tf = node.value(), tensorflow()
     slope = node.constant(1)
     if slope is None:
@@ -98,42 +98,42 @@ def _prelu(node: Node) -> Made:
     return value.with_tensor(tf.nn.relu(value.tensor) + rest)
 
 
-def _hard_sigmoid(node: Node) -> Made:
+def _hard_sigmoid(node: Node) -> Result:
     alpha, beta = float(node.settings.get("alpha", 0.2)), float(node.settings.get("beta", 0.5))
     value, tf = node.value(), tensorflow()
     inner = tf.minimum(tf.nn.relu(value.tensor * np.float32(alpha) + np.float32(beta)), np.float32(1))
     return value.with_tensor(inner, positive=True)
 
 
-def _hard_swish(node: Node) -> Made:
+def _hard_swish(node: Node) -> Result:
     value, tf = node.value(), tensorflow()
     return value.with_tensor(value.tensor * tf.nn.relu6(value.tensor + np.float32(3)) * np.float32(1 / 6))
 
 
-def _elu(node: Node) -> Made:
+def _elu(node: Node) -> Result:
     if float(node.settings.get("alpha", 1.0)) != 1.0:
         raise node.unsupported("with another alpha than 1")
     return node.value().with_tensor(tensorflow().nn.elu(node.value().tensor))
 
 
-def _gelu(node: Node) -> Made:
+def _gelu(node: Node) -> Result:
     kind = node.settings.get("approximate", b"none")
     return node.value().with_tensor(
         tensorflow().nn.gelu(node.value().tensor, approximate=kind in {b"tanh", "tanh"})
     )
 
 
-def _softmax(node: Node) -> Made:
+def _softmax(node: Node) -> Result:
     value = node.value()
     axis = int(node.settings.get("axis", -1))
     return value.with_tensor(tensorflow().nn.softmax(value.tensor, axis=value.axis(axis)), positive=True)
 
 
-def _same(node: Node) -> Made:
+def _same(node: Node) -> Result:
     return node.value()
 
 
-def _cast(node: Node) -> Made:
+def _cast(node: Node) -> Result:
     value = node.value()
     if value.constant is not None:
         from onnx import helper
@@ -144,7 +144,7 @@ def _cast(node: Node) -> Made:
     return value
 
 
-def _constant(node: Node) -> Made:
+def _constant(node: Node) -> Result:
     from onnx import numpy_helper
 
     for name, value in node.settings.items():
@@ -157,13 +157,13 @@ def _constant(node: Node) -> Made:
     raise node.unsupported("of this kind")
 
 
-def _shape(node: Node) -> Made:
+def _shape(node: Node) -> Result:
     """The batch is written as 0, which Reshape takes for the size that is there."""
     sizes = [0 if size is None else int(size) for size in node.value().shape]
     return Value(tensor=np.asarray(sizes, np.int64))
 
 
-def _flatten(node: Node) -> Made:
+def _flatten(node: Node) -> Result:
     value = node.value()
     axis = int(node.settings.get("axis", 1))
     if axis not in {1, 1 - len(value.tensor.shape)}:
@@ -186,7 +186,7 @@ def _rows(value: Value) -> Value:
     return value.with_tensor(tensor, positive=value.positive)
 
 
-def _reshape(node: Node) -> Made:
+def _reshape(node: Node) -> Result:
     value, target = node.value(), node.constant(1, "shape")
     if target is None:
         raise node.unsupported("without a shape")
@@ -211,7 +211,7 @@ def _reshape(node: Node) -> Made:
     return Value(tensor=tensor, positive=value.positive)
 
 
-def _transpose(node: Node) -> Made:
+def _transpose(node: Node) -> Result:
     value = node.value()
     order = [int(axis) for axis in node.settings.get("perm", range(len(value.tensor.shape))[::-1])]
     if value.constant is not None:
@@ -225,7 +225,7 @@ def _transpose(node: Node) -> Made:
     return Value(tensor=tensorflow().transpose(value.plain(), order), positive=value.positive)
 
 
-def _concat(node: Node) -> Made:
+def _concat(node: Node) -> Result:
     values = [value for value in node.inputs if value is not None]
     axis = int(node.settings.get("axis", 0))
     if all(value.constant is not None for value in values):
@@ -242,7 +242,7 @@ def _concat(node: Node) -> Made:
     return Value(tensor=tensorflow().concat([value.plain() for value in values], axis), positive=positive)
 
 
-def _squeeze(node: Node) -> Made:
+def _squeeze(node: Node) -> Result:
     value = node.value()
     found = node.constant(1, "axes")
     axes = [int(axis) for axis in found.reshape(-1)] if found is not None else None
@@ -256,7 +256,7 @@ def _squeeze(node: Node) -> Made:
     return Value(tensor=tensorflow().squeeze(value.plain(), axes), positive=value.positive)
 
 
-def _unsqueeze(node: Node) -> Made:
+def _unsqueeze(node: Node) -> Result:
     value = node.value()
     found = node.constant(1, "axes")
     axes = sorted(int(axis) for axis in found.reshape(-1)) if found is not None else [0]
@@ -269,7 +269,7 @@ def _unsqueeze(node: Node) -> Made:
     return Value(tensor=tensor, positive=value.positive)
 
 
-def _gather(node: Node) -> Made:
+def _gather(node: Node) -> Result:
     value, places = node.value(), node.constant(1)
     axis = int(node.settings.get("axis", 0))
     if value.constant is not None and places is not None:
@@ -282,8 +282,8 @@ def _gather(node: Node) -> Made:
     return value.with_tensor(tensorflow().gather(value.tensor, places, axis=where), positive=value.positive)
 
 
-def _reduced(name: str) -> Callable[[Node], Made]:
-    def run(node: Node) -> Made:
+def _reduced(name: str) -> Callable[[Node], Result]:
+    def run(node: Node) -> Result:
         value = node.value()
         found = node.constant(1, "axes")
         if found is None or value.layout is Layout.FLAT:
@@ -303,7 +303,7 @@ def _reduced(name: str) -> Callable[[Node], Made]:
     return run
 
 
-def _pad(node: Node) -> Made:
+def _pad(node: Node) -> Result:
     value, pads = node.value(), node.constant(1, "pads")
     fill = node.constant(2, "value")
     mode = node.settings.get("mode", b"constant")
@@ -320,7 +320,7 @@ def _pad(node: Node) -> Made:
     return value.with_tensor(tensor, positive=value.positive and constant >= 0)
 
 
-OPERATORS: Final[Mapping[str, Callable[[Node], Made]]] = MappingProxyType(
+OPERATORS: Final[Mapping[str, Callable[[Node], Result]]] = MappingProxyType(
     {
         "Conv": convolution,
         "Gemm": gemm,

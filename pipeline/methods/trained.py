@@ -19,7 +19,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     from mnist_export.models.recipe import Recipe
     from mnist_export.quantize import quantize
     from mnist_export.quantize.lowering import lower
-    from mnist_export.quantize.rewrites import round_alike
+    from mnist_export.quantize.rewrites import without_rounding_differences
     from mnist_export.quantize.training.compress import CompressionConfig, compress
     from mnist_export.quantize.training.finetune import FineTuning
     from mnist_export.quantize.training.qat import VARIANT, train_quantized
@@ -65,7 +65,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
         variant=variant,
     )
     history["val_accuracy"] = result.tuned.val_accuracy
-    network = round_alike(result.model) if job.prepare else result.model
+    network = without_rounding_differences(result.model) if job.prepare else result.model
     return QuantizedNetwork(
         network=replace(network, notes=(*notes, *network.notes)),
         fake_quant=result.fake_quant,

@@ -15,7 +15,7 @@ from mnist_export.core.graph.operators import operator
 
 AFFINE: Final = "AFFINE"
 EXACT_ACTIVATIONS: Final = frozenset({Activation.RELU, Activation.RELU6})
-"""Fused activations that every kernel computes alike."""
+"""Fused activations that every kernel computes in the same way."""
 
 
 def activation_of(op: Op) -> Activation:

@@ -17,7 +17,12 @@ from mnist_export.quantize.network.layers import layer_of
 
 _SUMS = {"MEAN", "SUM"}
 _ROOTS = {"SQUARE", "SQUARED_DIFFERENCE", "EXP", "ABS", "MUL"}
-_SPELLED = {"PRELU", "HARD_SWISH", "LEAKY_RELU", "NEG"}  # which rewrites turn into operators with such a form
+_REWRITTEN = {
+    "PRELU",
+    "HARD_SWISH",
+    "LEAKY_RELU",
+    "NEG",
+}  # rewrites turn these into operators that have one
 _SCALED = {"MUL", "DIV"}
 
 
@@ -80,7 +85,7 @@ def left_alone(graph: Graph) -> set[Op]:
         graph: a float graph.
     """
     bare = set(without_integers(graph))
-    layers = _layers_of(graph, {op for op in bare if op.kind not in _SPELLED})
+    layers = _layers_of(graph, {op for op in bare if op.kind not in _REWRITTEN})
     found = {op for op in graph.ops if layer_of(graph.tensors[op.outputs[0]].name) in layers}
     return found.union(*(made.ops for made in functions(graph) if len(made.ops) > 1))
 

@@ -82,7 +82,7 @@ class SchemeConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QuantizedModel:
-    """One quantized (or float) network: what every exporter spells.
+    """One quantized (or float) network: what every exporter writes.
 
     Attributes:
         graph: the network; its quantized tensors hold the integers. Input and output carry the

@@ -32,8 +32,8 @@ __all__ = [
     "never",
     "prepare",
     "rewrite_for",
-    "round_alike",
     "rule_of",
+    "without_rounding_differences",
 ]
 
 _HERE = "mnist_export.quantize.rewrites"
@@ -58,7 +58,7 @@ REWRITES: LazyRegistry[Rewrite] = LazyRegistry(
 )
 """Name to implementation, in the order in which they run."""
 
-_ALIKE = ("average_as_depthwise", "requantize_as_depthwise")
+_EQUAL_ROUNDING = ("average_as_depthwise", "requantize_as_depthwise")
 _AFTER_CLIPS = "merge_reshapes"
 
 
@@ -83,8 +83,8 @@ def prepare(graph: Graph, precision: Precision = Precision.INT8) -> tuple[Graph,
     return made, applied
 
 
-def round_alike(model: QuantizedModel) -> QuantizedModel:
-    """Give a network that another tool quantized the operators and scales that every runtime rounds alike.
+def without_rounding_differences(model: QuantizedModel) -> QuantizedModel:
+    """Give a network of another tool the operators and scales that every runtime rounds in the same way.
 
     Args:
         model: integers, such as TensorFlow's converter makes after quantization-aware training.
@@ -96,7 +96,7 @@ def round_alike(model: QuantizedModel) -> QuantizedModel:
     from mnist_export.quantize.scales.rescaled import without_ties
 
     graph, applied = model.graph, []
-    for name in _ALIKE:
+    for name in _EQUAL_ROUNDING:
         graph, found = run(REWRITES.get(name), graph, never)
         applied += [found] if found is not None else []
     graph = without_ties(graph)

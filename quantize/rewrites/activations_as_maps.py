@@ -1,4 +1,4 @@
-"""Spells activations that have no integer form, or one that runtimes round apart, with operators that do.
+"""Replaces activations that have no integer form, or one that runtimes round apart, with operators that do.
 
 ``hard_swish(x) = x * relu6(x + 3) / 6``. ``leaky_relu(x)`` and ``prelu(x)`` are the larger of ``x`` and
 ``a * x`` where no ``a`` is above 1, and the smaller where none is below: LiteRT multiplies there by a
@@ -98,7 +98,8 @@ def _fused(activation: Activation) -> dict[str, int]:
 REWRITE = Rewrite(
     name="activations_as_maps",
     stage=Stage.FLOAT,
-    summary="hard swish, leaky ReLU and PReLU become products and comparisons, rounded alike everywhere",
+    summary="hard swish, leaky ReLU and PReLU become products and comparisons, "
+    "rounded in the same way everywhere",
     apply=lambda graph, choose: activations_as_maps(graph),
     only_int8=True,
 )

@@ -1,4 +1,4 @@
-"""Turns average pools into depthwise convolutions of one weight, which every runtime rounds alike.
+"""Turns average pools into depthwise convolutions of one weight, which every runtime rounds in the same way.
 
 LiteRT divides an average pool's integer sum and rounds halves away from zero, ONNX Runtime averages in
 float and rounds halves to even: in int8 their answers are a step apart now and then. Both requantize a
@@ -85,7 +85,7 @@ def _kinds_of(graph: Graph) -> frozenset[str]:
 REWRITE = Rewrite(
     name="average_as_depthwise",
     stage=Stage.FLOAT,
-    summary="average pools become depthwise convolutions, which every runtime rounds alike in int8",
+    summary="average pools become depthwise convolutions, which every runtime rounds in the same way in int8",
     apply=lambda graph, choose: average_as_depthwise(graph, _kinds_of(graph)),
     only_int8=True,
 )

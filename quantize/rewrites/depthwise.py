@@ -27,7 +27,7 @@ def add_average(
     padding: int = Padding.VALID,
     activation: int = 0,
 ) -> None:
-    """Append the mean over windows; every runtime requantizes a convolution's sum alike.
+    """Append the mean over windows; every runtime requantizes a convolution's sum in the same way.
 
     Args:
         editor: of a float32 or an int8 graph.

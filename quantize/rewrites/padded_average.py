@@ -2,7 +2,7 @@
 
 A window that leaves the map is averaged over the pixels that it holds. The convolution counts zeros there and
 divides by the whole window everywhere; a factor for each position, 1 in the middle, makes up for it. Runtimes
-round the pool differently, and both of these alike.
+round the pool differently, and both of these in the same way.
 """
 
 from __future__ import annotations

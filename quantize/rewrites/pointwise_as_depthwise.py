@@ -3,7 +3,7 @@
 Where a BatchNormalization follows a concatenation or a sum, or a hard sigmoid follows a mean, there is no
 layer before it whose weights could take it. As MUL, ADD and a clip it rounds two or three times, with one
 scale for all channels; as a convolution over one pixel it rounds once, has a scale a channel, and every
-runtime requantizes its sum alike.
+runtime requantizes its sum in the same way.
 """
 
 from __future__ import annotations

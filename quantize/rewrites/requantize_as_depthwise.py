@@ -51,7 +51,8 @@ def _can_change(graph: Graph, op: Op) -> bool:
 REWRITE = Rewrite(
     name="requantize_as_depthwise",
     stage=Stage.FLOAT,
-    summary="changes of scale become depthwise convolutions, which every runtime rounds alike in int8",
+    summary="changes of scale become depthwise convolutions, which every runtime rounds in the same "
+    "way in int8",
     apply=lambda graph, choose: requantize_as_depthwise(graph),
     only_int8=True,
 )

@@ -31,8 +31,8 @@ def without_ties(graph: Graph) -> Graph:
         graph: of int8, such as TensorFlow's converter makes after quantization-aware training.
 
     Returns:
-        The same operators with scales under which every runtime rounds the results alike; the same object
-        where all have such scales.
+        The same operators with scales under which every runtime rounds the results in the same way; the same
+        object where all have such scales.
     """
     params = {
         index: quant

@@ -1,4 +1,4 @@
-"""Scales under which sums, products and means have no ties, so that every runtime rounds them alike.
+"""Scales without ties for sums, products and means: every runtime rounds them in the same way.
 
 A sum of codes is ``ra * a + rb * b`` steps of the output, ``r`` being an operand's scale over the output's.
 LiteRT computes it in fixed point and ONNX Runtime in float32; they part where the result is within their

@@ -229,4 +229,4 @@ _FORMS: Mapping[str, Callable[[_Function], Any]] = MappingProxyType(
         "Mean": _mean,
     }
 )
-"""Function to what spells it with layers."""
+"""Function to what builds it from layers."""

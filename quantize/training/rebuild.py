@@ -64,7 +64,7 @@ class Equality:
 def rebuild(model: Any, input_shape: tuple[int, ...], *, for_int8: bool = True) -> Any:
     """Build the same network in tf_keras.
 
-    A BatchNormalization behind an activation is spelled otherwise where int8 is going to be simulated, with
+    A BatchNormalization behind an activation is built otherwise where int8 is going to be simulated, with
     its factors in the weights before it. Pruning and clustering choose one threshold and one set of values
     for all channels of a layer, which such factors would spoil: they get the layers as they are.
 
@@ -76,7 +76,7 @@ def rebuild(model: Any, input_shape: tuple[int, ...], *, for_int8: bool = True) 
 
     Returns:
         A functional tf_keras model with the same weights; the layers' names are kept, those that TensorFlow
-        takes for no scope as `train.scopes.stand_in` spells them.
+        takes for no scope as `models.structure.scopes.stand_in` writes them.
 
     Raises:
         UnsupportedError: a subclassed model, a shared layer, or a layer without a form in tf_keras.

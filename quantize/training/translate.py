@@ -93,8 +93,8 @@ def translate(layer: Any, inputs: Any, *, private: bool = False, for_int8: bool 
         return inputs
     if kind == "BatchNormalization" and for_int8:
         return _batch_normalization(layer, inputs, private=private)
-    if kind in SPELLED:
-        return SPELLED[kind](layer, inputs)
+    if kind in BUILDERS:
+        return BUILDERS[kind](layer, inputs)
     if kind not in CARRIED:
         raise refuse(layer, "has no form that tfmot can train")
     return _plain(layer, kind, inputs)
@@ -217,11 +217,11 @@ def _leaky_relu(layer: Any, inputs: Any) -> Any:
     return layers.LeakyReLU(alpha=float(slope), name=stand_in(layer.name))(inputs)
 
 
-SPELLED: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
+BUILDERS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {
         "Rescaling": _rescaling,
         "SeparableConv2D": _separable,
         "LeakyReLU": _leaky_relu,
     }
 )
-"""Layer class to the function that spells it with others."""
+"""Layer class to the function that builds it from others."""

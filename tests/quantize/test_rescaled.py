@@ -14,7 +14,7 @@ from mnist_export.core.kinds import IoType, Precision
 from mnist_export.core.pixels import InputRange
 from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.quantize.network.scheme import QuantizedModel
-from mnist_export.quantize.rewrites import round_alike
+from mnist_export.quantize.rewrites import without_rounding_differences
 from mnist_export.quantize.scales.rescaled import rescaled, without_ties
 from mnist_export.quantize.scales.tie_free import distance_from_ties, error_bound
 
@@ -154,7 +154,7 @@ def branches(net_builder, in_int8, rank):
 def test_changes_of_scale_are_rounded_alike(net_builder, in_int8, runtimes, rank):
     graph = branches(net_builder, in_int8, rank)
     before = runtimes(graph)
-    made = round_alike(
+    made = without_rounding_differences(
         QuantizedModel(
             graph=graph, precision=Precision.INT8, variant="qat", input_range=InputRange(lo=0.0, hi=1.0)
         )

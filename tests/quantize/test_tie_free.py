@@ -1,4 +1,4 @@
-"""Sums that every runtime rounds alike: all pairs of codes, in every kernel."""
+"""Sums that every runtime rounds in the same way: all pairs of codes, in every kernel."""
 
 from __future__ import annotations
 
