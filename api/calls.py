@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mnist_export.data.dataset import Dataset
+    from mnist_export.models.foreign.beside import Beside
     from mnist_export.models.trained import Trained
     from mnist_export.parity.certificate.certifying import Certificate
     from mnist_export.pipeline.jobs.progress import Progress
@@ -178,6 +179,8 @@ def check(
     kernels: str = "default",
     threads: int = 1,
     trust: bool = False,
+    custom: str | Path | None = None,
+    architecture: str | None = None,
     latency: bool = True,
     isolate: bool = False,
     progress: bool = False,
@@ -196,7 +199,9 @@ def check(
         input_range: what pixels 0 and 255 become; None takes the files' own.
         kernels: of LiteRT or ONNX Runtime.
         threads: of one inference.
-        trust: open SavedModels, and files without a trial run first.
+        trust: open SavedModels, and files without a trial run first; run ``custom`` and ``FILE.py:function``.
+        custom: a Python file that defines the reference's own layers.
+        architecture: of a reference that is a file of weights, see `export`.
         latency: whether to measure it.
         isolate: time each model in a process of its own.
         progress: say on stderr what is being done.
@@ -217,7 +222,8 @@ def check(
                     config=_path(config), max_drop=max_drop, min_agreement=min_agreement
                 ),
                 input_range=_pixels(input_range), kernels=kernels, threads=threads, trust=trust,
-                timed=latency, isolate=isolate, progress=_progress(progress),
+                beside=_beside(trust, custom, architecture), timed=latency, isolate=isolate,
+                progress=_progress(progress),
             )
         )  # fmt: skip
 
@@ -231,6 +237,8 @@ def record(
     input_range: Range | None = None,
     threads: int = 1,
     trust: bool = False,
+    custom: str | Path | None = None,
+    architecture: str | None = None,
     latency: bool = True,
     progress: bool = False,
 ) -> Golden:
@@ -243,7 +251,9 @@ def record(
         images: only so many of the first test images.
         input_range: what pixels 0 and 255 become; None takes the file's own, else 0..1.
         threads: of one inference.
-        trust: open a SavedModel, which can run code.
+        trust: open a SavedModel, which can run code; run ``custom`` and ``FILE.py:function``.
+        custom: a Python file that defines the model's own layers.
+        architecture: of a file of weights, see `export`.
         latency: whether to measure it.
         progress: say on stderr what is being done.
 
@@ -260,11 +270,12 @@ def record(
         from mnist_export.parity.recording import record as record_answers
         from mnist_export.pipeline.comparing import data_for, open_reference
 
-        dataset = data_for(_data(data, 0), None, images, _progress(progress))
+        dataset = data_for(_data(data, 0), None, images, _progress(progress), trust=trust)
         spec = _model(model, folder)
         with open_reference(
-            spec, dataset, threads=threads, input_range=_pixels(input_range), trust=trust
-        ) as runner:
+            spec, dataset, threads=threads, input_range=_pixels(input_range), trust=trust,
+            beside=_beside(trust, custom, architecture),
+        ) as runner:  # fmt: skip
             golden = record_answers(
                 runner, dataset, data=str(data) if isinstance(data, str) and data != "auto" else dataset.name,
                 timed=latency, layers=None,
@@ -439,6 +450,12 @@ def _pixels(value: Range | None) -> Any:
     from mnist_export.core.pixels import InputRange
 
     return None if value is None else InputRange.parse(_range(value))
+
+
+def _beside(trust: bool, custom: str | Path | None, architecture: str | None) -> Beside:
+    from mnist_export.models.foreign.beside import Beside
+
+    return Beside(trust=trust, custom=_path(custom), architecture=architecture)
 
 
 def _path(value: str | Path | None) -> Path | None:

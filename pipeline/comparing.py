@@ -14,6 +14,7 @@ from mnist_export.pipeline.jobs.progress import SILENT, Progress
 if TYPE_CHECKING:
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import Dataset
+    from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.comparison import Thresholds
     from mnist_export.report.schema import Report
     from mnist_export.runtime.runners.runner import Runner
@@ -26,6 +27,7 @@ def open_reference(
     threads: int = 1,
     input_range: InputRange | None = None,
     trust: bool = False,
+    beside: Beside | None = None,
 ) -> Runner:
     """Open an original: a file of any kind, a golden file, or the name of an architecture with weights.
 
@@ -35,6 +37,7 @@ def open_reference(
         threads: of one inference.
         input_range: what pixels 0 and 255 become; None takes the file's own, else 0..1.
         trust: open SavedModels, and files without a trial run first.
+        beside: code of the model's own layers, or the architecture of a file of weights.
 
     Raises:
         InputError: no such file or name, or one that is refused.
@@ -43,14 +46,19 @@ def open_reference(
     from mnist_export.runtime.runners.opening import open_runner
 
     if Path(spec).exists():
-        return open_runner(spec, threads=threads, input_range=input_range, trust=trust)
+        return open_runner(spec, threads=threads, input_range=input_range, trust=trust, beside=beside)
     if Path(spec).suffix or "/" in spec:
         raise InputError(f"{spec}: no such file. Check the path.")
     return open_keras(spec, dataset=dataset, threads=threads, input_range=input_range)
 
 
 def data_for(
-    data: str | Dataset | None, recorded: str | None, images: int | None, progress: Progress
+    data: str | Dataset | None,
+    recorded: str | None,
+    images: int | None,
+    progress: Progress,
+    *,
+    trust: bool = False,
 ) -> Dataset:
     """The data that a check runs on.
 
@@ -59,6 +67,7 @@ def data_for(
         recorded: the data set's name in a golden file.
         images: only so many of the first test images; None takes all.
         progress: told what was chosen.
+        trust: run the code of ``FILE.py:function``, and read files outside of a list's folder.
 
     Raises:
         InputError: no such data, or ``images`` below 1.
@@ -66,7 +75,7 @@ def data_for(
     from mnist_export.data import load_dataset
 
     dataset = (
-        load_dataset(data or recorded or "auto", notify=progress.warn)
+        load_dataset(data or recorded or "auto", notify=progress.warn, trust=trust)
         if data is None or isinstance(data, str)
         else data
     )
@@ -89,6 +98,7 @@ def compare_files(
     kernels: str = "default",
     threads: int = 1,
     trust: bool = False,
+    beside: Beside | None = None,
     timed: bool = True,
     isolate: bool = False,
     progress: Progress = SILENT,
@@ -105,6 +115,7 @@ def compare_files(
         kernels: of LiteRT or ONNX Runtime, for the candidates.
         threads: of one inference.
         trust: open SavedModels, and files without a trial run first.
+        beside: code of the reference's own layers, or the architecture of a file of weights.
         timed: whether to measure latency.
         isolate: time each model in a process of its own.
         progress: told what is being done.
@@ -121,14 +132,16 @@ def compare_files(
         if not Path(path).exists():
             raise InputError(f"{path}: no such file. Check the path.")
     named = not Path(reference).exists()
-    dataset = data_for(data, None, images, progress) if named else None
+    dataset = data_for(data, None, images, progress, trust=trust) if named else None
     with contextlib.ExitStack() as stack:
         original = stack.enter_context(
-            open_reference(reference, dataset, threads=threads, input_range=input_range, trust=trust)
+            open_reference(
+                reference, dataset, threads=threads, input_range=input_range, trust=trust, beside=beside
+            )
         )
         if dataset is None:
             recorded = original.golden.meta.data if isinstance(original, GoldenRunner) else None
-            dataset = data_for(data, recorded, images, progress)
+            dataset = data_for(data, recorded, images, progress, trust=trust)
         runners = [
             stack.enter_context(
                 open_runner(path, threads=threads, kernels=kernels, input_range=input_range, trust=trust)

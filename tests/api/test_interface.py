@@ -222,3 +222,25 @@ def test_messages_name_keywords_in_python_and_flags_in_a_shell(tmp_path, capsys,
         words += [] if value is True else [str(v) for v in (value if isinstance(value, list) else [value])]
     assert main([*words, "-o", str(tmp_path / "out"), "--data", "digits"]) == 2
     assert shell in capsys.readouterr().err
+
+
+def test_layers_of_ones_own_in_record_and_check(tmp_path, keras):
+    code = tmp_path / "layers.py"
+    code.write_text(
+        "import keras\n\n\n@keras.saving.register_keras_serializable('mine')\n"
+        "class Twice(keras.layers.Layer):\n"
+        "    def call(self, x):\n        return 2 * x\n"
+    )
+    namespace = {}
+    exec(code.read_text(), namespace)
+    inputs = keras.Input((28, 28, 1))
+    x = namespace["Twice"]()(keras.layers.Flatten()(inputs))
+    keras.Model(inputs, keras.layers.Dense(10)(x)).save(tmp_path / "net.keras")
+    keras.saving.get_custom_objects().clear()
+    given = {"data": "digits", "trust": True, "custom": code}
+    golden = mx.record(tmp_path / "net.keras", tmp_path / "golden.npz", latency=False, **given)
+    assert golden.logits.shape == (400, 10)
+    with pytest.raises(mx.InputError, match="custom"):
+        mx.record(tmp_path / "net.keras", tmp_path / "other.npz", data="digits")
+    done = mx.export(tmp_path / "net.keras", precision="float32", output=tmp_path / "out", **given)
+    assert mx.check(tmp_path / "net.keras", done.files[0].path, latency=False, **given).passed
