@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mnist_export.core.errors import InputError, MissingExtraError
 from mnist_export.core.files import write_atomic
+from mnist_export.search.apart import run_apart
 from mnist_export.search.saved import save_space
 from mnist_export.search.store import Store, Tried, locked
-from mnist_export.search.trial import BEFORE_TRAINING, TrialResult, TrialSpec, run_trial
+from mnist_export.search.trial import BEFORE_TRAINING, TrialResult, TrialSpec
 
 if TYPE_CHECKING:
     from mnist_export.search.space import Space
@@ -102,7 +103,7 @@ def _drive(run: _Run, client: Any, where: Workers, timeout_s: float | None) -> N
             while not late and len(running) < slots and not run.store.is_exhausted():
                 trial, spec = _next(run)
                 # Dask runs a task again where its worker died; after three deaths the task is to blame.
-                running[client.submit(run_trial, spec, pure=False)] = (trial, spec.index)
+                running[client.submit(run_apart, spec, pure=False)] = (trial, spec.index)
             if not running:
                 if late or run.store.is_exhausted():
                     return

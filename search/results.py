@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import write_atomic
+from mnist_export.search.apart import run_apart
 from mnist_export.search.engine import trial_folder
 from mnist_export.search.figures import Limit
 from mnist_export.search.page import render_search
 from mnist_export.search.store import Store, Tried
-from mnist_export.search.trial import TrialResult, TrialSpec, run_trial
+from mnist_export.search.trial import TrialResult, TrialSpec
 
 if TYPE_CHECKING:
     from mnist_export.search.space import Space
@@ -155,7 +156,7 @@ def deliver(space: Space, folder: Path, item: Tried, output: Path) -> list[Path]
 
 def _again(space: Space, item: Tried) -> TrialResult:
     code = "" if space.build is None else space.build.read_text(encoding="utf-8")
-    return run_trial(
+    return run_apart(
         TrialSpec(
             index=item.index, values=item.values, data=space.data, seed=space.seed, code=code,
             code_name=str(space.build or ""), choices=item.values,

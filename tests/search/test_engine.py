@@ -109,6 +109,23 @@ def test_a_network_over_budget_is_not_trained_and_one_that_fails_is_a_result():
     assert "at least 32x32" in found.why
 
 
+def test_a_process_that_dies_is_a_failed_trial_and_the_next_one_goes_on():
+    from mnist_export.search import apart
+
+    values = {"network.family": "plain", "network.stages": 5, "scheme.precision": "int8"}
+    spec = TrialSpec(index=0, values=values, data="digits", seed=0)
+    assert "at least 32x32" in apart.run_apart(spec).why
+    child = apart._child
+    deadly = TrialSpec(
+        index=1, values={}, data="digits", seed=0, code_name="x.py",
+        code="import os\n\ndef build(trial):\n    os.abort()\n",
+    )  # fmt: skip
+    found = apart.run_apart(deadly)
+    assert (found.ended, found.why) == ("failed", "its process died (SIGABRT)")
+    assert "at least 32x32" in apart.run_apart(spec).why
+    assert apart._child is not child
+
+
 def done(index, accuracy, flash, curve=()):
     return TrialResult(figures={"accuracy": accuracy, "flash": flash}, curve=curve)
 
