@@ -19,7 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
-from mnist_export.data.limits import bad_file, check_array_bytes, check_image_size, regular_file_size
+from mnist_export.data.limits import (
+    MAX_IDX_ASPECT,
+    bad_file,
+    check_array_bytes,
+    check_image_size,
+    regular_file_size,
+)
 
 _CHUNK = 1 << 20
 _OTHER_TYPES = {0x09: "signed bytes", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
@@ -58,7 +64,7 @@ def read_idx_images(path: Path) -> npt.NDArray[np.uint8]:
         InputError: it is not such a file, whole and sound, or its images have unusable sides.
     """
     images = read_idx(path, 3)
-    check_image_size(path, *images.shape[1:])
+    check_image_size(path, *images.shape[1:], max_aspect=MAX_IDX_ASPECT)
     return images
 
 

@@ -16,8 +16,11 @@ MAX_RATIO = 200
 RATIO_FREE_BYTES = 64 << 20
 """Arrays up to this size in bytes may be compressed as well as they like."""
 
-MIN_SIDE, MAX_SIDE, MAX_ASPECT = 4, 1024, 3
-"""Sides of an image in pixels, and the longer over the shorter."""
+MIN_SIDE, MAX_SIDE = 4, 1024
+"""Sides of an image in pixels."""
+
+MAX_IDX_ASPECT = 3
+"""The longer side over the shorter in IDX files, whose headers have no checksum."""
 
 
 def shown(text: object) -> str:
@@ -69,13 +72,23 @@ def check_array_bytes(path: object, array_bytes: int, stored_bytes: int) -> None
         )
 
 
-def check_image_size(path: object, height: int, width: int) -> None:
-    """Refuse images that are tiny, huge or far from square."""
+def check_image_size(path: object, height: int, width: int, *, max_aspect: int | None = None) -> None:
+    """Refuse images that are tiny or huge.
+
+    Args:
+        path: where they are from.
+        height: pixels.
+        width: pixels.
+        max_aspect: the longer side over the shorter, at most; None for any. A header of raw bytes that is
+            damaged still fits its file where the two are changed together, as 56x14 does for 28x28.
+    """
     sides = sorted((height, width))
-    if sides[0] < MIN_SIDE or sides[1] > MAX_SIDE or sides[1] > MAX_ASPECT * sides[0]:
+    longest = MAX_SIDE if max_aspect is None else max_aspect * sides[0]
+    if sides[0] < MIN_SIDE or sides[1] > min(MAX_SIDE, longest):
         raise bad_file(
             path,
-            f"images of {MIN_SIDE} to {MAX_SIDE} pixels a side, no longer than {MAX_ASPECT} times the other",
+            f"images of {MIN_SIDE} to {MAX_SIDE} pixels a side"
+            + ("" if max_aspect is None else f", no longer than {max_aspect} times the other"),
             f"{height}x{width}",
             "Resize the images, or check that their rows and columns are not mixed up.",
         )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from mnist_export.core.errors import InputError
-from mnist_export.data import Dataset
+from mnist_export.data import Dataset, load_dataset
 from mnist_export.data.npz import NpzFile
 from mnist_export.data.own_npz import READER
 from mnist_export.data.request import Request
@@ -105,7 +105,7 @@ def test_colour_fortran_order_big_endian_labels_and_class_names_are_read(
         ({"x_train": lambda x: x // 255}, ("none above 1", "by 255")),
         ({"x_train": lambda x: x * 0}, ("none above 0",)),
         ({"x_train": lambda x: x.reshape(200, 784)}, ("(200, 784)", "reshape")),
-        ({"x_train": lambda x: x.reshape(200, 56, 14)}, ("56x14",)),
+        ({"x_train": lambda x: x.reshape(200, 56, 14)}, ("(56, 14, 1), as in train", "(28, 28, 1)")),
         ({"x_train": lambda x: x[:, :2, :2]}, ("2x2",)),
         ({"x_train": lambda x: x[:0]}, ("(0, 28, 28, 1)",)),
         ({"x_train": lambda x: np.stack([x] * 5, -1)}, ("1 to 4 channels",)),
@@ -291,3 +291,9 @@ def test_only_the_asked_for_items_are_read(tmp_path: Path) -> None:
     with NpzFile(tmp_path / "a.npz") as npz:
         assert npz.read("values", at_most_items=3).tolist() == [0, 1, 2]
         assert npz.header("values").shape == (1000,)
+
+
+def test_images_may_have_any_aspect(tmp_path):
+    x, y = np.random.default_rng(0).integers(0, 256, (60, 49, 10, 1)).astype(np.uint8), np.arange(60) % 4
+    np.savez(tmp_path / "spectrograms.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    assert load_dataset(str(tmp_path / "spectrograms.npz"), notify=lambda _: None).image_shape == (49, 10, 1)
