@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from mnist_export.arguments import (
+    beside_of,
+    data_of,
+    model_path,
+    path_of,
+    pixels_of,
+    progress_of,
+    quieted,
+    range_text,
+    scratch,
+    words_of,
+)
 from mnist_export.errors import KEYWORDS, InputError, one_call
 from mnist_export.result import Result
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from mnist_export.data.dataset import Dataset
-    from mnist_export.models.foreign.beside import Beside
+    from mnist_export.arguments import Data, Range
     from mnist_export.models.trained import Trained
     from mnist_export.parity.certificate.certifying import Certificate
-    from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.runtime.runners.golden import Golden
     from mnist_export.runtime.timing.profile import Profile
-
-    Data: TypeAlias = str | Path | Dataset | Sequence[npt.NDArray[np.generic]]
-
-Range: TypeAlias = "str | tuple[float, float]"
 
 
 def export(
@@ -142,14 +142,15 @@ def export(
     Raises:
         InputError: what the command would refuse with exit code 2; the output folder is as it was.
     """
-    with _quiet(progress), _scratch() as folder:
+    with quieted(progress), scratch() as folder:
         from mnist_export.core.side_files import SideFiles
         from mnist_export.pipeline.export import run_job
         from mnist_export.pipeline.request import job_with
 
         job = job_with(
-            model=_model(model, folder), format=_words(formats), precision=precision, int8=int8, io=io,
-            data=_data(data, seed, head), input_range=None if input_range is None else _range(input_range),
+            model=model_path(model, folder), format=words_of(formats), precision=precision, int8=int8, io=io,
+            data=data_of(data, seed, head),
+            input_range=None if input_range is None else range_text(input_range),
             output=Path(output), resize=resize,
             calibration_samples=calibration_samples, calibration_method=calibration_method, seed=seed,
             per_tensor=per_tensor, per_tensor_dense=per_tensor_dense, symmetric=symmetric,
@@ -160,10 +161,10 @@ def export(
             target=target, opset=opset, no_rewrites=no_rewrites, max_drop=max_drop,
             min_agreement=min_agreement, max_error=max_error, head=head, threads=threads,
             max_memory=max_memory, until=until, trust=trust,
-            custom=custom, architecture=architecture, on=None if on is None else _words(on), **more,
+            custom=custom, architecture=architecture, on=None if on is None else words_of(on), **more,
         )  # fmt: skip
-        side_files = SideFiles(junit=_path(junit), summary=_path(summary))
-        return Result(run_job(job, _progress(progress), side_files))
+        side_files = SideFiles(junit=path_of(junit), summary=path_of(summary))
+        return Result(run_job(job, progress_of(progress), side_files))
 
 
 def check(
@@ -209,21 +210,21 @@ def check(
     Raises:
         InputError: what the command would refuse with exit code 2.
     """
-    with _quiet(progress), _scratch() as folder:
+    with quieted(progress), scratch() as folder:
         from mnist_export.parity.thresholds import thresholds_from
         from mnist_export.pipeline.comparing import compare_files
 
         files = [candidates] if isinstance(candidates, str | Path) else list(candidates)
         return Result(
             compare_files(
-                _model(reference, folder), [str(path) for path in files],
-                data=None if data is None else _data(data, 0), images=images,
+                model_path(reference, folder), [str(path) for path in files],
+                data=None if data is None else data_of(data, 0), images=images,
                 thresholds=thresholds_from(
-                    config=_path(config), max_drop=max_drop, min_agreement=min_agreement
+                    config=path_of(config), max_drop=max_drop, min_agreement=min_agreement
                 ),
-                input_range=_pixels(input_range), kernels=kernels, threads=threads, trust=trust,
-                beside=_beside(trust, custom, architecture), timed=latency, isolate=isolate,
-                progress=_progress(progress),
+                input_range=pixels_of(input_range), kernels=kernels, threads=threads, trust=trust,
+                beside=beside_of(trust, custom, architecture), timed=latency, isolate=isolate,
+                progress=progress_of(progress),
             )
         )  # fmt: skip
 
@@ -266,15 +267,15 @@ def record(
     path = Path(output)
     if path.suffix != ".npz":
         raise InputError(f"output: expected a name that ends in .npz, found '{output}'.")
-    with _quiet(progress), _scratch() as folder:
+    with quieted(progress), scratch() as folder:
         from mnist_export.parity.recording import record as record_answers
         from mnist_export.pipeline.comparing import data_for, open_reference
 
-        dataset = data_for(_data(data, 0), None, images, _progress(progress), trust=trust)
-        spec = _model(model, folder)
+        dataset = data_for(data_of(data, 0), None, images, progress_of(progress), trust=trust)
+        spec = model_path(model, folder)
         with open_reference(
-            spec, dataset, threads=threads, input_range=_pixels(input_range), trust=trust,
-            beside=_beside(trust, custom, architecture),
+            spec, dataset, threads=threads, input_range=pixels_of(input_range), trust=trust,
+            beside=beside_of(trust, custom, architecture),
         ) as runner:  # fmt: skip
             golden = record_answers(
                 runner, dataset, data=str(data) if isinstance(data, str) and data != "auto" else dataset.name,
@@ -326,7 +327,7 @@ def profile(
             raise InputError(f"{file}: no such file. Check the path.")
         if not 1 <= batch <= 4096:
             raise InputError(f"batch: expected 1 to 4096, found {batch}.")
-        images = data_for(_data(data, 0), None, batch, SILENT).test.array
+        images = data_for(data_of(data, 0), None, batch, SILENT).test.array
         with open_runner(str(file), threads=threads, trust=trust) as runner:
             if not can_profile(runner):
                 raise InputError(f"{file}: expected an .onnx or .tflite file, found one for {runner.name}.")
@@ -366,17 +367,17 @@ def train(
     Raises:
         InputError: what the command would refuse with exit code 2.
     """
-    with _quiet(progress):
+    with quieted(progress):
         from mnist_export.models.registry import ARCHITECTURES
         from mnist_export.models.saving import save_trained
         from mnist_export.pipeline.comparing import data_for
         from mnist_export.train.training import train_architecture
 
-        told = _progress(progress)
+        told = progress_of(progress)
         chosen = ARCHITECTURES.get(architecture).recipe(recipe)
         trained = train_architecture(
             architecture,
-            data_for(_data(data, seed), None, None, told),
+            data_for(data_of(data, seed), None, None, told),
             recipe=chosen.with_changes(
                 epochs=epochs, batch_size=batch_size, learning_rate=lr, augmentation=None
             ),
@@ -388,78 +389,6 @@ def train(
         if output is not None:
             save_trained(trained, Path(output))
         return trained
-
-
-def _quiet(progress: bool) -> contextlib.AbstractContextManager[None]:
-    return one_call(quiet=not progress)
-
-
-def _progress(wanted: bool) -> Progress:
-    from mnist_export.pipeline.jobs.progress import SILENT, Callback
-
-    return Callback(notify=lambda text: print(text, file=sys.stderr)) if wanted else SILENT  # noqa: T201
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="mnist-export-") as folder:
-        yield Path(folder)
-
-
-def _model(model: Any, folder: Path) -> str:
-    """A model's path or name; a model in memory is saved by Keras first."""
-    if isinstance(model, str | Path):
-        return str(model)
-    if not callable(getattr(model, "save", None)):
-        raise InputError(
-            f"model: expected a name, a path or a Keras model, found {type(model).__name__}. Pass the model "
-            "itself or the path of its .keras file."
-        )
-    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in str(getattr(model, "name", "model")))
-    path = folder / f"{name[:40] or 'model'}.keras"
-    model.save(path)
-    return str(path)
-
-
-def _data(data: Any, seed: int, head: str = "classes") -> Any:
-    if isinstance(data, Path):
-        return str(data)
-    if isinstance(data, list | tuple):
-        from mnist_export.data.in_memory import dataset_of_arrays
-
-        return dataset_of_arrays(data, seed=seed, notify=lambda _text: None, head=head)
-    from mnist_export.data.dataset import Dataset
-
-    if not isinstance(data, str | Dataset):
-        raise InputError(
-            f"data: expected what --data takes, (x_train, y_train, x_test, y_test) or a Dataset, found "
-            f"{type(data).__name__}."
-        )
-    return data
-
-
-def _words(value: str | Sequence[str]) -> str:
-    return value if isinstance(value, str) else ",".join(value)
-
-
-def _range(value: Range) -> str:
-    return value if isinstance(value, str) else ",".join(f"{number:g}" for number in value)
-
-
-def _pixels(value: Range | None) -> Any:
-    from mnist_export.core.pixels import InputRange
-
-    return None if value is None else InputRange.parse(_range(value))
-
-
-def _beside(trust: bool, custom: str | Path | None, architecture: str | None) -> Beside:
-    from mnist_export.models.foreign.beside import Beside
-
-    return Beside(trust=trust, custom=_path(custom), architecture=architecture)
-
-
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)
 
 
 for _call in (export, check, record, certify, profile, train):

@@ -187,7 +187,7 @@ def test_a_light_room_imports_nothing_heavy_at_the_top_of_a_module(room):
 def test_no_module_is_a_warehouse():
     long = {
         str(path.relative_to(ROOT)): lines
-        for room in FLOW
+        for room in [*FLOW, "api"]
         for path in (ROOT / room).rglob("*.py")
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
     }
