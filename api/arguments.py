@@ -70,10 +70,15 @@ def data_of(data: Any, seed: int, head: str = "classes") -> Any:
 
     if not isinstance(data, str | Dataset):
         raise InputError(
-            f"data: expected what --data takes, (x_train, y_train, x_test, y_test) or a Dataset, found "
+            f"`data`: expected a name, a path, (x_train, y_train, x_test, y_test) or a Dataset, found "
             f"{type(data).__name__}."
         )
     return data
+
+
+def names_of(value: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several as a tuple."""
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def words_of(value: str | Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from mnist_export.arguments import (
     beside_of,
     data_of,
     model_path,
+    names_of,
     path_of,
     pixels_of,
     progress_of,
@@ -19,7 +19,7 @@ from mnist_export.arguments import (
     scratch,
     words_of,
 )
-from mnist_export.errors import KEYWORDS, InputError, one_call
+from mnist_export.errors import InputError, one_call
 from mnist_export.result import Result
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def export(
     per_tensor_dense: bool = False,
     symmetric: bool = False,
     reduce_range: bool = False,
-    keep_float: Sequence[str] = (),
+    keep_float: str | Sequence[str] = (),
     full_integer: bool = False,
     exact: bool = False,
     qat: int | None = None,
@@ -154,7 +154,7 @@ def export(
             output=Path(output), resize=resize,
             calibration_samples=calibration_samples, calibration_method=calibration_method, seed=seed,
             per_tensor=per_tensor, per_tensor_dense=per_tensor_dense, symmetric=symmetric,
-            reduce_range=reduce_range, keep_float=tuple(keep_float), full_integer=full_integer,
+            reduce_range=reduce_range, keep_float=names_of(keep_float), full_integer=full_integer,
             exact=exact, qat=qat, sparsity=sparsity,
             clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
@@ -389,7 +389,3 @@ def train(
         if output is not None:
             save_trained(trained, Path(output))
         return trained
-
-
-for _call in (export, check, record, certify, profile, train):
-    KEYWORDS.update({name: given.default for name, given in inspect.signature(_call).parameters.items()})

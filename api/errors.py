@@ -5,41 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import re
 from collections.abc import Iterator
-from typing import Any
 
-_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 _NATIVE_LOGS = ("TF_CPP_MIN_LOG_LEVEL", "GLOG_minloglevel", "ABSL_MIN_LOG_LEVEL", "GRPC_VERBOSITY")
 
 
-KEYWORDS: dict[str, Any] = {}
-"""Every keyword of the calls and its default; `calls` fills it."""
-
-
 class InputError(ValueError):
-    """An argument, a model or data is not what it has to be; the message is the command's one line."""
-
-
-def as_keywords(message: str) -> str:
-    """A message with keywords where the command line's has flags: ``--keep-float A`` is ``keep_float A``.
-
-    An option that is given or not is shown as it is written in Python, ``int8=True``, unless it is what the
-    message is about.
-    """
-    from mnist_export.pipeline.request import defaults
-
-    known = KEYWORDS | defaults()
-
-    def keyword(found: re.Match[str]) -> str:
-        name = found[1].replace("-", "_")
-        if name not in known:
-            return found[0]
-        name = "formats" if name == "format" else name
-        plain = known.get(name) is not False or message.startswith(found[0])
-        return name if plain else f"{name}=True"
-
-    return _FLAG.sub(keyword, message)
+    """An argument, a model or data is not what it has to be; the message says so in one line."""
 
 
 @contextlib.contextmanager
@@ -69,7 +41,7 @@ def one_call(*, quiet: bool = True) -> Iterator[None]:
         with quiet_stderr() if quiet else contextlib.nullcontext():
             yield
     except MnistExportError as error:
-        raise InputError(as_keywords(str(error))) from error
+        raise InputError(str(error)) from error
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])

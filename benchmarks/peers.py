@@ -264,7 +264,7 @@ def main() -> int:
     parser.add_argument("-q", "--quiet", action="store_true")
     parser.add_argument("-v", "--verbose", action="store_true")
     arguments = parser.parse_args()
-    console = console_of(arguments)
+    console = console_of(arguments, parser)
 
     def command() -> int:
         dataset = load_dataset(arguments.data, notify=console.warn)

@@ -22,6 +22,7 @@ from mnist_export.cli.console import (
     emit,
     printable,
 )
+from mnist_export.cli.flags import wording
 from mnist_export.cli.parser import CommandParser
 from mnist_export.core.errors import MnistExportError
 
@@ -38,9 +39,9 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-v", "--verbose", action="store_true", help="details, and tracebacks of errors")
 
 
-def console_of(arguments: argparse.Namespace) -> Console:
-    """Build the console that ``-q`` and ``-v`` ask for."""
-    return Console(quiet=arguments.quiet, verbose=arguments.verbose)
+def console_of(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> Console:
+    """Build the console that ``-q`` and ``-v`` ask for; it speaks of the parser's flags."""
+    return Console(quiet=arguments.quiet, verbose=arguments.verbose, wording=wording(parser))
 
 
 def silence_native_logs() -> None:
@@ -86,7 +87,7 @@ def run_command(
         arguments = parser.parse_args(words)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
-    console = console_of(arguments)
+    console = console_of(arguments, parser)
     return run(lambda: execute(arguments, console), console)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +51,12 @@ class Console:
     Attributes:
         quiet: only warnings and errors.
         verbose: details, and the traceback of an error.
+        wording: brings a text of the library into this command's words; see `cli.flags`.
     """
 
     quiet: bool = False
     verbose: bool = False
+    wording: Callable[[str], str] = str
 
     @property
     def progress(self) -> bool:
@@ -87,14 +89,18 @@ class Console:
 
     def error(self, text: str) -> None:
         """Say, in one line, why the command stops."""
+        text = self.wording(text)
         shown = text if len(text) <= MAX_ERROR or self.verbose else f"{text[:MAX_ERROR]}..."
-        self._write(f"error: {printable(shown)}")
+        _to_stderr(f"error: {printable(shown)}")
 
-    @staticmethod
-    def _write(text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(printable(text, lines=True) + "\n")
-            sys.stderr.flush()
+    def _write(self, text: str) -> None:
+        _to_stderr(self.wording(text))
+
+
+def _to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(printable(text, lines=True) + "\n")
+        sys.stderr.flush()
 
 
 def emit(text: str) -> None:

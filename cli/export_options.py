@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mnist_export.cli.flags import as_flags, flag_of, keywords_of_export
 from mnist_export.cli.parser import completes
 from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.methods import method_options
@@ -33,16 +34,17 @@ def add_method_options(first: Any, topics: Mapping[str, Any]) -> None:
 
 
 def _add(group: Any, option: Option) -> None:
+    flag, text = flag_of(option.name), as_flags(option.help, keywords_of_export())
     if option.kind is bool:
-        group.add_argument(option.flag, action="store_true", help=option.help)
+        group.add_argument(flag, action="store_true", help=text)
         return
     count = {"nargs": "+"} if option.many else {"nargs": "?", "const": option.bare} if option.bare else {}
     action = group.add_argument(
-        option.flag,
+        flag,
         type=option.kind,
         default=list(option.default) if option.many else option.default,
         metavar=option.metavar,
-        help=option.help,
+        help=text,
         **count,
     )
     completes(action, known=option.known)

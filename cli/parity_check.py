@@ -87,6 +87,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from mnist_export.parity.checking import check
     from mnist_export.parity.on_devices import check_on_devices
     from mnist_export.pipeline.check_report import build_report
+    from mnist_export.report.reworded import reworded
     from mnist_export.runtime.runners.golden import GoldenRunner
     from mnist_export.runtime.timing.latency import pinned
 
@@ -139,6 +140,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         on_devices = check_on_devices(
             devices, candidates, dataset.test, original, thresholds=limits, notify=console.note
         )
+        on_devices = tuple(dataclasses.replace(row, why=console.wording(row.why)) for row in on_devices)
         layers = [_layers(reference, runner, dataset, arguments) for runner in candidates]
     result = dataclasses.replace(result, seconds={"load": loaded, **result.seconds})
     from mnist_export.parity.input_ranges import near_chance
@@ -150,6 +152,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             "agreeing with it means little."
         )
     report = build_report(result, dataset, reference, layers=layers, threads=arguments.threads)
+    report = reworded(report, console.wording)
     write_report(report, result, dataset, arguments, console)
     for note in result.reference.notes:
         console.note(f"note: {result.reference.label}: {note}")

@@ -22,7 +22,7 @@ class InputRange:
         """Refuse empty and non-finite ranges."""
         if not (np.isfinite(self.lo) and np.isfinite(self.hi)) or self.lo >= self.hi:
             raise InputError(
-                f"--input-range: expected finite LO,HI with LO < HI, found {self.lo},{self.hi}. "
+                f"`input_range`: expected finite LO,HI with LO < HI, found {self.lo},{self.hi}. "
                 "Use 0,1 for x/255, -1,1 for x/127.5-1, 0,255 for raw pixels."
             )
 
@@ -34,7 +34,7 @@ class InputRange:
             lo, hi = (float(p) for p in parts)
         except ValueError:
             raise InputError(
-                f"--input-range: expected two numbers LO,HI, found '{text}'. Example: --input-range 0,1"
+                f"`input_range`: expected two numbers LO,HI, found '{text}'. Example: `input_range=\"0,1\"`"
             ) from None
         return cls(lo=lo, hi=hi)
 

@@ -62,7 +62,7 @@ def fetch(published: Published, folder: Path, request: Request) -> str:
         return f"download from {mirror}"
     raise UnavailableError(
         f"{published.title}: expected a download, found: {'; '.join(reasons)}. Set MNIST_EXPORT_DATA to a "
-        "folder with the four IDX files, or use --data digits."
+        'folder with the four IDX files, or use `data="digits"`.'
     )
 
 

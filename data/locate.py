@@ -48,7 +48,7 @@ class PublishedLoader:
         if not request.download:
             raise UnavailableError(
                 f"{self.published.title}: expected the four IDX files on this machine, found none. Set "
-                f"MNIST_EXPORT_DATA to their folder, or use --data digits."
+                f'MNIST_EXPORT_DATA to their folder, or use `data="digits"`.'
             )
         from mnist_export.data.download import fetch
 

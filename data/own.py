@@ -245,7 +245,7 @@ def _check_same_targets(path: Path, train: Split, test: Split | None) -> None:
 
 def _or_numbers(head: str) -> str:
     """The way out where y are no classes at all."""
-    return " Where they are numbers, not classes: --head values." if head == "auto" else ""
+    return ' Where they are numbers, not classes: `head="values"`.' if head == "auto" else ""
 
 
 def _check_classes(path: Path, labels: Labels, names: Sequence[str], parts_needed: int, head: str) -> None:

@@ -65,7 +65,7 @@ def dataset_of_code(code: UserFunction, request: Request) -> Dataset:
         raise InputError(f"data '{code}': expected a Python file, found none at that path. Check the path.")
     if not request.trust:
         raise InputError(
-            f"data '{code}': expected --trust, because it runs the code in that file; found "
+            f"data '{code}': expected `trust=True`, because it runs the code in that file; found "
             "none. Read the file, then add it."
         )
     function = getattr(load_user_file(code.file), code.name, None)

@@ -31,7 +31,7 @@ class IdxReader:
                     path,
                     "one data set",
                     f"{len(inner)}: {', '.join(folder.name for folder in inner)}",
-                    f"Name one of them: --data {inner[0]}",
+                    f'Name one of them: `data="{inner[0]}"`',
                 )
             path = inner[0]
         parts = read_parts(path)

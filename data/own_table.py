@@ -101,7 +101,7 @@ class _Places:
                 row,
                 "pictures inside the list's folder",
                 "a path that leads out of it",
-                "Copy the pictures there, or add --trust to read files anywhere.",
+                "Copy the pictures there, or add `trust=True` to read files anywhere.",
             )
         if not stat.S_ISREG(found.st_mode):
             raise self._bad(row, "a picture", "a folder, device or pipe", "Correct the line.")

@@ -33,7 +33,7 @@ class Resize(StrEnum):
     def parse(cls, text: str) -> Resize:
         """Read what a user wrote, or raise `InputError` that lists the names."""
         if text not in set(cls):
-            raise unknown_name("--resize way", text, cls)
+            raise unknown_name("`resize` way", text, cls)
         return cls(text)
 
 

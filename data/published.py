@@ -126,7 +126,7 @@ def build(
                 path,
                 f"{published.title} images of 28x28",
                 f"{half} images of {'x'.join(map(str, shape[1:]))}",
-                "Use the published files, or name the folder itself with --data to use it as your own data.",
+                "Use the published files, or name the folder itself with `data` to use it as your own data.",
             )
         if labels.max() >= len(published.class_names):
             raise bad_file(

@@ -58,7 +58,7 @@ def audit(content: bytes, fmt: Format, precision: Precision, *, keep_float: bool
         raise ConversionError(
             f"{fmt} {precision}: expected integers only, found {floats} bytes of float weights and float "
             f"operators at {', '.join(result.float_layers) or 'no layer'}. The file was not written; use "
-            "--keep-float to leave layers in float on purpose."
+            "`keep_float` to leave layers in float on purpose."
         )
     return result
 

@@ -35,8 +35,8 @@ class CExporter:
         """
         if model.precision != Precision.INT8:
             raise UnsupportedError(
-                f"C export: expected an int8 network, found {model.precision}. Use --exact for plain C, or "
-                "--int8 for an array to embed."
+                f"C export: expected an int8 network, found {model.precision}. Use `exact=True` for plain C, "
+                "or `int8=True` for an array to embed."
             )
         name = identifier(request.name)
         stem = request.stem or file_stem(request.name, None, model.precision, model.variant)

@@ -251,7 +251,7 @@ def onnx_dtype(tensor: Tensor) -> np.dtype[Any]:
 def refuse(tensor: Tensor, why: str) -> UnsupportedError:
     """The error for a layer that ONNX cannot carry as it stands."""
     return UnsupportedError(
-        f"ONNX export: layer '{tensor.name}' {why}. Export it to TFLite alone (--format tflite), or "
+        f"ONNX export: layer '{tensor.name}' {why}. Export it to TFLite alone (`formats=\"tflite\"`), or "
         "replace the layer."
     )
 

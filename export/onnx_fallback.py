@@ -39,14 +39,14 @@ def convert_float(graph: Graph, *, metadata: Mapping[str, str], name: str, opset
         except Exception as error:  # tf2onnx raises many types
             raise ConversionError(
                 f"ONNX export failed for '{name}': tf2onnx says {type(error).__name__}: {error}. Export "
-                "it to TFLite alone (--format tflite)."
+                'it to TFLite alone (`formats="tflite"`).'
             ) from error
     # Where it does not know an operator, it logs so and leaves it in the graph under TFLite's name.
     unknown = sorted({node.op_type for node in model.graph.node if node.op_type.startswith("TFL_")})
     if unknown:
         raise ConversionError(
             f"ONNX export failed for '{name}': expected operators of ONNX, found that tf2onnx has none for "
-            f"{', '.join(unknown)}. Export it to TFLite alone (--format tflite)."
+            f'{", ".join(unknown)}. Export it to TFLite alone (`formats="tflite"`).'
         )
     model.graph.name = name
     model.ir_version = min(model.ir_version, IR_VERSIONS[opset])

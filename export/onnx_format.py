@@ -29,7 +29,7 @@ class OnnxExporter:
         if model.precision == Precision.INT16X8:
             raise UnsupportedError(
                 "ONNX export: int16x8 has no kernels in ONNX Runtime's CPU provider (16-bit QDQ runs as "
-                "float32 with conversions). Use --format tflite for int16x8, or --int8 for ONNX."
+                'float32 with conversions). Use `formats="tflite"` for int16x8, or `int8=True` for ONNX.'
             )
         io = io_for(model, request, IoType.UINT8)
         metadata = {METADATA_KEY: metadata_text(model, request, io)}

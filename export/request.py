@@ -71,7 +71,7 @@ def io_for(model: QuantizedModel, request: ExportRequest, fastest: IoType) -> Io
         return IoType.FLOAT32
     if request.io not in allowed:
         raise InputError(
-            f"--io {request.io}: expected one of {', '.join(sorted(allowed))} for precision "
+            f'`io="{request.io}"`: expected one of {", ".join(sorted(allowed))} for precision '
             f"{model.precision}, found {request.io}."
         )
     return request.io

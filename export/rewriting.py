@@ -33,7 +33,7 @@ class RewrittenModel:
         return (
             f"written for {self.target} ({done}): {first.operators[0]} operators became {last.operators[1]}, "
             f"constants {first.constant_bytes[0]} bytes {last.constant_bytes[1]}; the integers are those of "
-            "the plain form (--target portable)",
+            'the plain form (`target="portable"`)',
         )
 
 

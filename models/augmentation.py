@@ -43,7 +43,7 @@ class Augmentation:
             value = getattr(self, name)
             if not 0.0 <= value <= most:
                 raise InputError(
-                    f"--augment {name}: expected a number from 0 to {most:g}, found {value:g}. "
+                    f"`augment` {name}: expected a number from 0 to {most:g}, found {value:g}. "
                     "Leave it out, or choose a value in the range."
                 )
 
@@ -81,7 +81,7 @@ class Augmentation:
                 amounts[name] = float("nan")
             if amounts[name] != amounts[name]:
                 raise InputError(
-                    f"--augment {name}: expected {name}=NUMBER, found '{part.strip()}'. "
-                    "Example: --augment shift=2,rotation=10,zoom=0.1"
+                    f"`augment=\"{name}\"`: expected {name}=NUMBER, found '{part.strip()}'. "
+                    'Example: `augment="shift=2,rotation=10,zoom=0.1"`'
                 )
         return cls(**amounts)

@@ -101,8 +101,10 @@ def cut_at(model: Any, layer_name: str, framework: Framework) -> Ending:
         raise unknown_name(f"layer of '{shown(model.name)}'", shown(layer_name), [shown(n) for n in layers])
     output = layers[layer_name].output
     if isinstance(output, (list, tuple)):
-        raise InputError(f"--until {shown(layer_name)}: expected a layer of one output, found {len(output)}.")
+        raise InputError(
+            f'`until="{shown(layer_name)}"`: expected a layer of one output, found {len(output)}.'
+        )
     if len(output.shape) > 2:
         output = package_of(framework).layers.Flatten(name="until_flatten")(output)
     cut = package_of(framework).Model(model.inputs, output, name=model.name)
-    return Ending(model=cut, notes=(f"ends at layer '{shown(layer_name)}' (--until)",))
+    return Ending(model=cut, notes=(f"ends at layer '{shown(layer_name)}' (`until`)",))

@@ -53,8 +53,8 @@ def note_of(head: str, asked: str, outputs: int) -> tuple[str, ...]:
     if head == LABELS:
         if outputs == 1:
             return ("its output is a label that is on where its sigmoid is over 0.5",)
-        return (f"{outputs} sigmoids: each label is on over 0.5 (--head classes: the largest one wins)",)
-    return ("its outputs are judged as numbers (--head classes: as scores of classes)",)
+        return (f'{outputs} sigmoids: each label is on over 0.5 (`head="classes"`: the largest one wins)',)
+    return ('its outputs are judged as numbers (`head="classes"`: as scores of classes)',)
 
 
 def activation_of(model: Any) -> str:
@@ -94,18 +94,18 @@ def check_outputs(loaded: LoadedModel, dataset: Dataset) -> None:
             return
         raise InputError(
             f"model '{loaded.name}': expected {dataset.num_classes} outputs, one for each class of {data}, "
-            f"found {found}. Choose the data that it was trained on with --data; or, where its outputs are "
-            "numbers, have the files judged by their values with --head values."
+            f"found {found}. Choose the data that it was trained on with `data`; or, where its outputs are "
+            'numbers, have the files judged by their values with `head="values"`.'
         )
     if loaded.head == CLASSES:
         raise InputError(
             f"model '{loaded.name}': expected y of class numbers, as its outputs are judged as classes, "
             f"found {targets.shape[1]} numbers an image in {data}. Store integers (y.astype('int64')), "
-            "or judge it by its values with --head values."
+            'or judge it by its values with `head="values"`.'
         )
     if found != targets.shape[1]:
         raise InputError(
             f"model '{loaded.name}': expected {targets.shape[1]} outputs, one for each number of y in "
-            f"{data}, found {found}. Choose the data that it was trained on with --data; class numbers are "
+            f"{data}, found {found}. Choose the data that it was trained on with `data`; class numbers are "
             "stored as integers (y.astype('int64'))."
         )

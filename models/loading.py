@@ -156,7 +156,7 @@ def _by_name(
         if kept is None:
             raise InputError(
                 f"model '{name}': expected data to train it on, since no weights are shipped for it. "
-                "Choose data with --data."
+                "Choose data with `data`."
             )
     else:
         kept = find_weights(name, dataset)
@@ -346,7 +346,7 @@ def _finished(
     extra: tuple[str, ...]
     if isinstance(model, FrozenFunction):
         if until is not None:
-            raise InputError(f"--until {shown(until)}: expected a Keras model, found a frozen SavedModel.")
+            raise InputError(f'`until="{shown(until)}"`: expected a Keras model, found a frozen SavedModel.')
         check_output_shape(model, None)
         extra = ("final softmax cut off",) if model.cut_softmax else ()
         macs, parameters = model.macs, model.parameters
@@ -382,7 +382,7 @@ def _check_fit(loaded: LoadedModel, dataset: Dataset, *, classes: bool) -> None:
     if not fits:
         raise InputError(
             f"model '{loaded.name}': expected to take the images of {shown(dataset.name)}, {image}, found "
-            f"that it takes {takes}. Choose the data that it was trained on with --data."
+            f"that it takes {takes}. Choose the data that it was trained on with `data`."
         )
     if classes:
         check_outputs(loaded, dataset)

@@ -81,12 +81,12 @@ class Recipe:
         """Refuse values that no training can use."""
         if not (math.isfinite(self.learning_rate) and 0 < self.learning_rate <= 100):
             raise InputError(
-                f"--lr: expected a number above 0 and at most 100, found {self.learning_rate:g}. Try 0.001."
+                f"`lr`: expected a number above 0 and at most 100, found {self.learning_rate:g}. Try 0.001."
             )
         if not 1 <= self.batch_size <= 65536:
-            raise InputError(f"--batch-size: expected 1 to 65536, found {self.batch_size}. Try 32.")
+            raise InputError(f"`batch_size`: expected 1 to 65536, found {self.batch_size}. Try 32.")
         if not 1 <= self.epochs <= 100_000:
-            raise InputError(f"--epochs: expected 1 to 100000, found {self.epochs}. Try 20.")
+            raise InputError(f"`epochs`: expected 1 to 100000, found {self.epochs}. Try 20.")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise InputError(f"label smoothing: expected 0 to below 1, found {self.label_smoothing:g}.")
         if self.label_smoothing and self.loss is not Loss.CATEGORICAL:

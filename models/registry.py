@@ -70,7 +70,7 @@ class Architecture:
         if len(input_shape) != 3 or min(input_shape) < 1 or num_classes < 2:
             raise InputError(
                 f"architecture {self.name}: expected images (height, width, channels) and two classes or "
-                f"more, found {input_shape} and {num_classes}. Choose other data with --data."
+                f"more, found {input_shape} and {num_classes}. Choose other data with `data`."
             )
         from mnist_export.models.structure.engine import keras
 
@@ -80,7 +80,7 @@ class Architecture:
         except ValueError as error:
             raise InputError(
                 f"architecture {self.name}: expected images of about 28x28, found "
-                f"{'x'.join(map(str, input_shape))}, too small for its layers. Use --data with larger "
+                f"{'x'.join(map(str, input_shape))}, too small for its layers. Use `data` with larger "
                 "images, or the architecture mlp."
             ) from error
 

@@ -34,13 +34,13 @@ class Thresholds:
         """Refuse thresholds that nothing or everything passes."""
         if not np.isfinite(self.max_drop_pp) or not -100 <= self.max_drop_pp <= 100:
             raise InputError(
-                f"--max-drop: expected percentage points from -100 to 100, found {self.max_drop_pp}. "
-                "Example: --max-drop 0.5"
+                f"`max_drop`: expected percentage points from -100 to 100, found {self.max_drop_pp}. "
+                "Example: `max_drop=0.5`"
             )
         if not np.isfinite(self.min_agreement) or not 0 <= self.min_agreement <= 1:
             raise InputError(
-                f"--min-agreement: expected a percentage from 0 to 100, found {self.min_agreement * 100:g}. "
-                "Example: --min-agreement 99"
+                f"`min_agreement`: expected a percentage from 0 to 100, found {self.min_agreement * 100:g}. "
+                "Example: `min_agreement=99`"
             )
 
     def drops(self, drop_pp: float, images: int) -> bool:
@@ -214,7 +214,7 @@ def _check(reference: npt.NDArray[Any], candidate: npt.NDArray[Any], labels: npt
     if labels.min() < 0 or labels.max() >= reference.shape[1]:
         raise InputError(
             f"parity: expected labels from 0 to {reference.shape[1] - 1}, found {labels.min()} to "
-            f"{labels.max()}. Choose the data that the model was trained on with --data."
+            f"{labels.max()}. Choose the data that the model was trained on with `data`."
         )
     for side, values in (("reference", reference), ("candidate", candidate)):
         bad = ~np.isfinite(values).all(axis=1)

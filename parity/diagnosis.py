@@ -91,7 +91,7 @@ def _undecided(reference: npt.NDArray[np.float32], candidate: npt.NDArray[np.flo
         "on the images with other labels the reference's own two best answers lie at most "
         f"{widest:.2g} apart, {widest / step:.1f} steps of this file's 8-bit outputs, "
         f"as on {share:.0%} of all images: it hardly decides them. "
-        "Train it further, or export with --auto, --keep-float or --precision float16"
+        'Train it further, or export with `auto=True`, `keep_float` or `precision="float16"`'
     )
 
 
@@ -181,7 +181,7 @@ def _scaled_input(runner: Runner, reference: npt.NDArray[np.float32], split: Spl
     hint = ""
     if name != "inverted pixels":
         trial = _RANGES[name]
-        hint = f" (--input-range {trial.lo:g},{trial.hi:g})"
+        hint = f' (`input_range="{trial.lo:g},{trial.hi:g}"`)'
     return (
         f"looks like an input that is scaled twice or not at all: with {name}{hint} agreement is "
         f"{best:.1%} instead of {now:.1%}"

@@ -53,11 +53,11 @@ class RangeCheck:
     def message(self) -> str:
         """What is wrong and what to do, in one line; empty where nothing is."""
         about = f"the model itself is right on {self.top1:.1%} of {self.images} test images"
-        lo_hi = f"--input-range {self.given.lo:g},{self.given.hi:g}"
+        lo_hi = f'`input_range="{self.given.lo:g},{self.given.hi:g}"`'
         if self.better is not None:
             other = f"{self.better.lo:g},{self.better.hi:g}"
             right = f"with {other} on {self.better_top1:.1%}"
-            return f"with {lo_hi} {about}, {right}. Give --input-range {other}."
+            return f'with {lo_hi} {about}, {right}. Give `input_range="{other}"`.'
         if self.near_chance:
             return (
                 f"{about} with {lo_hi}: no better than always the same answer. It is untrained, damaged, or "

@@ -35,7 +35,7 @@ def wanted_sets(labels: npt.NDArray[Any], targets: npt.NDArray[Any] | None, coun
     if not np.all((targets == 0) | (targets == 1)):
         raise InputError(
             "several labels: expected y of 0 and 1, found other numbers. Round them at your threshold, or "
-            "judge the outputs as numbers with --head values."
+            'judge the outputs as numbers with `head="values"`.'
         )
     return np.asarray(targets == 1)
 

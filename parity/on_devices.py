@@ -79,7 +79,7 @@ def require_readable(devices: Sequence[Device], paths: Sequence[Path]) -> None:
         if not formats & set(device.formats):
             reads, found = " and ".join(device.formats), ", ".join(sorted(formats))
             raise InputError(
-                f"--on {device.name}: reads {reads}, found {found}. "
+                f'`on="{device.name}"`: reads {reads}, found {found}. '
                 "Give a file that it reads, or leave the device out."
             )
 

@@ -50,7 +50,7 @@ def record(
     if runner.num_classes != dataset.num_classes:
         raise InputError(
             f"{runner.label}: expected {dataset.num_classes} classes as in '{dataset.name}', found "
-            f"{runner.num_classes}. Choose the data that the model was trained on with --data."
+            f"{runner.num_classes}. Choose the data that the model was trained on with `data`."
         )
     logits = runner.run(dataset.test.images)
     times = measure(runner, dataset.test.images[:1], effort=effort) if timed else None

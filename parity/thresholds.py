@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.parameters import parameter
 from mnist_export.core.registry import unknown_name
 from mnist_export.parity.comparison import Thresholds
 
@@ -46,12 +47,14 @@ def _number(name: str, value: Any, default: float) -> float:
     if value is None:
         return default
     if isinstance(value, bool):
-        raise InputError(f"--{name}: expected a number, found '{value}'. Example: --{name} {default:g}")
+        raise InputError(
+            f"{parameter(name)}: expected a number, found '{value}'. Example: {parameter(name, default)}"
+        )
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise InputError(
-            f"--{name}: expected a number, found '{value}'. Example: --{name} {default:g}"
+            f"{parameter(name)}: expected a number, found '{value}'. Example: {parameter(name, default)}"
         ) from None
 
 

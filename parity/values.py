@@ -76,8 +76,8 @@ class ValueLimit:
         """Refuse a limit that nothing or everything passes."""
         if self.max_error is not None and not (math.isfinite(self.max_error) and self.max_error >= 0):
             raise InputError(
-                f"--max-error: expected a number of 0 or more, found {self.max_error}. Example: "
-                "--max-error 0.5"
+                f"`max_error`: expected a number of 0 or more, found {self.max_error}. Example: "
+                "`max_error=0.5`"
             )
 
     def judge(

@@ -82,7 +82,7 @@ def data_for(
     if images is None:
         return dataset
     if images < 1:
-        raise InputError(f"--images: expected at least 1, found {images}.")
+        raise InputError(f"`images`: expected at least 1, found {images}.")
     test = dataset.test
     return replace(dataset, test=test.first(images))
 

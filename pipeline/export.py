@@ -53,11 +53,11 @@ def run_job(job: Job, progress: Progress = SILENT, side_files: SideFiles | None 
     side = side_files or SideFiles()
     require_model(job.model)
     check_side_files(
-        {"--junit": side.junit, "--summary": side.summary},
+        {"`junit`": side.junit, "`summary`": side.summary},
         {"the model": job.model, "the data": job.data_path},
     )
     if job.threads > MAX_THREADS:
-        raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {job.threads}.")
+        raise InputError(f"`threads`: expected 1 to {MAX_THREADS}, found {job.threads}.")
     from mnist_export.pipeline.memory import before_loading, require_memory
 
     require_memory(job, before_loading(job.model), "exporting it")
@@ -78,6 +78,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     from mnist_export.pipeline.network import make_network
     from mnist_export.pipeline.reporting import build_report, write_report
     from mnist_export.quantize.lowering import lower
+    from mnist_export.report.reworded import reworded
     from mnist_export.train.obtaining import load_or_train
 
     with stages.stage("data", "data"):
@@ -142,7 +143,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
         report = build_report(job, loaded, dataset, network, written, result, dict(stages.seconds))
         report = with_findings(report, made, dataset, result)
         report = _judged(report, job, written, result, dataset, loaded, progress)
-        report = with_devices(report, on_devices, job)
+        report = reworded(with_devices(report, on_devices, job), progress.wording)
         write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
     return report
 
@@ -227,7 +228,7 @@ def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Prog
     if found.wrong and not job.range_stated:
         raise InputError(
             f"{loaded.name}: {found.message()} To insist on the default, give "
-            f"--input-range {job.input_range.lo:g},{job.input_range.hi:g}."
+            f'`input_range="{job.input_range.lo:g},{job.input_range.hi:g}"`.'
         )
     if text := found.message():
         progress.warn(f"{loaded.name}: {text}")

@@ -30,28 +30,28 @@ def require_head(job: Job, loaded: LoadedModel) -> None:
     """
     if loaded.head != VALUES and job.max_error is not None and job.until is None:
         raise InputError(
-            f"--max-error: expected a model whose outputs are numbers, found that those of {loaded.name} are "
-            f"judged as {loaded.head}. Use --max-drop and --min-agreement, or --head values."
+            f"`max_error`: expected a model whose outputs are numbers, found that those of {loaded.name} are "
+            f'judged as {loaded.head}. Use `max_drop` and `min_agreement`, or `head="values"`.'
         )
     if job.until is None and job.head not in {"auto", loaded.head}:
         raise InputError(
-            f"--head {job.head}: expected a model file, found the architecture {loaded.name}, which is a "
-            "classifier. Leave --head out."
+            f'`head="{job.head}"`: expected a model file, found the architecture {loaded.name}, which is a '
+            "classifier. Leave `head` out."
         )
     if loaded.head == CLASSES:
         return
     extra = job.extra
     asked = {
-        "--qat": extra.qat_epochs is not None,
-        "--sparsity": extra.sparsity is not None,
-        "--clusters": extra.clusters is not None,
-        "--auto": extra.auto,
-        "--exact": extra.exact,
-        "--on": job.on not in {None, "none"},
+        "`qat`": extra.qat_epochs is not None,
+        "`sparsity`": extra.sparsity is not None,
+        "`clusters`": extra.clusters is not None,
+        "`auto`": extra.auto,
+        "`exact`": extra.exact,
+        "`on`": job.on not in {None, "none"},
     }
     if given := [flag for flag, wanted in asked.items() if wanted]:
         kind = "numbers" if loaded.head == VALUES else "labels on or off"
-        other = "" if loaded.num_classes == 1 else ", or judge it by its largest output with --head classes"
+        other = "" if loaded.num_classes == 1 else ', or judge it by its largest output with `head="classes"`'
         raise InputError(
             f"{given[0]}: expected a model that is judged by its classes, found that the outputs of "
             f"{loaded.name} are {kind}. Leave out {' and '.join(given)}{other}."
@@ -146,7 +146,7 @@ def _by_values(
         verdict = Verdict.PASS if passed else Verdict.FAIL
         name = "RMSE" if job.max_error is None else "largest error"
         if not passed and job.max_error is None:
-            why += " (for a limit of your own: --max-error X)"
+            why += " (for a limit of your own: `max_error=X`)"
         judged.append(
             replace(
                 artifact,

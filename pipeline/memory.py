@@ -112,9 +112,9 @@ def require_memory(
     whole = taken + needed.total
     if limit is None or whole <= limit:
         return
-    found = f"--max-memory allows {limit / _GIB:.1f}" if stated else f"{limit / _GIB:.1f} are there for it"
+    found = f"`max_memory` allows {limit / _GIB:.1f}" if stated else f"{limit / _GIB:.1f} are there for it"
     raise InputError(
         f"{job.model}: {doing} takes about {whole / _GIB:.1f} GiB ({needed.parts()}, taken already "
         f"{taken / _GIB:.1f}), and {found}. End other programs, give the container more, use a smaller model "
-        f"or smaller pictures, or insist with --max-memory {whole / _GIB + 0.1:.1f}."
+        f"or smaller pictures, or insist with `max_memory={whole / _GIB + 0.1:.1f}`."
     )

@@ -76,6 +76,6 @@ def _diagnosed(
     for text in found.advice:
         progress.note(f"  {text}")
     level = "info" if found.logits_sqnr_db > 20 else "warning"
-    said = [Finding(text=text, level=level, where="--debug-layers") for text in found.advice]
+    said = [Finding(text=text, level=level, where="`debug_layers`") for text in found.advice]
     said += [Finding(text=layer.sentence(), where=layer.name) for layer in found.layers]
     return found, tuple(said)

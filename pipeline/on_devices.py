@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
+from mnist_export.core.parameters import parameter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,13 +50,14 @@ def devices_for(job: Job) -> tuple[Device, ...]:
         return tuple(d for d in able if not d.why_not_ready())
     if job.on is None:
         return ()
-    devices = devices_of("--on", job.on)
+    devices = devices_of("`on`", job.on)
     require_ready(devices)
     for device in devices:
         if not formats & set(device.formats):
             raise InputError(
-                f"--on {device.name}: reads {' and '.join(device.formats)}, found --format "
-                f"{','.join(sorted(formats))}. Add a format that it reads, or leave the device out."
+                f'`on="{device.name}"`: reads {" and ".join(device.formats)}, found '
+                f"{parameter('formats', ','.join(sorted(formats)))}. Add a format that it reads, "
+                "or leave the device out."
             )
     return devices
 

@@ -102,26 +102,26 @@ def job_of(arguments: Options, command: str = "") -> Job:
     if precision not in set(Precision):
         raise unknown_name("precision", precision, Precision)
     if arguments.io is not None and arguments.io not in {"int8", "uint8", "float32", "int16"}:
-        raise unknown_name("--io type", arguments.io, ["int8", "uint8", "float32"])
+        raise unknown_name("`io` type", arguments.io, ["int8", "uint8", "float32"])
     if arguments.calibration_method not in OBSERVERS:
         raise unknown_name("calibration method", arguments.calibration_method, OBSERVERS)
     for flag, value, least in (
-        ("--calibration-samples", arguments.calibration_samples, 1),
-        ("--threads", arguments.threads, 1),
-        ("--seed", arguments.seed, 0),
+        ("`calibration_samples`", arguments.calibration_samples, 1),
+        ("`threads`", arguments.threads, 1),
+        ("`seed`", arguments.seed, 0),
     ):
         if not least <= value <= 1_000_000:
             raise InputError(f"{flag}: expected a number from {least} to 1000000, found {value}.")
     if arguments.max_memory is not None and not 0 < arguments.max_memory < 1 << 20:
         raise InputError(
-            f"--max-memory: expected GiB above 0, found {arguments.max_memory:g}. Example: --max-memory 8"
+            f"`max_memory`: expected GiB above 0, found {arguments.max_memory:g}. Example: `max_memory=8`"
         )
     if arguments.target is not None and arguments.target not in TARGETS:
         raise unknown_name("target", arguments.target, TARGETS)
     if arguments.no_rewrites and arguments.target not in {None, Target.PORTABLE}:
         raise InputError(
-            f"--no-rewrites: expected no --target or --target portable, found --target {arguments.target}. "
-            "Leave one of them out."
+            f'`no_rewrites`: expected no `target` or `target="portable"`, found '
+            f'`target="{arguments.target}"`. Leave one of them out.'
         )
     check_opset(arguments.opset, formats)
     head, max_error = head_options(arguments.head, arguments.max_error)

@@ -46,7 +46,7 @@ def quantize(
             options=config.options(),
         )
     if images is None or not len(images):
-        raise InputError(f"{config.precision}: expected calibration images, found none. Use --data.")
+        raise InputError(f"{config.precision}: expected calibration images, found none. Use `data`.")
     source, notes = improve_floats(graph, config)
     literal = replace(config, keep_float=literal_names(source, config.keep_float))
     ranges, movement = calibrate_and_check(

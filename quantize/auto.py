@@ -5,7 +5,6 @@ Everything is decided on validation images; the test part is looked at once, by 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph
 from mnist_export.core.graph.tflite_writer import write_tflite
+from mnist_export.core.parameters import parameter
 from mnist_export.data.dataset import Split
 from mnist_export.quantize import quantize
 from mnist_export.quantize.diagnosis.debug import diagnose
@@ -31,7 +31,7 @@ class Trial:
     """One thing that was tried.
 
     Attributes:
-        flags: what it adds to the command line; empty for the scheme as asked for.
+        settings: the parameters that it adds, as messages name them; empty for the scheme as asked for.
         top1: on the validation images, a fraction of 1.
         drop_pp: percentage points lost against the float model on the same images.
         agreement: share of those images on which both give one label, a fraction of 1.
@@ -40,7 +40,7 @@ class Trial:
         meets: whether drop and agreement are allowed.
     """
 
-    flags: str
+    settings: str
     top1: float
     drop_pp: float
     agreement: float
@@ -51,7 +51,7 @@ class Trial:
     def sentence(self) -> str:
         """What a report says."""
         return (
-            f"{self.flags or 'as asked for'}: top-1 {self.top1:.2%}, drop {self.drop_pp:+.2f} pp, "
+            f"{self.settings or 'as asked for'}: top-1 {self.top1:.2%}, drop {self.drop_pp:+.2f} pp, "
             f"agreement {self.agreement:.2%}, {self.size_bytes:,} bytes, {self.latency_ratio:.2f} times "
             "the time"
         )
@@ -107,7 +107,7 @@ def search(
         InputError: there are no validation images.
     """
     if not len(validation):
-        raise InputError("--auto: expected validation images to judge trials on, found none. Use other data.")
+        raise InputError("`auto`: expected validation images to judge trials on, found none. Use other data.")
     judge = _Judge(graph, config, calibration, validation.take(np.arange(min(IMAGES, len(validation)))))
     judge.limit, judge.least, judge.notify = max_drop_pp, min_agreement, notify or (lambda _: None)
     if judge.trial(config).meets:
@@ -149,7 +149,7 @@ class _Judge:
         baseline = self._done[self._asked][0].graph if self._done else model.graph
         ratio = latency_ratio(model.graph, baseline, self._split.images[:1], input_range=config.input_range)
         found = Trial(
-            flags=flags_of(config, self._asked),
+            settings=settings_of(config, self._asked),
             top1=right / count,
             drop_pp=drop,
             agreement=agreement,
@@ -181,7 +181,7 @@ class _Judge:
         verdict = "meets" if trial.meets else "is the nearest, but does not meet"
         more = f" and an agreement of {self.least:.2%}" if self.least else ""
         note = (
-            f"--auto tried {len(trials)} settings on {len(self._split)} validation images; "
+            f"`auto` tried {len(trials)} settings on {len(self._split)} validation images; "
             f"{trial.sentence()} {verdict} a drop of {self.limit:g} pp{more}"
         )
         return SearchResult(
@@ -230,13 +230,13 @@ def _with(base: SchemeConfig, names: list[str]) -> SchemeConfig:
     return replace(base, keep_float=patterns)
 
 
-def flags_of(config: SchemeConfig, asked: SchemeConfig) -> str:
-    """What a configuration adds to the command line that was given."""
+def settings_of(config: SchemeConfig, asked: SchemeConfig) -> str:
+    """The parameters that a configuration adds to those that were given."""
     words = []
     if config.calibration_method != asked.calibration_method:
-        words.append(f"--calibration-method {config.calibration_method}")
-    words += [f"--{name}" for name in config.improvements if name not in asked.improvements]
+        words.append(parameter("calibration_method", config.calibration_method))
+    words += [parameter(name, True) for name in config.improvements if name not in asked.improvements]
     more = [name for name in config.keep_float if name not in asked.keep_float]
     if more:
-        words.append(f"--keep-float {shlex.join(more)}")
+        words.append(parameter("keep_float", more))
     return " ".join(words)

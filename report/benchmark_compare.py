@@ -41,7 +41,7 @@ class Limits:
         """Refuse factors under 1 and negative points."""
         if min(self.time, self.size, self.memory) < 1 or min(self.top1_pp, self.agreement_pp) < 0:
             raise InputError(
-                f"--compare: expected factors of 1 or more and points of 0 or more, found {self}."
+                f"`compare`: expected factors of 1 or more and points of 0 or more, found {self}."
             )
 
 
@@ -104,7 +104,7 @@ def compare_benchmarks(old: Benchmark, new: Benchmark, limits: Limits | None = N
     pairs = [(row, now[row.key]) for row in old.rows if row.key in now]
     if not pairs:
         raise InputError(
-            "--compare: expected configurations that both runs have, found none. Compare runs of the same "
+            "`compare`: expected configurations that both runs have, found none. Compare runs of the same "
             "models, data, precisions and batch sizes."
         )
     changes: list[Change] = []

@@ -55,5 +55,5 @@ def stuck_loss(losses: Sequence[float], num_classes: int) -> str | None:
         f"after {len(losses)} batches the loss is still {mean:.3f}, that of guessing (ln({num_classes}) = "
         f"{guessing:.3f}). Either the last activation and the loss disagree about logits (activation=None "
         "goes with from_logits=True, 'softmax' with from_logits=False: change one of the two lines), or "
-        "the learning rate is far off (--lr)."
+        "the learning rate is far off (`lr`)."
     )

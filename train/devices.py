@@ -29,7 +29,7 @@ def seed_everything(seed: int) -> None:
         InputError: it is outside of that range.
     """
     if not 0 <= seed < 2**32:
-        raise InputError(f"--seed: expected 0 to {2**32 - 1}, found {seed}. Try --seed 0.")
+        raise InputError(f"`seed`: expected 0 to {2**32 - 1}, found {seed}. Try `seed=0`.")
     tf = tensorflow()
     import keras
 
@@ -47,7 +47,7 @@ def limit_gpu_memory(mebibytes: int) -> int:
         InputError: not positive, or TensorFlow has already taken the devices.
     """
     if mebibytes < 1:
-        raise InputError(f"--gpu-memory: expected MiB above 0, found {mebibytes}. Try --gpu-memory 2048.")
+        raise InputError(f"`gpu_memory`: expected MiB above 0, found {mebibytes}. Try `gpu_memory=2048`.")
     tf = tensorflow()
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
@@ -56,7 +56,7 @@ def limit_gpu_memory(mebibytes: int) -> int:
                 gpu, [tf.config.LogicalDeviceConfiguration(memory_limit=mebibytes)]
             )
         except (RuntimeError, ValueError) as error:
-            raise InputError(f"--gpu-memory: expected to set it before the GPU is used: {error}.") from error
+            raise InputError(f"`gpu_memory`: expected to set it before the GPU is used: {error}.") from error
     return len(gpus)
 
 
@@ -81,13 +81,13 @@ def open_strategy(strategy: Strategy) -> Any:
     if strategy is Strategy.MULTIWORKER:
         if "TF_CONFIG" not in os.environ:
             raise InputError(
-                "--strategy multiworker: expected the environment variable TF_CONFIG with the workers' "
-                "addresses, found none. Set it on each worker, or use --strategy mirrored."
+                '`strategy="multiworker"`: expected the environment variable TF_CONFIG with the workers\' '
+                'addresses, found none. Set it on each worker, or use `strategy="mirrored"`.'
             )
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (ValueError, RuntimeError, tf.errors.OpError) as error:
-            raise InputError(f"--strategy multiworker: TF_CONFIG does not work: {error}.") from error
+            raise InputError(f'`strategy="multiworker"`: TF_CONFIG does not work: {error}.') from error
     return tf.distribute.get_strategy()
 
 

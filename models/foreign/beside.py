@@ -27,7 +27,7 @@ class Beside:
         """Refuse code without trust."""
         if self.custom is not None and not self.trust:
             raise InputError(
-                f"--custom {self.custom}: expected --trust beside it, because it runs the code "
+                f'`custom="{self.custom}"`: expected `trust=True` beside it, because it runs the code '
                 "in that file; found none. Read the file, then add it."
             )
 

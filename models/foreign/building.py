@@ -201,7 +201,7 @@ def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
             "a functional or sequential model with weights and a known input shape",
             "one without",
             "Build it (call it once, or give it an Input layer) and save it again; a model that is a class "
-            "of its own is read as a SavedModel: model.export('FOLDER'), and --trust.",
+            "of its own is read as a SavedModel: model.export('FOLDER'), and `trust=True`.",
         )
     claimed = sum(math.prod(int(size) for size in weight.shape) for weight in plan.weights)
     if claimed > MAX_PARAMETERS:

@@ -107,13 +107,13 @@ class _Judge:
             self.kinds.add(kind)
             return frozenset({"config"})  # the user trusts it
         if kind in allowlist.DANGEROUS:
-            insist = ", or give --trust to run it" if kind == "Lambda" else ""
+            insist = ", or give `trust=True` to run it" if kind == "Lambda" else ""
             raise refuse(
                 self.where,
                 "layers without code of their own",
                 f"{called} of class {kind}: {allowlist.DANGEROUS[kind]}",
                 "Replace it with Keras layers (Rescaling, Activation...) and save again; or save it with "
-                f"model.export('FOLDER') and open that SavedModel with --trust{insist}.",
+                f"model.export('FOLDER') and open that SavedModel with `trust=True`{insist}.",
             )
         if not isinstance(module, (str, type(None))):
             raise refuse(self.where, "names of modules", f"{called} from module {quoted(module)}", _ADVICE)

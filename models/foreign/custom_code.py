@@ -14,8 +14,8 @@ from mnist_export.core.user_code import blamed, load_user_file
 from mnist_export.models.foreign.beside import Beside
 
 WAYS_OUT: Final = (
-    "Give the code of its layers with --trust --custom FILE.py, or save it with "
-    "model.export('FOLDER') and open that SavedModel with --trust."
+    'Give the code of its layers with `trust=True` and `custom="FILE.py"`, or save it with '
+    "model.export('FOLDER') and open that SavedModel with `trust=True`."
 )
 """What a refusal of a custom or subclassed layer advises."""
 
@@ -72,7 +72,7 @@ def custom_code(beside: Beside) -> CustomCode:
     }
     if not objects:
         raise InputError(
-            f"--custom {beside.custom}: expected classes of layers or functions, found none. Define them "
+            f'`custom="{beside.custom}"`: expected classes of layers or functions, found none. Define them '
             "there, or import them."
         )
     return CustomCode(file=beside.custom, objects=objects, trust=beside.trust)

@@ -114,8 +114,8 @@ def _open_hdf5(path: Path, content: bytes, beside: Beside) -> tuple[Built, dict[
             path,
             "a whole model with its layers",
             found,
-            "Save the whole model with model.save('net.keras'), or give its layers with --architecture "
-            "FILE.json (model.to_json()) or an architecture's name.",
+            "Save the whole model with model.save('net.keras'), or give its layers with "
+            "`architecture`: FILE.json (model.to_json()) or an architecture's name.",
         )
     if "model_weights" not in stored.groups:
         raise refuse(path, "the group model_weights", "none", "Save the whole model again.")

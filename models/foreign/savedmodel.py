@@ -50,12 +50,12 @@ def open_savedmodel(path: Path, *, trust: bool) -> Built:
     """
     reaching = _inspect(path)
     if not trust:
-        found = f"one that also holds {', '.join(reaching)}" if reaching else "no --trust"
+        found = f"one that also holds {', '.join(reaching)}" if reaching else "no `trust`"
         raise refuse(
             path,
-            "--trust for a SavedModel (loading one runs code that its author put into it)",
+            "`trust` for a SavedModel (loading one runs code that its author put into it)",
             found,
-            "Give --trust if you trust its author, or save it as net.keras.",
+            "Give `trust=True` if you trust its author, or save it as net.keras.",
         )
     model = _with_keras(path) if (path / "keras_metadata.pb").is_file() else None
     if model is not None:

@@ -38,15 +38,15 @@ def open_weights(path: Path, content: bytes, beside: Beside, named: str | None =
     if not content.startswith(hdf5.MAGIC):
         raise refuse(
             path,
-            "a file of weights (.weights.h5 or .h5) beside --architecture",
+            "a file of weights (.weights.h5 or .h5) beside `architecture`",
             "another kind of file",
-            "Leave --architecture out where the model holds its own layers.",
+            "Leave `architecture` out where the model holds its own layers.",
         )
     try_hdf5(content, path)
     stored = hdf5.inspect_hdf5(content, path)
     if "model_config" in stored.attributes:
         raise refuse(
-            path, "weights alone beside --architecture", "a whole model", "Leave --architecture out."
+            path, "weights alone beside `architecture`", "a whole model", "Leave `architecture` out."
         )
     given = str(beside.architecture)
     config = parse_configuration(named, given) if named is not None else _configuration(given)
@@ -76,7 +76,7 @@ def _configuration(architecture: str) -> dict[str, Any]:
     file = Path(architecture).expanduser()
     if not file.is_file():
         raise InputError(
-            f"--architecture {shown(architecture)}: expected a JSON file (model.to_json()) or an "
+            f'`architecture="{shown(architecture)}"`: expected a JSON file (model.to_json()) or an '
             "architecture's name, found neither. Check the path."
         )
     if (size := regular_file_size(file)) > MAX_CONFIG_BYTES:

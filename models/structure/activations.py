@@ -88,5 +88,5 @@ def check_output_shape(model: Any, num_classes: int | None) -> None:
     if len(shape) != 2 or (num_classes is not None and shape[-1] != num_classes):
         raise InputError(
             f"model '{model.name}': expected an output of shape (batch, {num_classes}), found {shape}. Make "
-            "the last Dense layer as wide as the data has classes, or choose other data with --data."
+            "the last Dense layer as wide as the data has classes, or choose other data with `data`."
         )

@@ -56,7 +56,7 @@ def _run(runner: LiteRtRunner, native: npt.NDArray[Any]) -> tuple[Any, dict[int,
             except ValueError as error:
                 raise InputError(
                     f"{runner.label}: LiteRT does not keep the intermediate tensors of these kernels. "
-                    "Use --kernels builtin."
+                    'Use `kernels="builtin"`.'
                 ) from error
     return interpreter, {index: np.concatenate(rows) for index, rows in parts.items()}
 

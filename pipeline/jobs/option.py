@@ -13,8 +13,8 @@ class Option:
     """One option of one way to quantize.
 
     Attributes:
-        name: the keyword in Python, such as ``"tune_epochs"``; the flag is ``--tune-epochs``.
-        help: what it does, in one sentence without a full stop.
+        name: the keyword in Python, such as ``"tune_epochs"``.
+        help: what it does, in one sentence without a full stop; parameters as `core.parameters` names them.
         topic: the part of the command's help that it stands in.
         kind: type of its value; ``bool`` for an option that is given or not.
         default: where it is not given.
@@ -35,11 +35,6 @@ class Option:
     many: bool = False
     first: bool = False
     known: tuple[str, ...] = ()
-
-    @property
-    def flag(self) -> str:
-        """As the command line writes it."""
-        return "--" + self.name.replace("_", "-")
 
     @property
     def unset(self) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mnist_export.core.parameters import parameter
+
 if TYPE_CHECKING:
     from mnist_export.parity.comparison import Thresholds
     from mnist_export.quantize.network.scheme import SchemeConfig
@@ -73,16 +75,17 @@ def quantize_options_of(arguments: Options, scheme: SchemeConfig) -> QuantizeOpt
     from mnist_export.quantize.training.compress import CompressionConfig
 
     CompressionConfig(sparsity=arguments.sparsity, clusters=arguments.clusters)
-    for flag, value in (("--qat", arguments.qat), ("--tune-epochs", arguments.tune_epochs)):
+    for name, value in (("qat", arguments.qat), ("tune_epochs", arguments.tune_epochs)):
         if value is not None and not 1 <= value <= 1000:
             raise InputError(
-                f"{flag}: expected 1 to 1000 epochs, found {value}. Try {flag} {DEFAULT_EPOCHS}."
+                f"{parameter(name)}: expected 1 to 1000 epochs, found {value}. "
+                f"Try {parameter(name, DEFAULT_EPOCHS)}."
             )
     integer = str(scheme.precision) in {"int8", "int16x8"}
-    for flag, given in (("--auto", arguments.auto), ("--debug-layers", arguments.debug_layers)):
+    for flag, given in (("`auto`", arguments.auto), ("`debug_layers`", arguments.debug_layers)):
         if given and not integer:
             raise InputError(
-                f"{flag}: expected precision int8 or int16x8, found {scheme.precision}. Use --int8."
+                f"{flag}: expected precision int8 or int16x8, found {scheme.precision}. Use `int8=True`."
             )
     _check_training(arguments)
     if arguments.exact:
@@ -118,27 +121,27 @@ def _check_training(arguments: Options) -> None:
     compresses = arguments.sparsity is not None or arguments.clusters is not None
     if arguments.tune_epochs is not None and not compresses:
         raise InputError(
-            "--tune-epochs: expected --sparsity or --clusters, whose training it is about, found neither. "
-            "Give the epochs of --qat with --qat N."
+            "`tune_epochs`: expected `sparsity` or `clusters`, whose training it is about, found neither. "
+            "Give the epochs of `qat` with `qat=N`."
         )
     if arguments.distill is not None:
         if not compresses and (arguments.qat is None or arguments.exact):
             raise InputError(
-                "--distill: expected --qat, --sparsity or --clusters (without --exact), whose training it is "
+                "`distill`: expected `qat`, `sparsity` or `clusters` (without `exact`), whose training it is "
                 "about, found none. Leave it out."
             )
         if not 0.0 <= arguments.distill <= 1.0:
             raise InputError(
-                "--distill: expected a share from 0 (labels alone) to 1 (the original's answers alone), "
-                f"found {arguments.distill:g}. Try --distill {DEFAULT_DISTILLATION:g}."
+                "`distill`: expected a share from 0 (labels alone) to 1 (the original's answers alone), "
+                f"found {arguments.distill:g}. Try `distill={DEFAULT_DISTILLATION:g}`."
             )
     if compresses and arguments.auto:
         raise InputError(
-            "--auto: expected no --sparsity or --clusters beside it, found one. Leave one of them out."
+            "`auto`: expected no `sparsity` or `clusters` beside it, found one. Leave one of them out."
         )
     if arguments.until is not None and (compresses or arguments.auto or arguments.qat is not None):
         raise InputError(
-            "--until: expected no --qat, --sparsity, --clusters or --auto beside it, as a sub-model has no "
+            "`until`: expected no `qat`, `sparsity`, `clusters` or `auto` beside it, as a sub-model has no "
             "classes to judge it by. Leave one of them out."
         )
 
@@ -147,22 +150,24 @@ def _check_exact(arguments: Options, scheme: SchemeConfig) -> None:
     from mnist_export.core.errors import InputError
 
     if str(scheme.precision) != "int8":
-        raise InputError(f"--exact: expected precision int8, found {scheme.precision}. Use --exact alone.")
+        raise InputError(
+            f"`exact`: expected precision int8, found {scheme.precision}. Use `exact=True` alone."
+        )
     refused = {
-        "--auto": arguments.auto,
-        "--debug-layers": arguments.debug_layers,
-        "--sparsity": arguments.sparsity is not None,
-        "--clusters": arguments.clusters is not None,
-        "--keep-float": bool(scheme.keep_float),
-        "--symmetric": scheme.symmetric,
-        "--calibration-method": scheme.calibration_method != "minmax",
-        **{f"--{name}": name in scheme.improvements for name in IMPROVEMENTS},
+        "`auto`": arguments.auto,
+        "`debug_layers`": arguments.debug_layers,
+        "`sparsity`": arguments.sparsity is not None,
+        "`clusters`": arguments.clusters is not None,
+        "`keep_float`": bool(scheme.keep_float),
+        "`symmetric`": scheme.symmetric,
+        "`calibration_method`": scheme.calibration_method != "minmax",
+        **{parameter(name): name in scheme.improvements for name in IMPROVEMENTS},
     }
     given = [flag for flag, found in refused.items() if found]
     if given:
         raise InputError(
-            f"--exact: expected no {given[0]} beside it, as it chooses every scale and rounding itself. "
-            f"Leave out {' and '.join(given)}, or --exact."
+            f"`exact`: expected no {given[0]} beside it, as it chooses every scale and rounding itself. "
+            f"Leave out {' and '.join(given)}, or `exact`."
         )
 
 
@@ -170,22 +175,24 @@ def _check_qat(arguments: Options, scheme: SchemeConfig) -> None:
     from mnist_export.core.errors import InputError
 
     if str(scheme.precision) != "int8":
-        raise InputError(f"--qat: expected precision int8, found {scheme.precision}. Use --int8 --qat.")
+        raise InputError(
+            f"`qat`: expected precision int8, found {scheme.precision}. Use `int8=True` with `qat`."
+        )
     refused = {
-        "--auto": arguments.auto,
-        "--debug-layers": arguments.debug_layers,
-        "--keep-float": bool(scheme.keep_float),
-        "--symmetric": scheme.symmetric,
-        "--reduce-range": scheme.reduce_range,
-        "--per-tensor": not scheme.per_channel,
-        "--calibration-method": scheme.calibration_method != "minmax",
-        **{f"--{name}": name in scheme.improvements for name in IMPROVEMENTS},
+        "`auto`": arguments.auto,
+        "`debug_layers`": arguments.debug_layers,
+        "`keep_float`": bool(scheme.keep_float),
+        "`symmetric`": scheme.symmetric,
+        "`reduce_range`": scheme.reduce_range,
+        "`per_tensor`": not scheme.per_channel,
+        "`calibration_method`": scheme.calibration_method != "minmax",
+        **{parameter(name): name in scheme.improvements for name in IMPROVEMENTS},
     }
     given = [flag for flag, found in refused.items() if found]
     if given:
         raise InputError(
-            f"--qat: expected no {given[0]} beside it, as training chooses the integers itself. Leave out "
-            f"{' and '.join(given)}, or --qat."
+            f"`qat`: expected no {given[0]} beside it, as training chooses the integers itself. Leave out "
+            f"{' and '.join(given)}, or `qat`."
         )
 
 
@@ -202,11 +209,11 @@ def check_opset(opset: int | None, formats: Sequence[str]) -> None:
         return
     least, most = min(IR_VERSIONS), max(IR_VERSIONS)
     if isinstance(opset, bool) or opset not in IR_VERSIONS:
-        raise InputError(f"--opset: expected a number from {least} to {most}, found {opset}.")
+        raise InputError(f"`opset`: expected a number from {least} to {most}, found {opset}.")
     if "onnx" not in formats:
         raise InputError(
-            f"--opset {opset}: expected onnx among the formats, found {', '.join(formats)}. "
-            "Add it with --format onnx, or leave --opset out."
+            f"`opset={opset}`: expected onnx among the formats, found {', '.join(formats)}. "
+            'Add it with `formats="onnx"`, or leave `opset` out.'
         )
 
 
@@ -229,6 +236,6 @@ def head_options(head: Any, max_error: Any) -> tuple[str, float | None]:
         limit = float(max_error)
     except (TypeError, ValueError, OverflowError):
         raise InputError(
-            f"--max-error: expected a number of 0 or more, found '{max_error}'. Example: --max-error 0.5"
+            f"`max_error`: expected a number of 0 or more, found '{max_error}'. Example: `max_error=0.5`"
         ) from None
     return head, ValueLimit(max_error=limit).max_error

@@ -22,6 +22,10 @@ class Bar(Protocol):
 class Progress(Protocol):
     """Receives what a run has to say while it runs."""
 
+    @property
+    def wording(self) -> Callable[[str], str]:
+        """How sentences of the run's report name parameters: as Python does, or as a shell takes them."""
+
     def note(self, text: str) -> None:
         """Take a sentence that most users want to read."""
 
@@ -52,10 +56,12 @@ class Callback:
     Attributes:
         notify: called with each note, and with each warning behind ``warning: ``; None takes them silently.
         details: called with each detail; None passes them over.
+        wording: of the report; as it is: parameters as Python writes them.
     """
 
     notify: Callable[[str], None] | None = None
     details: Callable[[str], None] | None = None
+    wording: Callable[[str], str] = str
 
     def note(self, text: str) -> None:
         """Hand the sentence on."""

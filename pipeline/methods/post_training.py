@@ -47,7 +47,7 @@ def _with_floats(job: Job, graph: Graph) -> tuple[SchemeConfig, tuple[str, ...]]
     listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     return scheme, (
         f"no integer form: {listed} {verb} in float32 between codes ({len(kept)} of {len(graph.ops)} "
-        f"operators, {share_sentence(graph, kept)}); --full-integer refuses "
+        f"operators, {share_sentence(graph, kept)}); `full_integer` refuses "
         f"{'it' if len(names) == 1 else 'them'}",
     )
 

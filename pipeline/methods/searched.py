@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     if source.calibration is None:
         raise InputError(
-            f"--auto: expected precision int8 or int16x8, found {job.scheme.precision}. Use --int8."
+            f"`auto`: expected precision int8 or int16x8, found {job.scheme.precision}. Use `int8=True`."
         )
     from mnist_export.quantize.auto import search
 
@@ -35,7 +35,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     if not found.met:
         progress.warn(f"{found.model.notes[-1]}; the nearest was kept")
     trials = tuple(
-        Finding(text=f"tried {trial.sentence()}{'; chosen' if trial is found.chosen else ''}", where="--auto")
+        Finding(text=f"tried {trial.sentence()}{'; chosen' if trial is found.chosen else ''}", where="`auto`")
         for trial in found.trials
     )
     return QuantizedNetwork(network=with_rewrites(found.model, applied), findings=trials)

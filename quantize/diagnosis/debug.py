@@ -17,7 +17,7 @@ from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.operators import operator
 from mnist_export.quantize.diagnosis.alone import rounded_output, with_quantized_layer
 from mnist_export.quantize.diagnosis.saturation import quantized_outputs, saturation_shares
-from mnist_export.quantize.network.layers import has_weights, keep_float_words, layer_name, readers
+from mnist_export.quantize.network.layers import has_weights, keep_float_of, layer_name, readers
 from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.network.simulate import common_batch, decibels, run_logits, run_tensors, sqnr_db
 
@@ -115,12 +115,12 @@ def diagnose(
     """
     images = images[:count]
     if not len(images):
-        raise InputError("--debug-layers: expected images to measure on, found none. Use --data.")
+        raise InputError("`debug_layers`: expected images to measure on, found none. Use `data`.")
     pairs = _judged(graph, model.graph)
     if not pairs:
         raise InputError(
-            f"--debug-layers: expected a network with quantized activations, found {model.precision}. "
-            "Use --int8."
+            f"`debug_layers`: expected a network with quantized activations, found {model.precision}. "
+            "Use `int8=True`."
         )
     found = _propagated(graph, model, images, pairs)
     shares = saturation_shares(graph, model.graph, images, input_range=model.input_range)
@@ -237,20 +237,20 @@ def _advice(layers: list[LayerDiagnosis], graph: Graph) -> tuple[str, ...]:
     why = f": {listed} would round its output again" if after else ""
     said = [
         f"'{worst.name}' does the most damage: quantized alone it leaves {worst.alone_sqnr_db:.1f} dB at the "
-        f"logits. Exclude it with {keep_float_words(worst.name, *after)}{why}."
+        f"logits. Exclude it with {keep_float_of(worst.name, *after)}{why}."
     ]
     if by_weights:
         spread = worst.channel_spread or 1.0
         said.append(
             f"Its weights are a cause ({worst.weights_sqnr_db:.1f} dB alone); its widest channel spans "
-            f"{spread:,.0f} times its narrowest. Leave out --per-tensor where it is set, or try --equalize "
-            "or --adaround."
+            f"{spread:,.0f} times its narrowest. Leave out `per_tensor` where it is set, or try "
+            "`equalize=True` or `adaround=True`."
         )
     if by_output:
         lo, hi = worst.observed
         said.append(
             f"Its output's range is a cause ({worst.output_sqnr_db:.1f} dB alone): {lo:.4g} to {hi:.4g}, "
-            f"{worst.saturation:.2%} saturated. Try another --calibration-method, --equalize, or "
-            "--precision int16x8."
+            f"{worst.saturation:.2%} saturated. Try another `calibration_method`, `equalize=True`, or "
+            '`precision="int16x8"`.'
         )
     return tuple(said)

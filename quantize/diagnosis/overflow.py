@@ -51,7 +51,7 @@ class OverflowRisk:
         return (
             f"'{self.layer}': {len(self.adjacent)} of {self.channels} channels can overflow a 16-bit pair "
             f"sum on CPUs without VNNI (largest {self.worst}, limit {HIGHEST}; {len(self.any_pair)} under "
-            "another packing). Use --reduce-range for such CPUs."
+            "another packing). Use `reduce_range=True` for such CPUs."
         )
 
 

@@ -28,7 +28,7 @@ def refusal(graph: Graph, op: Op, what: str) -> UnsupportedError:
     name = graph.tensors[op.outputs[0]].name
     return UnsupportedError(
         f"exact int8: layer '{name}' is {what}, on which kernels round differently. Replace the layer, or "
-        "leave --exact out for ordinary int8."
+        "leave `exact` out for ordinary int8."
     )
 
 

@@ -48,7 +48,7 @@ def observe(prepared: Prepared, images: npt.NDArray[np.uint8], *, seed: int = 0)
         ConversionError: an activation is not finite.
     """
     if not len(images):
-        raise InputError("exact int8: expected calibration images, found none. Use --data.")
+        raise InputError("exact int8: expected calibration images, found none. Use `data`.")
     graph = prepared.graph
     read = {op.inputs[0] for op in graph.ops if op.kind in WEIGHTED}
     each = sum(4 * int(np.prod(graph.tensors[i].shape[1:])) for i in read)

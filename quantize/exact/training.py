@@ -88,9 +88,9 @@ def fine_tune_exact(
     """
     for part, split in (("training", dataset.train), ("validation", dataset.validation)):
         if not len(split):
-            raise InputError(f"--exact --qat: expected {part} images in '{dataset.name}', found none.")
+            raise InputError(f"`exact` with `qat`: expected {part} images in '{dataset.name}', found none.")
     if not 1 <= epochs <= 1000:
-        raise InputError(f"--exact --qat: expected 1 to 1000 epochs, found {epochs}.")
+        raise InputError(f"`exact` with `qat`: expected 1 to 1000 epochs, found {epochs}.")
     layers = _latents(network.graph)
     say = notify or (lambda text: None)
     best, most = network.graph, _accuracy(network.graph, dataset)
@@ -128,7 +128,9 @@ def _latents(graph: Graph) -> dict[int, Latent]:
             continue
         weights, bias = (graph.tensors[i].data for i in op.inputs[1:3])
         if weights is None or bias is None:
-            raise InputError("--exact --qat: expected constant weights, found a layer that computes them.")
+            raise InputError(
+                "`exact` with `qat`: expected constant weights, found a layer that computes them."
+            )
         steps = np.ldexp(1.0, -shifts_of(graph, op)).astype(np.float32)
         found[op.outputs[0]] = Latent(
             weights=tf.Variable(weights.astype(np.float32) / WEIGHT_STEP),
@@ -210,7 +212,7 @@ def _epochs(
         loss = step(images, labels)
         if (number + 1) % each == 0:
             if not np.isfinite(float(loss)):
-                raise InputError(f"--exact --qat: expected a finite loss, found {float(loss)}.")
+                raise InputError(f"`exact` with `qat`: expected a finite loss, found {float(loss)}.")
             yield (number + 1) // each - 1
 
 
@@ -226,7 +228,7 @@ def _rounded(graph: Graph, layers: Mapping[int, Latent]) -> Graph:
 def _channels(graph: Graph, op: Op, latent: Latent) -> dict[int, Tensor]:
     source, kernel, bias = (graph.tensors[i] for i in op.inputs[:3])
     if kernel.data is None or bias.data is None:
-        raise InputError("--exact --qat: expected constant weights, found a layer that computes them.")
+        raise InputError("`exact` with `qat`: expected constant weights, found a layer that computes them.")
     weights = snap_weights(latent.weights.numpy() * WEIGHT_STEP)
     shifts = snap_bias(latent.bias.numpy().astype(np.float64) / latent.steps)
     point = zero_point(source)

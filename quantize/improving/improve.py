@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph
+from mnist_export.core.parameters import parameter
 from mnist_export.core.registry import LazyRegistry, unknown_name
 from mnist_export.quantize.network.scheme import SchemeConfig
 
@@ -95,7 +96,7 @@ def improve_integers(
     for name in INTEGERS:
         if name in config.improvements:
             if not len(images):
-                raise InputError(f"--{name}: expected calibration images, found none. Use --data.")
+                raise InputError(f"{parameter(name)}: expected calibration images, found none. Use `data`.")
             quantized, note = INTEGERS.get(name)(graph, quantized, images, config)
             notes.append(note)
     return quantized, tuple(notes)

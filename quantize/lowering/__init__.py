@@ -76,7 +76,7 @@ def lower_integers(model: Any, input_shape: tuple[int, ...], *, prefix: str = ""
         if result.dtype == np.float32:
             raise ConversionError(
                 f"TFLite conversion of '{own_names(model.name)}': expected integers only, found that layer "
-                f"'{result.name}' ({op.kind}) stays in float. Replace it, or use --int8 without --qat."
+                f"'{result.name}' ({op.kind}) stays in float. Replace it, or use `int8=True` without `qat`."
             )
     return graph
 
@@ -119,7 +119,7 @@ def convert_function(
         name = own_names(getattr(model, "name", "the model"))
         raise ConversionError(
             f"TFLite conversion failed for '{name}': {own_names(reason)} "
-            "Replace the layer that it names, or export a sub-model with --until LAYER."
+            'Replace the layer that it names, or export a sub-model with `until="LAYER"`.'
         ) from error
     return content
 

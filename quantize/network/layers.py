@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.operators import operator
+from mnist_export.core.parameters import parameter
 from mnist_export.quantize.network.operators import WEIGHTED
 
 
@@ -66,10 +66,9 @@ def literal_names(graph: Graph, patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(exact_pattern(pattern) if pattern in names else pattern for pattern in patterns)
 
 
-def keep_float_words(*names: str) -> str:
-    """``--keep-float`` with layers' names, as a shell takes it."""
-    plain = [exact_pattern(name) if name.startswith("-") else name for name in names]
-    return " ".join(["--keep-float", *(shlex.quote(p) if "'" in p else f"'{p}'" for p in plain)])
+def keep_float_of(*names: str) -> str:
+    """``keep_float`` with layers' names, as messages name a parameter."""
+    return parameter("keep_float", [exact_pattern(name) if name.startswith("-") else name for name in names])
 
 
 def by_name(graph: Graph) -> dict[str, int]:

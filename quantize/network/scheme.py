@@ -9,6 +9,7 @@ from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph
 from mnist_export.core.kinds import Precision
+from mnist_export.core.parameters import parameter
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.ranges.calibration_check import ScaleMovement
 
@@ -65,17 +66,17 @@ class SchemeConfig:
         """Refuse combinations that no scheme carries out."""
         if self.keep_float and self.precision not in {Precision.INT8, Precision.INT16X8}:
             raise InputError(
-                f"--keep-float: expected precision int8 or int16x8, found {self.precision}. "
-                "Leave --keep-float out, or quantize with --int8."
+                f"`keep_float`: expected precision int8 or int16x8, found {self.precision}. "
+                "Leave `keep_float` out, or quantize with `int8=True`."
             )
         if self.improvements and self.precision != Precision.INT8:
             raise InputError(
-                f"--{self.improvements[0]}: expected precision int8, found {self.precision}. "
-                f"Leave --{self.improvements[0]} out, or quantize with --int8."
+                f"{parameter(self.improvements[0])}: expected precision int8, found {self.precision}. "
+                f"Leave {parameter(self.improvements[0])} out, or quantize with `int8=True`."
             )
         if self.precision == Precision.INT16X8 and self.calibration_method in {"entropy", "mse"}:
             raise InputError(
-                f"--calibration-method {self.calibration_method}: expected precision int8, whose 256 codes "
+                f'`calibration_method="{self.calibration_method}"`: expected precision int8, whose 256 codes '
                 "it weighs, found int16x8. Use minmax or percentile with int16x8."
             )
 

@@ -135,7 +135,7 @@ class IntegerBuilder:
         if weights.data is None:
             raise UnsupportedError(
                 f"int8: layer '{self._graph.tensors[op.outputs[0]].name}' computes its weights at run "
-                "time; expected constants. Leave it in float with --keep-float."
+                "time; expected constants. Leave it in float with `keep_float`."
             )
         per_channel = config.per_channel_dense if op.kind == "FULLY_CONNECTED" else config.per_channel
         limit = 63 if config.reduce_range else 127

@@ -9,7 +9,7 @@ from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.operators import operator
 from mnist_export.core.kinds import Precision
 from mnist_export.quantize.network.functions import without_integers
-from mnist_export.quantize.network.layers import keep_float_words, layer_of
+from mnist_export.quantize.network.layers import keep_float_of, layer_of
 from mnist_export.quantize.network.scheme import SchemeConfig
 
 
@@ -36,7 +36,7 @@ def refuse_unknown(graph: Graph, is_float: set[Op], precision: Precision) -> Non
     layers = [name for name in layers_without_integers(graph, precision) if name in floats]
     raise UnsupportedError(
         f"int8: layer '{layer_of(first)}' uses the operator {found[0].kind}, which has no integer form here. "
-        f"Leave such layers in float with {keep_float_words(*layers)}."
+        f"Leave such layers in float with {keep_float_of(*layers)}."
     )
 
 
@@ -67,7 +67,7 @@ def kept_float(graph: Graph, config: SchemeConfig) -> set[Op]:
         }
         if not found:
             names = ", ".join(dict.fromkeys(layer_of(graph.tensors[op.outputs[0]].name) for op in graph.ops))
-            raise InputError(f"--keep-float: no layer matches '{pattern}'. The layers are: {names}.")
+            raise InputError(f"`keep_float`: no layer matches '{pattern}'. The layers are: {names}.")
         kept |= found
     return kept | _between_floats(graph, kept)
 

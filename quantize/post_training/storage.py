@@ -32,7 +32,7 @@ def to_float16(graph: Graph) -> Graph:
         if np.abs(tensor.data).max(initial=0.0) > np.finfo(np.float16).max:
             raise UnsupportedError(
                 f"float16: '{tensor.name}' holds {np.abs(tensor.data).max():g}, expected at most 65504. "
-                "Use --precision float32 or int8."
+                'Use `precision="float32"` or `precision="int8"`.'
             )
         return replace(tensor, data=tensor.data.astype(np.float16), dtype=np.dtype(np.float16))
 

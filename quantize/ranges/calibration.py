@@ -76,7 +76,7 @@ def calibrate(
         ConversionError: an activation is not finite.
     """
     if not len(images):
-        raise InputError("calibration: expected at least 1 image, found 0. Use --calibration-samples 300.")
+        raise InputError("calibration: expected at least 1 image, found 0. Use `calibration_samples=300`.")
     make = OBSERVERS.get(method)
     watched = [i for i in graph.activations() if graph.tensors[i].dtype == np.float32]
     observers = {i: make() for i in watched}
@@ -142,7 +142,7 @@ class _Activations(Mapping[int, npt.NDArray[np.float32]]):
         if not _is_finite(value):
             raise ConversionError(
                 f"calibration: expected finite activations, found NaN or infinity at layer "
-                f"'{self._graph.tensors[index].name}'. Check the model's weights and --input-range."
+                f"'{self._graph.tensors[index].name}'. Check the model's weights and `input_range`."
             )
         return value
 

@@ -46,7 +46,7 @@ class ScaleMovement:
         )
         if self.is_stable:
             return f"{text}."
-        return f"{text}: the ranges depend on the draw. Use more --calibration-samples."
+        return f"{text}: the ranges depend on the draw. Use more `calibration_samples`."
 
 
 def scale_movement(

@@ -50,7 +50,7 @@ def prove(before: Graph, after: Graph, where: str, *, seed: int = 0) -> None:
         except RuntimeError:
             found = " ".join(str(refused).split())
             raise ConversionError(
-                f"{where}: LiteRT cannot run the network: {found}. Use --no-rewrites."
+                f"{where}: LiteRT cannot run the network: {found}. Use `no_rewrites=True`."
             ) from refused
     if one.dtype.kind == "f":
         largest = float(np.abs(one).max())
@@ -63,8 +63,8 @@ def prove(before: Graph, after: Graph, where: str, *, seed: int = 0) -> None:
         same, found = wrong == 0, f"{wrong} of {one.size} integers that differ"
     if not same:
         raise ConversionError(
-            f"{where}: expected the same outputs as before the rewrite, found {found}. Use --no-rewrites, "
-            "and report this model."
+            f"{where}: expected the same outputs as before the rewrite, found {found}. Use "
+            "`no_rewrites=True`, and report this model."
         )
 
 

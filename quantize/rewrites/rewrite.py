@@ -89,7 +89,7 @@ def run(rewrite: Rewrite, graph: Graph, choose: Choose) -> tuple[Graph, Applied 
         if [_public(graph, i) for i in old] != [_public(made, i) for i in new]:
             raise ConversionError(
                 f"rewrite '{rewrite.name}': expected inputs and outputs as they were, found others. "
-                "Use --no-rewrites, and report this model."
+                "Use `no_rewrites=True`, and report this model."
             )
     return made, Applied(
         name=rewrite.name,
@@ -115,14 +115,14 @@ def check_well_formed(graph: Graph, where: str) -> None:
         ]:
             raise ConversionError(
                 f"rewrite '{where}': the tensor '{graph.tensors[index].name}' is {problem}. Use "
-                "--no-rewrites, and report this model."
+                "`no_rewrites=True`, and report this model."
             )
         ready.update(op.outputs)
     names = [t.name for t in graph.tensors]
     if len(set(names)) != len(names) or not set(graph.outputs) <= ready:
         raise ConversionError(
             f"rewrite '{where}': expected unique names and outputs that are computed, found others. Use "
-            "--no-rewrites, and report this model."
+            "`no_rewrites=True`, and report this model."
         )
 
 

@@ -43,13 +43,13 @@ class CompressionConfig:
         """Refuse shares and counts that leave no network, or none that is smaller."""
         if self.sparsity is not None and not 0.0 < self.sparsity < 1.0:
             raise InputError(
-                f"--sparsity: expected a fraction above 0 and below 1, found {self.sparsity:g}. "
-                "Example: --sparsity 0.8"
+                f"`sparsity`: expected a fraction above 0 and below 1, found {self.sparsity:g}. "
+                "Example: `sparsity=0.8`"
             )
         if self.clusters is not None and not 2 <= self.clusters <= 256:
             raise InputError(
-                f"--clusters: expected 2 to 256 distinct weights a layer, found {self.clusters}. "
-                "Example: --clusters 16"
+                f"`clusters`: expected 2 to 256 distinct weights a layer, found {self.clusters}. "
+                "Example: `clusters=16`"
             )
 
     @property

@@ -75,10 +75,10 @@ class FineTuning:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         if not 1 <= self.epochs <= 1000:
-            raise InputError(f"fine-tuning: expected 1 to 1000 epochs, found {self.epochs}. Try --qat 3.")
+            raise InputError(f"fine-tuning: expected 1 to 1000 epochs, found {self.epochs}. Try `qat=3`.")
         if not 0.0 <= self.distillation <= 1.0:
             raise InputError(
-                f"--distill: expected a share from 0 (labels alone) to 1, found {self.distillation:g}. "
+                f"`distill`: expected a share from 0 (labels alone) to 1, found {self.distillation:g}. "
                 f"Try {distillation.SHARE:g}."
             )
         for part, split in (("training", self.dataset.train), ("validation", self.dataset.validation)):
@@ -196,7 +196,7 @@ def fine_tune(
             )
             if not np.isfinite(loss):
                 raise InputError(
-                    f"{name}: expected a finite loss, found {loss} in epoch {epoch + 1}. Check --input-range."
+                    f"{name}: expected a finite loss, found {loss} in epoch {epoch + 1}. Check `input_range`."
                 )
             if epoch >= accept_from and (not best or found > max(accuracies[accept_from:])):
                 best[:] = self.model.get_weights()

@@ -130,7 +130,7 @@ def simulate(rebuilt: Any, pixels: InputRange, scheme: Any = None) -> Any:
         reason = own_names(" ".join(str(error).split()))[:300]
         raise UnsupportedError(
             f"quantization-aware training of '{own_names(rebuilt.name)}': tfmot says: {reason} Replace "
-            "that layer, or quantize without training (--int8 alone)."
+            "that layer, or quantize without training (`int8=True` alone)."
         ) from error
     for layer in made.layers:
         if type(layer).__name__ == "QuantizeLayer":
@@ -215,7 +215,7 @@ def convert(model: Any, pixels: InputRange) -> Graph:
         )
         raise ConversionError(
             f"quantization-aware training: expected the input's scale {wanted.scale[0]} and zero point "
-            f"{wanted.zero_point[0]}, found {found}. Use --int8 alone for this --input-range."
+            f"{wanted.zero_point[0]}, found {found}. Use `int8=True` alone for this `input_range`."
         )
     return graph
 

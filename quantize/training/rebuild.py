@@ -94,12 +94,13 @@ def _functional(model: Any) -> Any:
     if found is None:
         raise UnsupportedError(
             f"quantization-aware training: '{getattr(model, 'name', 'the model')}' is a subclassed model, "
-            "whose layers cannot be listed. Save it as a functional or Sequential model, or use --int8 alone."
+            "whose layers cannot be listed. Save it as a functional or Sequential model, or use "
+            "`int8=True` alone."
         )
     if len(found.inputs) != 1 or len(found.outputs) != 1:
         raise UnsupportedError(
             f"quantization-aware training: '{model.name}' has {len(found.inputs)} inputs and "
-            f"{len(found.outputs)} outputs; expected one of each. Use --int8 alone."
+            f"{len(found.outputs)} outputs; expected one of each. Use `int8=True` alone."
         )
     return found
 
@@ -117,7 +118,7 @@ def _copy(model: Any, entry: Any, seen: set[str], *, for_int8: bool) -> Any:
         if len(values) != len(inputs) or not values:
             raise UnsupportedError(
                 f"quantization-aware training: layer '{layer.name}' reads a constant; tfmot cannot train it. "
-                "Replace it, or use --int8 alone."
+                "Replace it, or use `int8=True` alone."
             )
         name = layer.name
         if is_function(layer):  # without weights: it may be called twice, and names recur in nested models
@@ -126,7 +127,7 @@ def _copy(model: Any, entry: Any, seen: set[str], *, for_int8: bool) -> Any:
         elif name in seen:
             raise UnsupportedError(
                 f"quantization-aware training: layer '{layer.name}' is used twice; tfmot cannot share a "
-                "layer. Give each place a layer of its own, or use --int8 alone."
+                "layer. Give each place a layer of its own, or use `int8=True` alone."
             )
         seen.add(name)
         given = values[0] if len(values) == 1 else values
@@ -171,6 +172,6 @@ def check_equal(
     if not found.max_abs_difference <= found.bound:
         raise ConversionError(
             f"quantization-aware training: the model rebuilt in tf_keras gives other logits, expected "
-            f"at most {found.bound:.2g} apart, found {found.max_abs_difference:.2g}. Use --int8 alone."
+            f"at most {found.bound:.2g} apart, found {found.max_abs_difference:.2g}. Use `int8=True` alone."
         )
     return found

@@ -62,7 +62,7 @@ def refuse(layer: Any, why: str) -> UnsupportedError:
     """An error that names the layer, what is wrong with it and the ways out."""
     return UnsupportedError(
         f"quantization-aware training: layer '{layer.name}' ({type(layer).__name__}) {why}. Replace it, or "
-        "quantize without training (--int8 alone), with --keep-float for this layer if it needs it."
+        "quantize without training (`int8=True` alone), with `keep_float` for this layer if it needs it."
     )
 
 

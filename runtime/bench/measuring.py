@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.parameters import parameter
 from mnist_export.core.pixels import InputRange
 from mnist_export.runtime.bench.process import CHILD, BenchProcess
 from mnist_export.runtime.timing.latency import (
@@ -82,9 +83,11 @@ class Plan:
         """Refuse a plan that measures nothing, or more than a machine has."""
         for name, values, most in (("batches", self.batches, 65536), ("threads", self.threads, 1024)):
             if not values or any(not 1 <= value <= most for value in values):
-                raise InputError(f"--{name}: expected numbers from 1 to {most}, found {list(values)}.")
+                raise InputError(
+                    f"{parameter(name)}: expected numbers from 1 to {most}, found {list(values)}."
+                )
             if len(set(values)) != len(values):
-                raise InputError(f"--{name}: expected different numbers, found {list(values)}.")
+                raise InputError(f"{parameter(name)}: expected different numbers, found {list(values)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,7 +112,7 @@ def driver_for(header: bytes, label: str) -> str:
     if found is None:
         raise UnsupportedError(
             f"{label}: holds a .tflite and no C of its own. Check the .tflite on tflm, or export with "
-            "--exact for plain C."
+            "`exact=True` for plain C."
         )
     name = found.group(1)
     return _DRIVER.replace("@UPPER@", name.upper()).replace("@NAME@", name)

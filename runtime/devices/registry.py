@@ -65,4 +65,4 @@ def require_ready(devices: Sequence[Device]) -> None:
     if lacking:
         reasons = "; ".join(f"{name}: {why}" for name, why in lacking)
         names = ",".join(name for name, _ in lacking)
-        raise InputError(f"--on: not ready ({reasons}). Run: mnist-parity devices --prepare {names}")
+        raise InputError(f"`on`: not ready ({reasons}). Run: mnist-parity devices --prepare {names}")

@@ -122,7 +122,7 @@ def open_c(
         runner = LiteRtRunner(model, label=path.name, threads=threads, input_range=input_range)
     elif not trust:
         raise UnsupportedError(
-            f"{path}: C is compiled and run, which needs --trust. Check the .onnx or .tflite instead."
+            f"{path}: C is compiled and run, which needs `trust=True`. Check the .onnx or .tflite instead."
         )
     else:
         header = path.with_suffix(".h")

@@ -68,7 +68,9 @@ def run_compiled(
     text = header.decode("ascii")
     found = re.search(r"^int (\w+)_predict\(", text, re.MULTILINE)
     if found is None:
-        raise UnsupportedError("C: expected a header with a _predict function, as --exact --format c writes.")
+        raise UnsupportedError(
+            'C: expected a header with a _predict function, as `exact=True` with `formats="c"` writes.'
+        )
     name = found.group(1)
     with tempfile.TemporaryDirectory(prefix="mnist-export-c-") as folder:
         place = Path(folder)

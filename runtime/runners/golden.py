@@ -176,7 +176,7 @@ class Golden:
             raise InputError(
                 f"{label}: recorded on {expected[0]} images of '{self.meta.data}' (sha256 "
                 f"{expected[1][:12]}), found {found[0]} images (sha256 {found[1][:12]}): other {what}. "
-                "Give the same data with --data, or record again."
+                "Give the same data with `data`, or record again."
             )
 
     def save(self, path: Path) -> None:
@@ -296,7 +296,7 @@ class GoldenRunner(Runner):
         if len(images) != meta.images or split.images_sha256() != meta.images_sha256:
             raise InputError(
                 f"{self.label}: recorded on {meta.images} images of '{meta.data}' (sha256 "
-                f"{meta.images_sha256[:12]}), found {len(images)} others. Give the same data with --data."
+                f"{meta.images_sha256[:12]}), found {len(images)} others. Give the same data with `data`."
             )
         return self.golden.logits
 

@@ -122,7 +122,7 @@ def open_runner(
     """
     path = Path(path)
     if not 1 <= threads <= MAX_THREADS:
-        raise InputError(f"--threads: expected 1 to {MAX_THREADS}, found {threads}.")
+        raise InputError(f"`threads`: expected 1 to {MAX_THREADS}, found {threads}.")
     name = runtime_of(path)
     factory = RUNTIMES.get(name)
     if name == "keras":

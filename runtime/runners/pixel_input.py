@@ -40,7 +40,7 @@ def lay_out(
         return images.reshape(n, *tail)
     raise InputError(
         f"{label}: expected images for an input of shape {tail}, found images of shape "
-        f"{(height, width, channels)}. Choose the data that the model was trained on with --data."
+        f"{(height, width, channels)}. Choose the data that the model was trained on with `data`."
     )
 
 

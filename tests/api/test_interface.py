@@ -197,16 +197,16 @@ def test_a_name_that_is_not_there():
     [
         (
             {"exact": True, "symmetric": True},
-            "exact: expected no symmetric",
+            "`exact`: expected no `symmetric`",
             "--exact: expected no --symmetric",
         ),
         (
             {"calibration_samples": 0},
-            "calibration_samples: expected a number",
+            "`calibration_samples`: expected a number",
             "--calibration-samples: expected",
         ),
         ({"keep_float": ["conv1"]}, "int8=True", "--int8"),
-        ({"input_range": "1"}, "input_range: expected two numbers", "--input-range: expected two numbers"),
+        ({"input_range": "1"}, "`input_range`: expected two numbers", "--input-range: expected two numbers"),
     ],
 )
 def test_messages_name_keywords_in_python_and_flags_in_a_shell(tmp_path, capsys, options, python, shell):

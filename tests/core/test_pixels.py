@@ -27,5 +27,5 @@ def test_a_range_whose_zero_falls_between_pixels_is_off_by_at_most_half_a_step()
 
 @pytest.mark.parametrize("text", ["", "1", "0,1,2", "a,b", "1,0", "0,0", "nan,1", "0,inf"])
 def test_a_range_that_is_none_is_refused_with_an_example(text):
-    with pytest.raises(InputError, match="--input-range"):
+    with pytest.raises(InputError, match="`input_range`"):
         InputRange.parse(text)

@@ -47,7 +47,7 @@ def test_auto_is_the_digits_where_the_cache_cannot_be_written(
 
 
 def test_mnist_by_name_is_mnist_or_an_error(said: list[str], refused: Refused) -> None:
-    refused(lambda: load_dataset("mnist", notify=said.append), "MNIST", "MNIST_EXPORT_DATA", "--data digits")
+    refused(lambda: load_dataset("mnist", notify=said.append), "MNIST", "MNIST_EXPORT_DATA", 'data="digits"')
     refused(lambda: load_dataset("mnist", download=False), "MNIST_EXPORT_DATA")
     assert said == []
 

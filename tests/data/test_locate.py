@@ -226,7 +226,7 @@ def test_a_folder_of_several_idx_folders_asks_which(
     write_idx(tmp_path / "a")
     assert READER.accepts(tmp_path) and READER(tmp_path, request_here).name == "a"
     write_idx(tmp_path / "b")
-    refused(lambda: READER(tmp_path, request_here), "2: a, b", f"--data {tmp_path / 'a'}")
+    refused(lambda: READER(tmp_path, request_here), "2: a, b", f'data="{tmp_path / "a"}"')
 
 
 def test_unreadable_labels_are_an_input_error(tmp_path: Path) -> None:

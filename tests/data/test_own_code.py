@@ -74,7 +74,7 @@ def test_a_tensorflow_dataset_of_any_kind_is_streamed(tmp_path: Path) -> None:
 def test_nothing_runs_without_trust(tmp_path: Path, refused: Refused) -> None:
     marker = tmp_path / "ran"
     spec = written(tmp_path, "return x, y", f"{ARRAYS}\nopen({str(marker)!r}, 'w')")
-    refused(lambda: load(spec, trust=False), "own.py:load", "--trust")
+    refused(lambda: load(spec, trust=False), "own.py:load", "trust=True")
     assert not marker.exists()
     load(spec)
     assert marker.exists()

@@ -85,7 +85,7 @@ def test_nothing_leads_out_of_the_folder_without_trust(
     rows = "\n".join(f"img/{i:02}.png,{i % 2}" for i in range(30))
     for place in ("../outside.png", str(outside), "link.png", "folder/outside.png", "img/../../outside.png"):
         path = written(pictures, f"path,label\n{rows}\n{place},1\n")
-        line = refused(lambda path=path: load(path), "labels.csv line 32", "leads out", "--trust")
+        line = refused(lambda path=path: load(path), "labels.csv line 32", "leads out", "trust=True")
         assert place in line
         assert sum(map(len, load(path, trust=True).parts().values())) == 31
     for place in (

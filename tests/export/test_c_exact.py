@@ -250,7 +250,7 @@ def test_the_self_tests_images_are_the_ones_the_c_code_draws():
 @needs_compiler
 def test_a_c_file_answers_like_any_other_file_where_it_is_trusted(tmp_path, exact_lenet, digits):
     write(tmp_path, exact_lenet, request_of(stem="net"))
-    with pytest.raises(UnsupportedError, match="--trust"):
+    with pytest.raises(UnsupportedError, match="`trust=True`"):
         open_runner(tmp_path / "net.c")
     images = digits.test.images[:20]
     with open_runner(tmp_path / "net.c", trust=True) as runner:
@@ -262,5 +262,5 @@ def test_a_c_file_answers_like_any_other_file_where_it_is_trusted(tmp_path, exac
 def test_other_precisions_are_refused(exact_lenet):
     from dataclasses import replace
 
-    with pytest.raises(UnsupportedError, match="--exact"):
+    with pytest.raises(UnsupportedError, match="`exact=True`"):
         CExporter().export(replace(exact_lenet, precision=Precision.FLOAT32), request_of())

@@ -113,7 +113,7 @@ def test_the_command_refuses_contradictions_and_unknown_targets():
 
     with pytest.raises(InputError, match=r"unknown target 'litter'.*Did you mean 'litert'"):
         job_of(build_parser().parse_args(["--int8", "--target", "litter"]), "")
-    with pytest.raises(InputError, match="--no-rewrites: expected no --target"):
+    with pytest.raises(InputError, match="`no_rewrites`: expected no `target`"):
         job_of(build_parser().parse_args(["--int8", "--no-rewrites", "--target", "auto"]), "")
     job = job_of(build_parser().parse_args(["--int8", "--no-rewrites"]), "")
     assert (job.target, job.prepare) == (Target.PORTABLE, False)

@@ -91,9 +91,9 @@ def test_custom_layers_load_with_their_code_and_trust(
     )
     model = net(keras, *middle)
     path = saved(model, tmp_path / f"net{suffix}")
-    with pytest.raises(InputError, match=r"--trust --custom FILE\.py.*model\.export"):
+    with pytest.raises(InputError, match=r"`trust=True` and .custom=.FILE\.py.*model\.export"):
         load_model(path, notify=_quiet)
-    with pytest.raises(InputError, match=r"--trust --custom FILE\.py.*model\.export"):
+    with pytest.raises(InputError, match=r"`trust=True` and .custom=.FILE\.py.*model\.export"):
         load_model(path, notify=_quiet, trust=True)
     beside = Beside(trust=True, custom=file)
     assert input_shape_of(path, beside=beside) == (12, 12, 1)
@@ -104,7 +104,7 @@ def test_custom_layers_load_with_their_code_and_trust(
 
 def test_custom_code_needs_trust_and_is_not_run_without(tmp_path: Path) -> None:
     file = code(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')")
-    with pytest.raises(InputError, match="expected --trust"):
+    with pytest.raises(InputError, match="expected `trust=True`"):
         Beside(custom=file)
     assert not (tmp_path / "ran").exists()
 
@@ -118,7 +118,7 @@ def test_custom_code_needs_trust_and_is_not_run_without(tmp_path: Path) -> None:
         ("def f(:", ("mine.py line 3", "SyntaxError")),
         (SCALE.replace("return x * self.gain", "return x * self.nothing"), ("mine.py line 10", "nothing")),
         (SCALE.replace("self.gain =", "self.gain = 1 / 0;"), ("mine.py line 7", "ZeroDivisionError")),
-        (SCALE.replace("Scale", "Other").replace('"mine"', '"yours"'), ("'Scale'", "--custom")),
+        (SCALE.replace("Scale", "Other").replace('"mine"', '"yours"'), ("'Scale'", "`custom=")),
     ],
 )
 def test_code_that_raises_is_one_line(
@@ -136,7 +136,7 @@ def test_code_that_raises_is_one_line(
 def test_a_lambda_runs_with_trust_alone(keras: Any, tmp_path: Path) -> None:
     model = net(keras, keras.layers.Lambda(lambda x: x * 2.0))
     path = saved(model, tmp_path / "net.keras")
-    with pytest.raises(InputError, match=r"Python code would run here.*--trust"):
+    with pytest.raises(InputError, match=r"Python code would run here.*trust=True"):
         load_model(path, notify=_quiet)
     loaded = load_model(path, notify=_quiet, trust=True)
     np.testing.assert_allclose(loaded.model(pixels()), model(pixels()), atol=1e-6)
@@ -166,7 +166,7 @@ def test_weights_come_with_their_architecture(name: str, keras: Any, tmp_path: P
     weights, layers = tmp_path / name, tmp_path / "net.json"
     model.save_weights(str(weights))
     layers.write_text(model.to_json())
-    with pytest.raises(InputError, match="--architecture"):
+    with pytest.raises(InputError, match="`architecture"):
         load_model(str(weights), notify=_quiet)
     loaded = load_model(str(weights), notify=_quiet, beside=Beside(architecture=str(layers)))
     np.testing.assert_allclose(loaded.model(pixels()), model(pixels()), atol=1e-6)
@@ -199,8 +199,8 @@ def test_a_foreign_architecture_is_judged_as_any_other(keras: Any, tmp_path: Pat
     (tmp_path / "bad.json").write_text("{")
     assert "bad.json" in line(tmp_path / "bad.json")
     assert "fits neither" in line("lenet5") or "Weights are missing" in line("lenet5")
-    assert "Leave --architecture out" in line("lenet5", saved(net(keras), tmp_path / "whole.h5"))
-    assert "Leave --architecture out" in line("lenet5", saved(net(keras), tmp_path / "whole.keras"))
+    assert "Leave `architecture` out" in line("lenet5", saved(net(keras), tmp_path / "whole.h5"))
+    assert "Leave `architecture` out" in line("lenet5", saved(net(keras), tmp_path / "whole.keras"))
 
 
 def test_a_model_of_a_class_of_its_own_names_the_ways_out(keras: Any, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_model_of_a_class_of_its_own_names_the_ways_out(keras: Any, tmp_path: 
     model = defined(file)["Net"]()
     model(pixels())
     path = saved(model, tmp_path / "net.keras")
-    with pytest.raises(InputError, match=r"'Net'.*--custom.*model\.export"):
+    with pytest.raises(InputError, match=r"'Net'.*`custom=.*model\.export"):
         load_model(path, notify=_quiet)
     with pytest.raises(InputError, match=r"model\.export"):
         load_model(path, notify=_quiet, beside=Beside(trust=True, custom=file))

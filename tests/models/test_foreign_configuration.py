@@ -65,7 +65,7 @@ def test_how_it_was_compiled_is_taken_out_before_judging() -> None:
         (_foreign("Dense", "no_such_module_at_all", units=8), "'no_such_module_at_all'"),
         (_foreign("system", "os"), "'system'"),
         (_foreign("Custom", None), "'Custom'"),
-        (_foreign("Custom", None), "--trust --custom FILE.py"),
+        (_foreign("Custom", None), '`trust=True` and `custom="FILE.py"`'),
         (_foreign("Custom", None), "model.export('FOLDER')"),
         (_foreign("StringLookup"), "a vocabulary from another file"),
         (_foreign("TFOpLambda", None, function="io.write_file"), "'io.write_file'"),

@@ -222,7 +222,7 @@ def test_a_savedmodel_needs_trust_and_then_ends_in_logits(
     model = small_model("softmax")
     folder = tmp_path / "exported"
     model.export(folder, verbose=False)
-    with pytest.raises(InputError, match="--trust"):
+    with pytest.raises(InputError, match="`trust"):
         load_model(str(folder), notify=_quiet)
     loaded = load_model(str(folder), trust=True, notify=_quiet)
     logits = np.asarray(loaded.model(pictures, training=False))

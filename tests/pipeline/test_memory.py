@@ -25,14 +25,14 @@ def test_what_fits_goes_on_and_a_silent_system_is_believed():
 
 def test_what_does_not_fit_is_refused_with_both_figures_and_the_way_out():
     needed = Needed(weights=2 * GIB, activations=GIB)
-    with pytest.raises(InputError, match=r"about 3\.5 GiB .*3\.0 are there.*--max-memory 3\.6"):
+    with pytest.raises(InputError, match=r"about 3\.5 GiB .*3\.0 are there.*`max_memory=3\.6`"):
         require_memory(job_with(), needed, "exporting it", available=lambda: 5 * GIB // 2)
 
 
 def test_a_stated_limit_is_believed_against_the_system():
     needed = Needed(weights=3 * GIB)
     require_memory(job_with(max_memory=3.6), needed, "exporting it", available=lambda: GIB)
-    with pytest.raises(InputError, match="--max-memory allows"):
+    with pytest.raises(InputError, match="`max_memory` allows"):
         require_memory(job_with(max_memory=2), needed, "exporting it", available=lambda: 9 * GIB)
 
 
@@ -46,5 +46,5 @@ def test_a_models_file_is_counted_before_it_is_read(tmp_path):
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_a_limit_that_is_none_is_refused(value):
-    with pytest.raises(InputError, match="--max-memory"):
+    with pytest.raises(InputError, match="`max_memory"):
         job_with(max_memory=value)

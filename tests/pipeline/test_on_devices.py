@@ -58,7 +58,7 @@ def toys(monkeypatch):
 def test_named_devices_have_to_be_ready_and_to_read_a_format(toys, monkeypatch):
     job = job_with(int8=True, on="zeros,compiles")
     assert [d.name for d in devices_for(job)] == ["zeros", "compiles"]
-    with pytest.raises(InputError, match="--on other: reads onnx, found --format tflite"):
+    with pytest.raises(InputError, match='`on="other"`: reads onnx, found `formats="tflite"`'):
         devices_for(job_with(int8=True, on="other"))
     monkeypatch.setattr(toys["zeros"], "why_not_ready", lambda: "not prepared")
     with pytest.raises(InputError, match="Run: mnist-parity devices --prepare zeros"):

@@ -86,7 +86,7 @@ def test_scales_of_two_halves_are_close_and_of_two_classes_are_not(
     mixed = np.stack([calibration, dark], axis=1).reshape(-1, 28, 28, 1)  # every other image is dark
     moved = scale_movement(tiny_graph, mixed, input_range=unit)
     assert not moved.is_stable
-    assert "--calibration-samples" in moved.sentence()
+    assert "`calibration_samples`" in moved.sentence()
 
 
 def test_movement_needs_two_images(

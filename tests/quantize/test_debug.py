@@ -42,8 +42,8 @@ def test_the_debugger_names_the_bad_layer_first_and_both_of_its_causes(
     assert found.layers[0].alone_sqnr_db < found.layers[1].alone_sqnr_db - 3
     assert found.layers[0].channel_spread is not None
     assert found.layers[0].channel_spread > 500
-    assert "--keep-float 'conv1'" in found.advice[0]
-    assert "--equalize" in " ".join(found.advice[1:])
+    assert '`keep_float=["conv1", "conv2"]`' in found.advice[0]
+    assert "`equalize=True`" in " ".join(found.advice[1:])
 
 
 def test_a_layer_alone_is_never_better_than_its_weights_and_output_are_by_much(
@@ -88,7 +88,7 @@ def test_a_culprit_by_its_output_is_excluded_with_the_layer_that_reads_it(
     plain = quantize(graph, SchemeConfig(), calibration)
     found = diagnose(graph, plain, calibration)
     assert found.culprit == "conv1"
-    assert "Exclude it with --keep-float 'conv1' 'conv2': 'conv2' would round" in found.advice[0]
+    assert 'Exclude it with `keep_float=["conv1", "conv2"]`: \'conv2\' would round' in found.advice[0]
     wanted = run_logits(graph, digits.test.images, input_range=unit)
 
     def decibels_with(*names: str) -> float:
@@ -101,7 +101,7 @@ def test_a_culprit_by_its_output_is_excluded_with_the_layer_that_reads_it(
 
 
 def test_debugging_needs_integers_and_images(tiny_graph: Graph, calibration: Images) -> None:
-    with pytest.raises(InputError, match="--int8"):
+    with pytest.raises(InputError, match="`int8=True`"):
         diagnose(tiny_graph, quantize(tiny_graph, SchemeConfig(precision=Precision.FLOAT16)), calibration)
     with pytest.raises(InputError, match="found none"):
         diagnose(tiny_graph, quantize(tiny_graph, SchemeConfig(), calibration), calibration[:0])
@@ -113,8 +113,8 @@ def test_auto_repairs_the_bad_network_without_a_layer_in_float(
     said: list[str] = []
     found = search(bad_graph, PER_TENSOR, calibration, digits.validation, max_drop_pp=1.0, notify=said.append)
     assert found.met
-    assert found.chosen.flags == "--equalize"
-    assert found.trials[0].flags == ""
+    assert found.chosen.settings == "`equalize=True`"
+    assert found.trials[0].settings == ""
     assert found.trials[0].drop_pp > 30
     assert len(said) == len(found.trials)
     assert top1(found.model.graph, digits) > top1(bad_graph, digits) - 0.015
@@ -148,7 +148,7 @@ def test_auto_tries_nothing_where_the_drop_is_met(
 ) -> None:
     found = search(tiny_graph, SchemeConfig(), calibration, digits.validation, max_drop_pp=2.0)
     assert found.met
-    assert [trial.flags for trial in found.trials] == [""]
+    assert [trial.settings for trial in found.trials] == [""]
 
 
 def test_auto_says_so_where_nothing_meets_the_drop(
@@ -158,7 +158,7 @@ def test_auto_says_so_where_nothing_meets_the_drop(
     found = search(tiny_graph, PER_TENSOR, calibration, digits.validation, max_drop_pp=-50.0)
     assert not found.met
     assert found.chosen.drop_pp == min(trial.drop_pp for trial in found.trials)
-    assert found.trials[1].flags == "--calibration-method mse"
+    assert found.trials[1].settings == '`calibration_method="mse"`'
     assert "does not meet" in found.model.notes[-1]
 
 

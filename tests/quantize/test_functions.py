@@ -81,7 +81,7 @@ def test_an_operation_becomes_the_layers_that_compute_the_same(
 def test_an_operation_without_a_form_is_refused_by_its_name(
     body: Callable[[Any, Any], Any], named: str
 ) -> None:
-    with pytest.raises(UnsupportedError, match=rf"layer {named}.*--int8 alone"):
+    with pytest.raises(UnsupportedError, match=rf"layer {named}.*`int8=True` alone"):
         rebuild(_keras(body), (28, 28, 1))
 
 
@@ -117,5 +117,5 @@ def test_functions_of_keras_2(digits: Dataset, unit: InputRange, tmp_path: Path)
         assert [type(layer).__name__ for layer in made.layers].count("DepthwiseConv2D") == 2
         assert check_equal(found, made, digits.test.images[:8], unit).max_abs_difference <= 1e-4
     sliced = kind.Model(inputs, kind.layers.Dense(10)(kind.layers.Flatten()(inputs[:, ::2])))
-    with pytest.raises(UnsupportedError, match=r"getitem\w*' \(SlicingOpLambda\).*--int8 alone"):
+    with pytest.raises(UnsupportedError, match=r"getitem\w*' \(SlicingOpLambda\).*`int8=True` alone"):
         rebuild(sliced, (28, 28, 1))

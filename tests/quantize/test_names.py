@@ -12,13 +12,14 @@ import numpy.typing as npt
 import pytest
 
 from mnist_export.cli.export import main
+from mnist_export.cli.flags import as_flags
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.pixels import InputRange
 from mnist_export.data import Dataset
 from mnist_export.quantize import SchemeConfig, quantize
 from mnist_export.quantize.lowering import lower
-from mnist_export.quantize.network.layers import keep_float_words
+from mnist_export.quantize.network.layers import keep_float_of
 from mnist_export.quantize.training.compress import CompressionConfig, compress
 from mnist_export.quantize.training.finetune import FineTuning
 from mnist_export.quantize.training.qat import train_quantized
@@ -99,7 +100,7 @@ def test_a_name_that_looks_like_a_glob_keeps_its_own_layer(
 def test_advice_can_be_pasted_into_a_shell(name: str) -> None:
     import fnmatch
 
-    words = shlex.split(keep_float_words(name))
+    words = shlex.split(as_flags(keep_float_of(name), {"keep_float"}))
     assert words[0] == "--keep-float"
     assert not words[1].startswith("-")
     assert words[1] == name or fnmatch.fnmatchcase(name, words[1])

@@ -157,9 +157,9 @@ def test_a_layer_that_is_not_there_is_refused_with_the_names(tiny_graph: Graph, 
 
 @pytest.mark.parametrize("precision", [Precision.FLOAT32, Precision.FLOAT16, Precision.DYNAMIC])
 def test_kept_layers_and_improvements_need_integers(precision: Precision) -> None:
-    with pytest.raises(InputError, match="--keep-float"):
+    with pytest.raises(InputError, match="`keep_float`"):
         SchemeConfig(precision=precision, keep_float=("conv1",))
-    with pytest.raises(InputError, match="--equalize"):
+    with pytest.raises(InputError, match="`equalize`"):
         SchemeConfig(precision=precision, improvements=("equalize",))
 
 

@@ -126,7 +126,7 @@ def test_a_layer_without_a_form_is_named_with_the_way_out() -> None:
     found = layers()
     inputs = found.Input((28, 28, 1))
     model = build(head(found.Conv2DTranspose(2, 3, name="upward")(inputs)), inputs)
-    with pytest.raises(UnsupportedError, match=r"'upward' \(Conv2DTranspose\).*--int8 alone"):
+    with pytest.raises(UnsupportedError, match=r"'upward' \(Conv2DTranspose\).*`int8=True` alone"):
         rebuild(model, (28, 28, 1))
 
 

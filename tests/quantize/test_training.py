@@ -197,5 +197,5 @@ def entropy_of(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 def test_a_share_is_a_fraction(how: FineTuning, share: float) -> None:
-    with pytest.raises(InputError, match="--distill"):
+    with pytest.raises(InputError, match="`distill`"):
         replace(how, distillation=share)

@@ -70,7 +70,7 @@ def test_an_input_that_is_scaled_twice_is_named(models, digits):
     found = judge(models, digits, models.files["float.tflite"], input_range=InputRange(lo=0, hi=1 / 255))
     assert found.parity.verdict is Verdict.FAIL
     assert "scaled twice" in found.diagnosis
-    assert "--input-range 0,1" in found.diagnosis
+    assert '`input_range="0,1"`' in found.diagnosis
 
 
 def test_an_input_that_is_not_scaled_is_named(models, digits):

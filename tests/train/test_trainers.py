@@ -213,7 +213,7 @@ def test_a_diverging_training_says_so(job: Job) -> None:
         stack = [layers.Dense(64) for _ in range(6)]
         return keras.Sequential([layers.Input((28, 28, 1)), layers.Flatten(), *stack, layers.Dense(4)])
 
-    with pytest.raises(InputError, match=r"finite losses.*smaller --lr"):
+    with pytest.raises(InputError, match=r"finite losses.*smaller `lr`"):
         _run("fit", replace(job, build=build, recipe=recipe))
 
 
@@ -246,5 +246,5 @@ def test_multiworker_without_its_configuration_says_what_to_set(monkeypatch: pyt
 
 
 def test_gpu_memory_below_one_is_refused() -> None:
-    with pytest.raises(InputError, match="--gpu-memory"):
+    with pytest.raises(InputError, match="`gpu_memory"):
         limit_gpu_memory(0)

@@ -75,7 +75,7 @@ def test_a_wrong_range_is_wrong_and_the_right_one_is_named(bright_and_dark):
     found = check_range(made(1 / 255), *bright_and_dark, InputRange(), input_shape=(8, 8, 1))
     assert found.wrong
     assert found.better == InputRange(lo=0, hi=255)
-    assert "--input-range 0,255" in found.message()
+    assert '`input_range="0,255"`' in found.message()
 
 
 def test_answers_that_never_change_are_near_chance(bright_and_dark):

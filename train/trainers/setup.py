@@ -88,7 +88,7 @@ def prepare(job: Job) -> Prepared:
     tf = tensorflow()
     if job.gpu_memory_mib is not None and not devices.limit_gpu_memory(job.gpu_memory_mib):
         job.notify(
-            f"{job.name}: --gpu-memory changes nothing, this machine has no GPU that TensorFlow can use"
+            f"{job.name}: `gpu_memory` changes nothing, this machine has no GPU that TensorFlow can use"
         )
     devices.seed_everything(job.seed)
     strategy = devices.open_strategy(job.strategy)
@@ -151,7 +151,7 @@ def finish(prepared: Prepared) -> Outcome:
     if not np.all(np.isfinite(history.loss)):
         raise InputError(
             f"training {job.name}: expected finite losses, found {history.loss[-1]} in epoch "
-            f"{history.epochs}. Use a smaller --lr."
+            f"{history.epochs}. Use a smaller `lr`."
         )
     model.set_weights(prepared.keeper.best)
     model.stop_training = False

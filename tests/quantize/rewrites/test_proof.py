@@ -36,5 +36,5 @@ def test_rounding_passes(monkeypatch, rewritten, other_kernels):
 
 @pytest.mark.parametrize(("rewritten", "other_kernels"), [(3e-4, 1e-5), (2e-2, 1e-1)])
 def test_more_than_rounding_is_refused(monkeypatch, rewritten, other_kernels):
-    with pytest.raises(ConversionError, match="--no-rewrites"):
+    with pytest.raises(ConversionError, match="no_rewrites=True"):
         prove(monkeypatch, rewritten=rewritten, other_kernels=other_kernels)
