@@ -38,6 +38,20 @@ class InputRange:
             ) from None
         return cls(lo=lo, hi=hi)
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """The least and the largest value that a pixel can become."""
+        return self.lo, self.hi
+
+    def words(self) -> list[str]:
+        """The options that state it."""
+        return self.words_of(self.lo, self.hi)
+
+    @staticmethod
+    def words_of(lo: float, hi: float) -> list[str]:
+        """``--input-range`` with two numbers, all of their digits."""
+        return ["--input-range", ",".join(repr(int(v)) if v == int(v) else repr(v) for v in (lo, hi))]
+
     def to_real(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Compute ``lo + pixel * (hi - lo) / 255`` in float32, of the same shape.
 

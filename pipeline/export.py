@@ -75,6 +75,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     from mnist_export.pipeline.findings import with_findings
     from mnist_export.pipeline.heads import outputs_of, require_head
     from mnist_export.pipeline.methods.method import Source
+    from mnist_export.pipeline.methods.pixels import with_pixels
     from mnist_export.pipeline.network import make_network
     from mnist_export.pipeline.reporting import build_report, write_report
     from mnist_export.quantize.lowering import lower
@@ -102,6 +103,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     with stages.stage("lower", "lowering"):
         graph = lower(loaded.model, tuple(loaded.input_shape))
     give_back()
+    job, graph = with_pixels(job, graph)
     _require_memory(job, graph, dataset)
     with stages.stage("quantize", f"quantizing to {job.scheme.precision}"):
         calibration = _calibration(job, dataset, progress)
@@ -227,7 +229,7 @@ def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Prog
     if found.wrong and not job.range_stated:
         raise InputError(
             f"{loaded.name}: {found.message()} To insist on the default, give "
-            f"--input-range {job.input_range.lo:g},{job.input_range.hi:g}."
+            f"{' '.join(job.input_range.words())}."
         )
     if text := found.message():
         progress.warn(f"{loaded.name}: {text}")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import PixelRule, rule_to_json
 from mnist_export.runtime.bench.process import CHILD, BenchProcess
 from mnist_export.runtime.timing.latency import (
     Effort,
@@ -55,7 +55,7 @@ class Target:
     path: str
     runtime: str
     data: str = ""
-    input_range: InputRange | None = None
+    input_range: PixelRule | None = None
     trust: bool = False
     variant: str = ""
     kernels: str = "default"
@@ -124,7 +124,6 @@ def children_of(targets: Sequence[Target], threads: int, pin: bool) -> Iterator[
 
 def order_of(target: Target, threads: int) -> dict[str, Any]:
     """What a child is told to open, but for the images."""
-    span = target.input_range
     return {
         "path": target.path,
         "runtime": target.runtime,
@@ -132,7 +131,7 @@ def order_of(target: Target, threads: int) -> dict[str, Any]:
         "threads": threads,
         "trust": target.trust,
         "kernels": target.kernels,
-        "input_range": [span.lo, span.hi] if span else None,
+        "input_range": rule_to_json(target.input_range) if target.input_range else None,
     }
 
 
