@@ -18,8 +18,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mnist_export.calls import certify, check, export, profile, record, train
+    from mnist_export.calls import check, export, record, train
     from mnist_export.errors import InputError
+    from mnist_export.file_calls import certify, profile
     from mnist_export.result import Artifact, Result
 
 __all__ = [
@@ -39,10 +40,10 @@ _PLACES = {
     "Artifact": "result",
     "InputError": "errors",
     "Result": "result",
-    "certify": "calls",
+    "certify": "file_calls",
     "check": "calls",
     "export": "calls",
-    "profile": "calls",
+    "profile": "file_calls",
     "record": "calls",
     "train": "calls",
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Data: TypeAlias = str | Path | Dataset | Sequence[npt.NDArray[np.generic]]
 
 Range: TypeAlias = "str | tuple[float, float]"
+Numbers: TypeAlias = "str | float | Sequence[float] | None"
 
 
 def quieted(progress: bool) -> contextlib.AbstractContextManager[None]:
@@ -91,11 +92,14 @@ def range_text(value: Range) -> str:
     return value if isinstance(value, str) else ",".join(f"{number:g}" for number in value)
 
 
-def pixels_of(value: Range | None) -> Any:
-    """The same, checked; None stays None."""
-    from mnist_export.core.pixels import InputRange
+def pixels_of(
+    input_range: Range | None, mean: Numbers, std: Numbers, channels: str | None, preprocess: str | None
+) -> Any:
+    """The pixel rule that the keywords state, checked; None where they state none."""
+    from mnist_export.core.pixel_options import stated_rule
 
-    return None if value is None else InputRange.parse(range_text(value))
+    text = None if input_range is None else range_text(input_range)
+    return stated_rule(text, mean, std, channels, preprocess)
 
 
 def beside_of(trust: bool, custom: str | Path | None, architecture: str | None) -> Beside:

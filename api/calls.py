@@ -19,15 +19,13 @@ from mnist_export.arguments import (
     scratch,
     words_of,
 )
-from mnist_export.errors import InputError, one_call
+from mnist_export.errors import InputError
 from mnist_export.result import Result
 
 if TYPE_CHECKING:
-    from mnist_export.arguments import Data, Range
+    from mnist_export.arguments import Data, Numbers, Range
     from mnist_export.models.trained import Trained
-    from mnist_export.parity.certificate.certifying import Certificate
     from mnist_export.runtime.runners.golden import Golden
-    from mnist_export.runtime.timing.profile import Profile
 
 
 def export(
@@ -39,6 +37,10 @@ def export(
     io: str | None = None,
     data: Data = "auto",
     input_range: Range | None = None,
+    mean: Numbers = None,
+    std: Numbers = None,
+    channels: str | None = None,
+    preprocess: str | None = None,
     resize: str = "bilinear",
     output: str | Path = "exports",
     calibration_samples: int = 300,
@@ -94,7 +96,12 @@ def export(
         data: what ``--data`` takes; ``(x_train, y_train, x_test, y_test)`` with uint8 images of shape
             (n, height, width[, channels]) and integer labels of shape (n,), or numbers; or a `Dataset`.
         input_range: what pixel values 0 and 255 become for the model, such as ``(-1, 1)``; None is
-            0,1, and is refused where another range gives far better answers.
+            0,1, and is refused where another rule gives far better answers.
+        mean: with ``std``: the model takes (pixel / 255 - mean) / std; one number or one a channel, in the
+            model's order.
+        std: see ``mean``; None is 1.
+        channels: ``"rgb"`` or ``"bgr"``, the order in which the model takes colours.
+        preprocess: the whole rule, as in keras.applications: ``"caffe"``, ``"torch"`` or ``"tf"``.
         resize: how pictures of a folder are brought to the model's size.
         output: the folder for the files.
         calibration_samples: training images that set the ranges.
@@ -151,6 +158,7 @@ def export(
             model=model_path(model, folder), format=words_of(formats), precision=precision, int8=int8, io=io,
             data=data_of(data, seed, head),
             input_range=None if input_range is None else range_text(input_range),
+            mean=mean, std=std, channels=channels, preprocess=preprocess,
             output=Path(output), resize=resize,
             calibration_samples=calibration_samples, calibration_method=calibration_method, seed=seed,
             per_tensor=per_tensor, per_tensor_dense=per_tensor_dense, symmetric=symmetric,
@@ -177,6 +185,10 @@ def check(
     min_agreement: float | None = None,
     config: str | Path | None = None,
     input_range: Range | None = None,
+    mean: Numbers = None,
+    std: Numbers = None,
+    channels: str | None = None,
+    preprocess: str | None = None,
     kernels: str = "default",
     threads: int = 1,
     trust: bool = False,
@@ -197,7 +209,11 @@ def check(
         max_drop: largest loss of top-1, percentage points.
         min_agreement: smallest share of equal labels, percent.
         config: thresholds from a parity.toml.
-        input_range: what pixels 0 and 255 become; None takes the files' own.
+        input_range: what pixels 0 and 255 become for the reference; None takes the files' own.
+        mean: see `export`.
+        std: see `export`.
+        channels: see `export`.
+        preprocess: see `export`.
         kernels: of LiteRT or ONNX Runtime.
         threads: of one inference.
         trust: open SavedModels, and files without a trial run first; run ``custom`` and ``FILE.py:function``.
@@ -222,7 +238,8 @@ def check(
                 thresholds=thresholds_from(
                     config=path_of(config), max_drop=max_drop, min_agreement=min_agreement
                 ),
-                input_range=pixels_of(input_range), kernels=kernels, threads=threads, trust=trust,
+                input_range=pixels_of(input_range, mean, std, channels, preprocess),
+                kernels=kernels, threads=threads, trust=trust,
                 beside=beside_of(trust, custom, architecture), timed=latency, isolate=isolate,
                 progress=progress_of(progress),
             )
@@ -236,6 +253,10 @@ def record(
     data: Data = "auto",
     images: int | None = None,
     input_range: Range | None = None,
+    mean: Numbers = None,
+    std: Numbers = None,
+    channels: str | None = None,
+    preprocess: str | None = None,
     threads: int = 1,
     trust: bool = False,
     custom: str | Path | None = None,
@@ -251,6 +272,10 @@ def record(
         data: see `export`.
         images: only so many of the first test images.
         input_range: what pixels 0 and 255 become; None takes the file's own, else 0..1.
+        mean: see `export`.
+        std: see `export`.
+        channels: see `export`.
+        preprocess: see `export`.
         threads: of one inference.
         trust: open a SavedModel, which can run code; run ``custom`` and ``FILE.py:function``.
         custom: a Python file that defines the model's own layers.
@@ -274,7 +299,8 @@ def record(
         dataset = data_for(data_of(data, 0), None, images, progress_of(progress), trust=trust)
         spec = model_path(model, folder)
         with open_reference(
-            spec, dataset, threads=threads, input_range=pixels_of(input_range), trust=trust,
+            spec, dataset, threads=threads, trust=trust,
+            input_range=pixels_of(input_range, mean, std, channels, preprocess),
             beside=beside_of(trust, custom, architecture),
         ) as runner:  # fmt: skip
             golden = record_answers(
@@ -284,54 +310,6 @@ def record(
             )  # fmt: skip
         golden.save(path)
         return golden
-
-
-def certify(file: str | Path) -> Certificate:
-    """Prove from a file's bytes that every runtime computes the same integers, or name where not.
-
-    Args:
-        file: a .tflite or .onnx, of any maker.
-
-    Raises:
-        InputError: the file is damaged or of another kind.
-    """
-    with one_call():
-        from mnist_export.parity.certificate.certifying import certify_file
-
-        return certify_file(Path(file))
-
-
-def profile(
-    file: str | Path, *, data: Data = "auto", batch: int = 1, threads: int = 1, trust: bool = False
-) -> Profile:
-    """Say where the time of a .tflite or .onnx goes, operator by operator, in microseconds.
-
-    Args:
-        file: the model.
-        data: its test images are run.
-        batch: images of one run, 1 to 4096.
-        threads: of one inference.
-        trust: run the file without a trial run first.
-
-    Raises:
-        InputError: no such file, another kind of file, or a batch out of range.
-    """
-    with one_call():
-        from mnist_export.pipeline.comparing import data_for
-        from mnist_export.pipeline.jobs.progress import SILENT
-        from mnist_export.runtime.runners.opening import open_runner
-        from mnist_export.runtime.timing.profile import can_profile
-        from mnist_export.runtime.timing.profile import profile as profile_runner
-
-        if not Path(file).exists():
-            raise InputError(f"{file}: no such file. Check the path.")
-        if not 1 <= batch <= 4096:
-            raise InputError(f"batch: expected 1 to 4096, found {batch}.")
-        images = data_for(data_of(data, 0), None, batch, SILENT).test.array
-        with open_runner(str(file), threads=threads, trust=trust) as runner:
-            if not can_profile(runner):
-                raise InputError(f"{file}: expected an .onnx or .tflite file, found one for {runner.name}.")
-            return profile_runner(runner, images)
 
 
 def train(

@@ -10,7 +10,7 @@ from typing import Any
 
 from mnist_export.cli.common import add_output_options, run_command
 from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit
-from mnist_export.cli.export_options import add_method_options, add_model_code_options
+from mnist_export.cli.export_options import add_method_options, add_model_code_options, add_pixel_options
 from mnist_export.cli.parser import CommandParser, completes
 
 _EXAMPLES = """examples:
@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     completes(data, known=("auto", *DATASETS))
     parser.add_argument(
         "--input-range", default=None, metavar="LO,HI",
-        help="what pixel values 0 and 255 become for the model (default 0,1)",
+        help="what pixel values 0 and 255 become for the model (default 0,1; 1,0: white is 0)",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", default="exports", type=Path, metavar="DIR", help="output folder (default exports)"
@@ -89,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_method_options(parser, topics)
     _add_checks(topics["checks"])
+    add_pixel_options(topics["input"])
     _add_input(topics["input"])
     topics["quantization"].add_argument(
         "--seed", type=int, default=0, help="chooses the calibration images (default 0)"

@@ -7,6 +7,8 @@ from typing import Any
 
 from mnist_export.cli.flags import as_flags, flag_of, keywords_of_export
 from mnist_export.cli.parser import completes
+from mnist_export.core.pixel_options import CHANNELS
+from mnist_export.core.pixel_rules import PRESETS
 from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.methods import method_options
 
@@ -20,6 +22,26 @@ def add_model_code_options(parser: Any) -> None:
         "--architecture", metavar="A",
         help="of a file of weights (.weights.h5): the JSON of model.to_json(), or an architecture's name",
     )  # fmt: skip
+
+
+def add_pixel_options(parser: Any) -> None:
+    """Add what states a pixel rule beside ``--input-range``."""
+    parser.add_argument(
+        "--mean", metavar="M[,M,M]",
+        help="with --std: the model takes (pixel / 255 - mean) / std; one number or one a channel, in the "
+        "model's order, such as 0.485,0.456,0.406",
+    )  # fmt: skip
+    parser.add_argument("--std", metavar="S[,S,S]", help="see --mean (default 1), such as 0.229,0.224,0.225")
+    channels = parser.add_argument(
+        "--channels", metavar="C", help="order in which the model takes colours: rgb (default) or bgr"
+    )
+    completes(channels, known=CHANNELS)
+    presets = parser.add_argument(
+        "--preprocess", metavar="P",
+        help="the whole rule, as in keras.applications: caffe (BGR, ImageNet's mean taken off), torch (its "
+        "mean and std on 0..1), tf (-1..1)",
+    )  # fmt: skip
+    completes(presets, known=tuple(PRESETS))
 
 
 def add_method_options(first: Any, topics: Mapping[str, Any]) -> None:

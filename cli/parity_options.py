@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_export.cli.console import Console
-from mnist_export.cli.export_options import add_model_code_options
+from mnist_export.cli.export_options import add_model_code_options, add_pixel_options
 from mnist_export.core.errors import InputError
 
 if TYPE_CHECKING:
-    from mnist_export.core.pixels import InputRange
+    from mnist_export.core.pixel_rules import PixelRule
     from mnist_export.data import Dataset
     from mnist_export.models.foreign.beside import Beside
     from mnist_export.runtime.runners.runner import Runner
@@ -40,8 +40,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input-range",
         metavar="LO,HI",
-        help="what pixels 0 and 255 become for the model (default: the file's own, else 0,1)",
+        help="what pixels 0 and 255 become for the model (default: the files' own, else 0,1)",
     )
+    add_pixel_options(parser)
     parser.add_argument(
         "--resize",
         default="bilinear",
@@ -57,11 +58,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add_model_code_options(parser)
 
 
-def input_range_of(arguments: argparse.Namespace) -> InputRange | None:
-    """Read ``--input-range``."""
-    from mnist_export.core.pixels import InputRange
+def input_range_of(arguments: argparse.Namespace) -> PixelRule | None:
+    """Read the options that state a pixel rule."""
+    from mnist_export.core.pixel_options import PIXEL_OPTIONS, stated_rule
 
-    return InputRange.parse(arguments.input_range) if arguments.input_range else None
+    return stated_rule(**{name: getattr(arguments, name) for name in PIXEL_OPTIONS})
 
 
 def existing(paths: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ The same text reaches Python users as it is; the command line turns it into its 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 _NAME_ALONE: Final = object()
@@ -22,6 +23,16 @@ def parameter(name: str, value: Any = _NAME_ALONE) -> str:
     """
     keyword = name.replace("-", "_")
     return f"`{keyword}`" if value is _NAME_ALONE else f"`{keyword}={_written(value)}`"
+
+
+def parameters(settings: Mapping[str, str]) -> str:
+    """Several parameters with their values, as a message names them."""
+    return " ".join(parameter(name, value) for name, value in settings.items())
+
+
+def command_words(settings: Mapping[str, str]) -> list[str]:
+    """The same as words of a command line."""
+    return [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
 
 
 def _written(value: Any) -> str:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
+from mnist_export.core.parameters import command_words, parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,28 @@ class InputRange:
                 f"`input_range`: expected two numbers LO,HI, found '{text}'. Example: `input_range=\"0,1\"`"
             ) from None
         return cls(lo=lo, hi=hi)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The least and the largest value that a pixel can become."""
+        return self.lo, self.hi
+
+    def settings(self) -> dict[str, str]:
+        """The parameters that state it, by name."""
+        return self.settings_of(self.lo, self.hi)
+
+    def parameters(self) -> str:
+        """The parameters that state it, as a message names them."""
+        return parameters(self.settings())
+
+    def words(self) -> list[str]:
+        """The options that state it on a command line."""
+        return command_words(self.settings())
+
+    @staticmethod
+    def settings_of(lo: float, hi: float) -> dict[str, str]:
+        """``input_range`` with two numbers, all of their digits."""
+        return {"input_range": ",".join(repr(int(v)) if v == int(v) else repr(v) for v in (lo, hi))}
 
     def to_real(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Compute ``lo + pixel * (hi - lo) / 255`` in float32, of the same shape.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.kinds import Verdict
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import PRESETS, PixelRule, between
 from mnist_export.parity.comparison import Parity
 from mnist_export.runtime.runners.runner import Runner
 
@@ -24,12 +24,17 @@ _KERNEL_STEPS: Final = 4.01  # rounding that differs by a step in a layer grows 
 _EXPLAINED: Final = 0.95  # agreement from which on a hypothesis counts as the explanation
 _UNDECIDED: Final = 0.8  # below this agreement more than close answers is wrong
 _CLOSE_STEPS: Final = 5.0
-_RANGES: Final = {
-    "pixels scaled to 0..1": InputRange(lo=0, hi=1),
-    "pixels 0..255": InputRange(lo=0, hi=255),
-    "pixels scaled to -1..1": InputRange(lo=-1, hi=1),
-    "pixels scaled to -0.5..0.5": InputRange(lo=-0.5, hi=0.5),
-    "inverted pixels": InputRange(lo=0, hi=1),
+_RULES: Final[dict[str, PixelRule]] = {
+    "pixels scaled to 0..1": between(0, 1),
+    "pixels 0..255": between(0, 255),
+    "pixels scaled to -1..1": between(-1, 1),
+    "pixels scaled to -0.5..0.5": between(-0.5, 0.5),
+    "inverted pixels": between(1, 0),
+}
+_COLOUR_RULES: Final[dict[str, PixelRule]] = {
+    "channels in the order BGR": between(0, 1, reverse=True),
+    "Caffe's rule": PRESETS["caffe"],
+    "torchvision's rule": PRESETS["torch"],
 }
 
 
@@ -166,22 +171,19 @@ def _scaled_input(runner: Runner, reference: npt.NDArray[np.float32], split: Spl
     best, name = now, ""
     kept = runner.input_range, runner.metadata
     try:
-        for text, trial in _RANGES.items():
+        rules = _RULES | (_COLOUR_RULES if images.shape[-1] == 3 else {})
+        for text, trial in rules.items():
             runner.input_range = trial
             if runner.input.dtype.kind != "f":
                 runner.metadata = None  # quantize the real values instead of passing pixels
-            pixels = np.uint8(255) - images if text == "inverted pixels" else images
-            found = _agreement(runner, pixels, wanted)
+            found = _agreement(runner, images, wanted)
             if found > best + 0.02:
                 best, name = found, text
     finally:
         runner.input_range, runner.metadata = kept
     if not name or best < 0.9:
         return ""
-    hint = ""
-    if name != "inverted pixels":
-        trial = _RANGES[name]
-        hint = f' (`input_range="{trial.lo:g},{trial.hi:g}"`)'
+    hint = f" ({(_RULES | _COLOUR_RULES)[name].parameters()})"
     return (
         f"looks like an input that is scaled twice or not at all: with {name}{hint} agreement is "
         f"{best:.1%} instead of {now:.1%}"

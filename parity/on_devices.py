@@ -181,7 +181,7 @@ def _questions(runner: Runner, split: Split) -> Iterator[Question]:
             header=header,
             images=split.images[start : start + size],
             labels=split.labels[start : start + size],
-            input_range=(runner.input_range.lo, runner.input_range.hi),
+            pixels=tuple(runner.input_range.words()),
             output_quant=runner.output.quant,
             format=runner.source.format,
             batch=runner.prepare(split.images[start : start + size]),

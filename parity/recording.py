@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.pixel_rules import ChannelRule
 from mnist_export.runtime.environment import describe
 from mnist_export.runtime.runners.golden import Golden, GoldenMeta, labels_sha256
 from mnist_export.runtime.runners.runner import Runner
@@ -66,7 +67,8 @@ def record(
         labels_sha256=labels_sha256(dataset.test.labels),
         classes=dataset.num_classes,
         class_names=dataset.class_names,
-        input_range=(runner.input_range.lo, runner.input_range.hi),
+        input_range=runner.input_range.span,
+        preprocessing=runner.pixel_rule.to_json() if isinstance(runner.pixel_rule, ChannelRule) else None,
         runtime=runner.name,
         backend=backend,
         device=runner.device,

@@ -30,6 +30,7 @@ def build_report(
         layers: errors by layer of each candidate, empty where not measured.
         threads: of one inference.
     """
+    from mnist_export.core.pixel_rules import sentence_of
     from mnist_export.report.context import DataInfo, ModelInfo
     from mnist_export.report.measured import (
         artifact_of,
@@ -55,7 +56,8 @@ def build_report(
             sha256=(meta.model_sha256 if meta else file.sha256 if file else "") or None,
             framework=result.reference.runtime,
             input_shape=dataset.image_shape,
-            input_range=(reference.input_range.lo, reference.input_range.hi),
+            input_range=reference.pixel_rule.span,
+            preprocessing=sentence_of(reference.pixel_rule),
             notes=result.reference.notes,
         ),
         data=DataInfo(

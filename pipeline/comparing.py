@@ -12,7 +12,7 @@ from mnist_export.core.errors import InputError
 from mnist_export.pipeline.jobs.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from mnist_export.core.pixels import InputRange
+    from mnist_export.core.pixel_rules import PixelRule
     from mnist_export.data import Dataset
     from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.comparison import Thresholds
@@ -25,7 +25,7 @@ def open_reference(
     dataset: Dataset | None,
     *,
     threads: int = 1,
-    input_range: InputRange | None = None,
+    input_range: PixelRule | None = None,
     trust: bool = False,
     beside: Beside | None = None,
 ) -> Runner:
@@ -94,7 +94,7 @@ def compare_files(
     data: str | Dataset | None = None,
     images: int | None = None,
     thresholds: Thresholds | None = None,
-    input_range: InputRange | None = None,
+    input_range: PixelRule | None = None,
     kernels: str = "default",
     threads: int = 1,
     trust: bool = False,

@@ -71,15 +71,14 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     from mnist_export.core.known import remember
     from mnist_export.export.artifacts import write_artifacts
     from mnist_export.export.described import Described
-    from mnist_export.models.judging import CLASSES
     from mnist_export.pipeline.findings import with_findings
-    from mnist_export.pipeline.heads import outputs_of, require_head
+    from mnist_export.pipeline.heads import outputs_of
     from mnist_export.pipeline.methods.method import Source
+    from mnist_export.pipeline.methods.pixels import with_pixels
     from mnist_export.pipeline.network import make_network
     from mnist_export.pipeline.reporting import build_report, write_report
     from mnist_export.quantize.lowering import lower
     from mnist_export.report.reworded import reworded
-    from mnist_export.train.obtaining import load_or_train
 
     with stages.stage("data", "data"):
         dataset = _data(job, progress)
@@ -88,21 +87,11 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
 
         tensorflow()  # timed on its own: it is the longest stage of a short run
     with stages.stage("model", "model"):
-        loaded = load_or_train(
-            job.model,
-            dataset,
-            trust=job.trust,
-            notify=progress.note,
-            until=job.until,
-            beside=job.beside,
-            head=job.head,
-        )
-        require_head(job, loaded)
-        if job.until is None and loaded.head == CLASSES:
-            _check_range(job, loaded, dataset, progress)
+        loaded = _load(job, dataset, progress)
     with stages.stage("lower", "lowering"):
         graph = lower(loaded.model, tuple(loaded.input_shape))
     give_back()
+    job, graph = with_pixels(job, graph)
     _require_memory(job, graph, dataset)
     with stages.stage("quantize", f"quantizing to {job.scheme.precision}"):
         calibration = _calibration(job, dataset, progress)
@@ -146,6 +135,27 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
         report = reworded(with_devices(report, on_devices, job), progress.wording)
         write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
     return report
+
+
+def _load(job: Job, dataset: Dataset, progress: Progress) -> LoadedModel:
+    """The model, its head and pixel range judged."""
+    from mnist_export.models.judging import CLASSES
+    from mnist_export.pipeline.heads import require_head
+    from mnist_export.train.obtaining import load_or_train
+
+    loaded = load_or_train(
+        job.model,
+        dataset,
+        trust=job.trust,
+        notify=progress.note,
+        until=job.until,
+        beside=job.beside,
+        head=job.head,
+    )
+    require_head(job, loaded)
+    if job.until is None and loaded.head == CLASSES:
+        _check_range(job, loaded, dataset, progress)
+    return loaded
 
 
 def _judged(
@@ -227,8 +237,7 @@ def _check_range(job: Job, loaded: LoadedModel, dataset: Dataset, progress: Prog
     )
     if found.wrong and not job.range_stated:
         raise InputError(
-            f"{loaded.name}: {found.message()} To insist on the default, give "
-            f'`input_range="{job.input_range.lo:g},{job.input_range.hi:g}"`.'
+            f"{loaded.name}: {found.message()} To insist on the default, give {job.input_range.parameters()}."
         )
     if text := found.message():
         progress.warn(f"{loaded.name}: {text}")

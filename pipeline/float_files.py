@@ -32,6 +32,7 @@ def write_float_files(job: Job, source: Source, described: Described, folder: Pa
     from mnist_export.export.artifacts import write_artifacts
     from mnist_export.pipeline.jobs.progress import SILENT
     from mnist_export.pipeline.methods import METHODS
+    from mnist_export.pipeline.methods.pixels import with_preprocessing
 
     formats = [fmt for fmt in job.formats if fmt in {Format.TFLITE, Format.ONNX}]
     if job.scheme.precision is Precision.FLOAT32 or not formats:
@@ -42,6 +43,7 @@ def write_float_files(job: Job, source: Source, described: Described, folder: Pa
     paths = []
     with contextlib.suppress(MnistExportError):
         network = METHODS.get("post-training").make(plain, source, SILENT).network
+        network = with_preprocessing(job, network)
         for fmt in formats:
             with contextlib.suppress(MnistExportError):
                 written = write_artifacts(network, described, [fmt], folder / str(fmt))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mnist_export.pipeline.methods import METHODS
+from mnist_export.pipeline.methods.pixels import with_preprocessing
 from mnist_export.report.context import Finding
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def make_network(job: Job, source: Source, progress: Progress) -> QuantizedNetwo
     if job.extra.debug_layers and source.calibration is not None:
         diagnosis, said = _diagnosed(made.network, source.graph, source.calibration, progress)
         findings += said
-    return replace(made, findings=findings, diagnosis=diagnosis)
+    network = with_preprocessing(job, made.network)
+    return replace(made, network=network, findings=findings, diagnosis=diagnosis)
 
 
 def _about_calibration(job: Job, network: QuantizedModel, source: Source) -> tuple[Finding, ...]:
@@ -48,7 +50,10 @@ def _about_calibration(job: Job, network: QuantizedModel, source: Source) -> tup
     from mnist_export.quantize.ranges.calibration_check import scale_movement
 
     moved = network.movement or scale_movement(
-        source.graph, calibration.array, input_range=job.input_range, method=job.scheme.calibration_method
+        source.graph,
+        calibration.array,
+        input_range=job.scheme.input_range,
+        method=job.scheme.calibration_method,
     )
     level = "info" if moved.is_stable else "warning"
     return (Finding(text=moved.sentence(), level=level, where="calibration"),)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_export.core.kinds import Precision, Verdict
+from mnist_export.core.pixel_rules import sentence_of
+from mnist_export.core.pixels import InputRange
 from mnist_export.report.context import DataInfo, Finding, ModelInfo
 from mnist_export.report.measured import artifact_of, environment_of, reference_of, thresholds_of
 from mnist_export.report.parts import Audit
@@ -63,7 +65,8 @@ def build_report(
             sha256=loaded.source.sha256 or None,
             framework=loaded.framework,
             input_shape=tuple(loaded.input_shape),
-            input_range=(job.input_range.lo, job.input_range.hi),
+            input_range=job.input_range.span,
+            preprocessing=sentence_of(job.input_range),
             notes=tuple(loaded.notes),
         ),
         data=DataInfo(
@@ -129,8 +132,8 @@ def _next_command(original: str, job: Job, report: Report) -> str:
         words += job.beside.words()
     if job.data_path not in {None, "auto"}:
         words += _option("--data", str(job.data_path))
-    if (job.input_range.lo, job.input_range.hi) != (0.0, 1.0):
-        words += ["--input-range", f"{_number(job.input_range.lo)},{_number(job.input_range.hi)}"]
+    if job.input_range != InputRange():
+        words += job.input_range.words()
     if job.resize != "bilinear" and job.data_path is not None:
         words += ["--resize", str(job.resize)]
     return shlex.join(words)
@@ -139,11 +142,6 @@ def _next_command(original: str, job: Job, report: Report) -> str:
 def _option(flag: str, value: str) -> list[str]:
     """A flag and its value, as one word where the value would be taken for a flag."""
     return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
-
-
-def _number(value: float) -> str:
-    """All digits of a number, without a needless point."""
-    return repr(int(value)) if value == int(value) else repr(value)
 
 
 def _can_search(job: Job) -> bool:

@@ -29,6 +29,10 @@ _GENERAL: Final = {
     "io": None,
     "data": "auto",
     "input_range": None,
+    "mean": None,
+    "std": None,
+    "channels": None,
+    "preprocess": None,
     "resize": "bilinear",
     "output": Path("exports"),
     "seed": 0,
@@ -85,6 +89,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
         InputError: an unknown format, precision or type, or a number out of its range.
     """
     from mnist_export.core.kinds import Format, IoType, Precision
+    from mnist_export.core.pixel_options import PIXEL_OPTIONS, stated_rule
     from mnist_export.core.pixels import InputRange
     from mnist_export.data.picture_options import Resize
     from mnist_export.export import EXPORTERS
@@ -126,14 +131,14 @@ def job_of(arguments: Options, command: str = "") -> Job:
     check_opset(arguments.opset, formats)
     head, max_error = head_options(arguments.head, arguments.max_error)
     target = "portable" if arguments.no_rewrites else arguments.target
-    stated = arguments.input_range is not None
-    input_range = InputRange.parse(arguments.input_range) if stated else InputRange()
+    stated = stated_rule(**{name: getattr(arguments, name) for name in PIXEL_OPTIONS})
+    pixels = stated or InputRange()
     job = Job(
         model=arguments.model,
         formats=tuple(dict.fromkeys(Format(name) for name in formats)),
         scheme=SchemeConfig(
             precision=Precision(precision),
-            input_range=input_range,
+            input_range=pixels if isinstance(pixels, InputRange) else InputRange(),
             calibration_method=arguments.calibration_method,
             per_channel=not arguments.per_tensor,
             per_channel_dense=not (arguments.per_tensor or arguments.per_tensor_dense),
@@ -144,8 +149,8 @@ def job_of(arguments: Options, command: str = "") -> Job:
         ),
         data=arguments.data,
         output=arguments.output,
-        input_range=input_range,
-        range_stated=stated,
+        input_range=pixels,
+        range_stated=stated is not None,
         full_integer=arguments.full_integer,
         resize=Resize.parse(arguments.resize),
         head=head,

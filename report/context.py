@@ -23,7 +23,9 @@ class ModelInfo(Record):
         sha256: hex hash of that file.
         framework: such as ``"keras"``.
         input_shape: without the batch, such as (28, 28, 1).
-        input_range: what pixel values 0 and 255 become for the model.
+        input_range: what pixel values 0 and 255 become for the model; with `preprocessing` the least and the
+            largest value that a pixel becomes.
+        preprocessing: the rule by channel that pixels become the model's input by, as a formula.
         notes: what was changed on loading, such as a softmax that was cut off.
     """
 
@@ -38,6 +40,7 @@ class ModelInfo(Record):
     framework: str | None = None
     input_shape: tuple[int, ...] | None = None
     input_range: Interval | None = None
+    preprocessing: str | None = None
     notes: tuple[str, ...] = ()
 
     def _check(self) -> None:

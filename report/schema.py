@@ -155,6 +155,7 @@ class ArtifactResult(Record):
         input_layout: ``"NHWC"`` or ``"NCHW"``; None when it does not matter.
         output_type: type of the output tensor.
         pixel_rule: how a pixel becomes an input value, in a sentence.
+        input_range: what pixel values 0 and 255 become for the file; None is as for the model.
         notes: fallbacks and other remarks.
     """
 
@@ -191,6 +192,7 @@ class ArtifactResult(Record):
     input_layout: str | None = None
     output_type: str | None = None
     pixel_rule: str | None = None
+    input_range: Interval | None = None
     images_per_second: dict[str, float] | None = None
     load_ms: float | None = None
     peak_memory_bytes: int | None = None

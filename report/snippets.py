@@ -105,7 +105,7 @@ def _batch(artifact: ArtifactResult, model: ModelInfo) -> str:
         return pixels
     if kind == "int8":
         return f"({pixels}.astype(np.int16) - 128).astype(np.int8)"
-    lo, hi = model.input_range or (0.0, 1.0)
+    lo, hi = artifact.input_range or model.input_range or (0.0, 1.0)
     text = f"{pixels}.astype(np.float32)"
     if (lo, hi) != (0.0, 255.0):
         step = "/ np.float32(255)" if (lo, hi) == (0.0, 1.0) else f"* np.float32({(hi - lo) / 255!r})"

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnist_export.core import batches
+from mnist_export.core.pixels import InputRange
 from mnist_export.models.structure.engine import tensorflow
 from mnist_export.train.augment import augment
 
 if TYPE_CHECKING:
     from mnist_export.core.images import Images
-    from mnist_export.core.pixels import InputRange
+    from mnist_export.core.pixel_rules import PixelRule
     from mnist_export.data.dataset import Split
     from mnist_export.models.recipe import Recipe
 
@@ -27,7 +28,7 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def training_batches(
-    split: Split, recipe: Recipe, *, num_classes: int, seed: int, first_epoch: int, pixels: InputRange
+    split: Split, recipe: Recipe, *, num_classes: int, seed: int, first_epoch: int, pixels: PixelRule
 ) -> Any:
     """All training batches from ``first_epoch`` to the recipe's last, one epoch after the other.
 
@@ -40,7 +41,7 @@ def training_batches(
         num_classes: width of a one-hot label.
         seed: of the run.
         first_epoch: counted from 0.
-        pixels: what 0 and 255 become.
+        pixels: how pixels become what the model takes.
 
     Returns:
         A ``tf.data.Dataset`` of (float32 images, labels) with `steps_per_epoch` elements an epoch.
@@ -50,6 +51,9 @@ def training_batches(
     count = int(split.labels.shape[0])
     height, width, channels = split.images.shape[1:]
     amounts = recipe.augmentation
+    black = (
+        pixels.lo if isinstance(pixels, InputRange) else np.array(pixels.of_channels(channels).shift, "f4")
+    )
 
     def epoch_of(epoch: Any) -> Any:
         order = tf.random.experimental.stateless_shuffle(
@@ -58,12 +62,11 @@ def training_batches(
         steps = tf.data.Dataset.from_tensor_slices(order).batch(recipe.batch_size).enumerate()
 
         def load(step: Any, chosen: Any) -> Any:
-            x = _to_real(gather(chosen), pixels)
-            x = tf.ensure_shape(x, [None, height, width, channels])
+            x = _to_real(tf.ensure_shape(gather(chosen), [None, height, width, channels]), pixels)
             if amounts.active:
-                # Black is `lo`; the warp fills with 0, so move black to 0 and back.
+                # The warp fills with 0, so move black to 0 and back.
                 key = tf.stack([tf.constant(seed * 1_000_003 % 2**31, tf.int64) + epoch * 31, step * 64])
-                x = augment(x - pixels.lo, key, amounts) + pixels.lo
+                x = augment(x - black, key, amounts) + black
             return x, _labels(tf.gather(labels, chosen), num_classes, one_hot=recipe.one_hot)
 
         return steps.map(load, num_parallel_calls=2, deterministic=True)
@@ -73,7 +76,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    split: Split, *, num_classes: int, one_hot: bool, pixels: InputRange, batch_size: int = EVALUATION_BATCH
+    split: Split, *, num_classes: int, one_hot: bool, pixels: PixelRule, batch_size: int = EVALUATION_BATCH
 ) -> Any:
     """Batches of a split in its own order, not augmented, at most ``batch_size``; see `training_batches`."""
     tf = tensorflow()
@@ -97,9 +100,13 @@ def _gatherer(images: Images) -> Callable[[Any], Any]:
     return lambda chosen: tf.numpy_function(lambda rows: images[rows], [chosen], tf.uint8)
 
 
-def _to_real(images: Any, pixels: InputRange) -> Any:
+def _to_real(images: Any, pixels: PixelRule) -> Any:
     tf = tensorflow()
     x = tf.cast(images, tf.float32)
+    if not isinstance(pixels, InputRange):
+        rule = pixels.of_channels(int(images.shape[-1]))
+        ordered = tf.reverse(x, [-1]) if rule.is_reversed else x
+        return ordered * np.array(rule.scale, np.float32) + np.array(rule.shift, np.float32)
     if (pixels.lo, pixels.hi) == (0.0, 1.0):
         return x / 255.0
     return x * ((pixels.hi - pixels.lo) / 255.0) + pixels.lo

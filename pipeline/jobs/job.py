@@ -11,7 +11,7 @@ from mnist_export.core.kinds import Format, IoType
 from mnist_export.pipeline.jobs.options import QuantizeOptions
 
 if TYPE_CHECKING:
-    from mnist_export.core.pixels import InputRange
+    from mnist_export.core.pixel_rules import PixelRule
     from mnist_export.data import Dataset
     from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.comparison import Thresholds
@@ -29,7 +29,7 @@ class Job:
         scheme: the number format and how to get there.
         data: what ``--data`` takes, or a data set in memory.
         output: the folder that files go to.
-        input_range: what pixel values 0 and 255 become for the model.
+        input_range: how pixels become what the model takes.
         io: type of integer files' inputs and outputs; None takes each format's own.
         calibration_samples: how many training images set the ranges.
         seed: chooses the calibration images.
@@ -59,7 +59,7 @@ class Job:
     scheme: SchemeConfig
     data: str | Dataset
     output: Path
-    input_range: InputRange
+    input_range: PixelRule
     io: IoType | None
     calibration_samples: int
     seed: int

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.jobs.options import DEFAULT_DISTILLATION, DEFAULT_EPOCHS
 from mnist_export.pipeline.methods.method import Method, QuantizedNetwork, rewritten, with_rewrites
+from mnist_export.pipeline.methods.pixels import training_rule, with_pixels
 
 if TYPE_CHECKING:
     from mnist_export.pipeline.jobs.job import Job
@@ -22,6 +23,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     from mnist_export.quantize.rewrites import without_rounding_differences
     from mnist_export.quantize.training.compress import CompressionConfig, compress
     from mnist_export.quantize.training.finetune import FineTuning
+    from mnist_export.quantize.training.pixel_layer import with_rule_layer
     from mnist_export.quantize.training.qat import VARIANT, train_quantized
     from mnist_export.quantize.training.rebuild import check_equal, rebuild
 
@@ -52,14 +54,19 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
         history |= {f"{name} val_accuracy": tuned.val_accuracy for name, tuned in compressed.tuned.items()}
     images = calibration.array if calibration is not None else None
     if job.extra.qat_epochs is None or images is None:
-        graph, applied = rewritten(job, lower(model, shape))
+        graph, applied = rewritten(job, with_pixels(job, lower(model, shape))[1])
         network = with_rewrites(quantize(graph, job.scheme, images), applied)
         network = replace(network, variant=config.variant, notes=(*notes, *network.notes))
         return QuantizedNetwork(network=network, compressed=True, history=history)
     variant = f"{config.variant}-{VARIANT}" if config.wanted else VARIANT
+    rule, pixels = training_rule(job)
+    how = replace(how, epochs=job.extra.qat_epochs, pixels=pixels)
+    if rule is not None:
+        how = replace(how, teacher=with_rule_layer(rebuilt, rule))
+        model = with_rule_layer(model, rule)
     result = train_quantized(
-        rebuild(model, shape) if config.wanted else model,
-        replace(how, epochs=job.extra.qat_epochs),
+        rebuild(model, shape) if config.wanted or rule is not None else model,
+        how,
         images,
         scheme=config.scheme(),
         variant=variant,

@@ -10,6 +10,7 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.graph import Graph
 from mnist_export.core.kinds import Precision
 from mnist_export.core.parameters import parameter
+from mnist_export.core.pixel_rules import ChannelRule
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.ranges.calibration_check import ScaleMovement
 
@@ -90,7 +91,7 @@ class QuantizedModel:
             scheme's own types (int8 for int8 and int16x8's weights), whatever a file's I/O type.
         precision: the number format.
         variant: what distinguishes it from the plain scheme, such as ``"qat"``, or ``""``.
-        input_range: what pixel values 0 and 255 become for the model.
+        input_range: what pixel values 0 and 255 become for the graph.
         calibration_images: how many images set the ranges; 0 where none were needed.
         notes: what the user should know, in sentences.
         saturation: share of calibration values outside the range, by activation name.
@@ -101,6 +102,7 @@ class QuantizedModel:
             calibrated.
         rewrites: names of the rewrites that gave the graph its form, in their order; see
             `quantize.rewrites`.
+        preprocessing: the model's pixel rule, where the graph computes it; `input_range` is then the graph's.
     """
 
     graph: Graph
@@ -115,6 +117,12 @@ class QuantizedModel:
     source: Graph | None = None
     movement: ScaleMovement | None = None
     rewrites: tuple[str, ...] = ()
+    preprocessing: ChannelRule | None = None
+
+    def pixel_rule(self, io: str) -> str:
+        """How a pixel becomes what an input tensor of type ``io`` takes, in a sentence."""
+        rule = self.input_range.rule(io)
+        return rule if self.preprocessing is None else self.preprocessing.inside(rule)
 
     @property
     def input_quant(self) -> QuantParams | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mnist_export.core.batches import fitting
 from mnist_export.core.errors import InputError
+from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.request import to_stderr
 from mnist_export.models.recipe import Optimizer, Recipe, Schedule
@@ -52,7 +53,7 @@ class FineTuning:
         dataset: its train part teaches, its validation part chooses the epoch.
         epochs: how many.
         recipe: the model's own, or None; its optimizer, batch size, loss and augmentation are taken.
-        pixels: what pixel values 0 and 255 become.
+        pixels: how pixels become what the model takes.
         seed: of the order of images and the augmentation.
         rate_factor: training starts at this share of the recipe's learning rate and falls to 0 along half a
             cosine.
@@ -65,7 +66,7 @@ class FineTuning:
     dataset: Dataset
     epochs: int = 3
     recipe: Recipe | None = None
-    pixels: InputRange = field(default_factory=InputRange)
+    pixels: PixelRule = field(default_factory=InputRange)
     seed: int = 0
     rate_factor: float = RATE_FACTOR
     teacher: Any = None

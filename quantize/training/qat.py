@@ -95,15 +95,21 @@ def train_quantized(
         UnsupportedError: tfmot has no quantization for a layer; the message names it.
         ConversionError: the converter refused the result.
     """
-    model = simulate(rebuilt, how.pixels, scheme)
-    start_ranges(model, rebuilt, calibration, how.pixels)
+    pixels = how.pixels
+    if not isinstance(pixels, InputRange):
+        raise UnsupportedError(
+            f"quantization-aware training: expected pixels in one range, found {pixels.parameters()}. "
+            "Put the rule into the model, as its first layer."
+        )
+    model = simulate(rebuilt, pixels, scheme)
+    start_ranges(model, rebuilt, calibration, pixels)
     tuned = fine_tune(model, how, name=f"{own_names(rebuilt.name)} {variant}")
-    graph = convert(model, how.pixels)
+    graph = convert(model, pixels)
     quantized = QuantizedModel(
         graph=graph,
         precision=Precision.INT8,
         variant=variant,
-        input_range=how.pixels,
+        input_range=pixels,
         calibration_images=len(calibration),
         notes=(
             f"{variant}: epoch {tuned.best_epoch} of {len(tuned.val_accuracy)} was kept "

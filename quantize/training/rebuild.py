@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import ConversionError, UnsupportedError
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.models.structure.nodes import calls, graph_of, is_function
 from mnist_export.models.structure.scopes import stand_in
 from mnist_export.quantize.training.functions import translate_function
@@ -145,7 +145,7 @@ def _copy(model: Any, entry: Any, seen: set[str], *, for_int8: bool) -> Any:
 
 
 def check_equal(
-    original: Any, rebuilt: Any, images: npt.NDArray[np.uint8], input_range: InputRange
+    original: Any, rebuilt: Any, images: npt.NDArray[np.uint8], input_range: PixelRule
 ) -> Equality:
     """Run both models and refuse a rebuilt one that differs by more than rounding explains.
 
@@ -153,7 +153,7 @@ def check_equal(
         original: the model that was loaded.
         rebuilt: what `rebuild` gave.
         images: uint8 of shape (n, H, W, C), n >= 1.
-        input_range: what pixel values 0 and 255 become for the model.
+        input_range: how pixels become what the model takes.
 
     Raises:
         ConversionError: the outputs differ by more than 256 units in the last place of the largest logit.

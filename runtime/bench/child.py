@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import rule_from_json
 from mnist_export.runtime.bench.protocol import serve
 from mnist_export.runtime.timing.latency import Turn, turn_of
 from mnist_export.runtime.timing.memory import peak_resident_bytes, resident_bytes
@@ -125,8 +125,8 @@ def _import_runtime(name: str) -> None:
 
 
 def _open(order: Mapping[str, Any], dataset: Dataset | None) -> Runner:
-    span = order.get("input_range")
-    input_range = InputRange(lo=float(span[0]), hi=float(span[1])) if span else None
+    stated = order.get("input_range")
+    input_range = rule_from_json(stated) if stated else None
     if order["runtime"] == "keras":
         from mnist_export.runtime.runners.keras import open_keras
 

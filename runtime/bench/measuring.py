@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.parameters import parameter
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import PixelRule, rule_to_json
 from mnist_export.runtime.bench.process import CHILD, BenchProcess
 from mnist_export.runtime.timing.latency import (
     Effort,
@@ -56,7 +56,7 @@ class Target:
     path: str
     runtime: str
     data: str = ""
-    input_range: InputRange | None = None
+    input_range: PixelRule | None = None
     trust: bool = False
     variant: str = ""
     kernels: str = "default"
@@ -127,7 +127,6 @@ def children_of(targets: Sequence[Target], threads: int, pin: bool) -> Iterator[
 
 def order_of(target: Target, threads: int) -> dict[str, Any]:
     """What a child is told to open, but for the images."""
-    span = target.input_range
     return {
         "path": target.path,
         "runtime": target.runtime,
@@ -135,7 +134,7 @@ def order_of(target: Target, threads: int) -> dict[str, Any]:
         "threads": threads,
         "trust": target.trust,
         "kernels": target.kernels,
-        "input_range": [span.lo, span.hi] if span else None,
+        "input_range": rule_to_json(target.input_range) if target.input_range else None,
     }
 
 

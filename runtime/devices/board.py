@@ -136,7 +136,8 @@ class Board:
             )
         model = f"model.{question.format}"
         sent = [(model, question.content), ("data.npz", _data(question))]
-        stated = f"--input-range={question.input_range[0]!r},{question.input_range[1]!r}"
+        flags, values = question.pixels[::2], question.pixels[1::2]
+        stated = " ".join(f"{flag}={value}" for flag, value in zip(flags, values, strict=True))
         script = _CHECK.format(name=self._folder, model=model, range=stated)
         content = self._ssh("run it", script, _archive(iter(sent)), _WALL_S, label=question.label)
         with scratch_folder() as folder:

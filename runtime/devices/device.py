@@ -23,7 +23,7 @@ class Question:
         header: the ``.h`` file of a ``.c`` file, else empty.
         images: what the batch was made of, uint8, for a device that prepares its own input.
         labels: the images' classes.
-        input_range: what pixels 0 and 255 become for the model.
+        pixels: options of a command that state how pixels become what the model takes; empty for 0..1.
         output_quant: of the output tensor; None for a float output.
         batch: native inputs, shape (n, ...), n > 0, in the dtype of the file's input tensor.
         classes: width of the output.
@@ -39,7 +39,7 @@ class Question:
     header: bytes = b""
     images: npt.NDArray[np.uint8] | None = None
     labels: npt.NDArray[np.int64] | None = None
-    input_range: tuple[float, float] = (0.0, 1.0)
+    pixels: tuple[str, ...] = ()
     output_quant: QuantParams | None = None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.pixel_rules import ChannelRule
 from mnist_export.core.pixels import InputRange
 
 METADATA_KEY = "mnist_export"
@@ -22,6 +23,8 @@ class Metadata:
         class_names: one name a class, in output order.
         pixel_rule: one sentence on how pixels become inputs.
         input_range: what pixels 0 and 255 become in real units.
+        preprocessing: the pixel rule of the network's original, where the file computes it itself; its
+            `input_range` is then the file's own.
         source_sha256: hash of the model it was made from.
         precision: ``float32``, ``int8`` and so on.
         variant: such as ``qat``; empty for none.
@@ -36,6 +39,7 @@ class Metadata:
     precision: str
     variant: str
     tool_version: str
+    preprocessing: ChannelRule | None = None
 
     @classmethod
     def parse(cls, text: bytes, *, label: str) -> Metadata:
@@ -64,6 +68,9 @@ class Metadata:
                 precision=str(fields["precision"]),
                 variant=str(fields.get("variant") or ""),
                 tool_version=str(fields.get("tool_version", "")),
+                preprocessing=ChannelRule.from_json(fields["preprocessing"])
+                if fields.get("preprocessing") is not None
+                else None,
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(

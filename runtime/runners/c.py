@@ -18,7 +18,7 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.files import sha256_bytes
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.runtime.runners.compiled import FLAGS, build
 from mnist_export.runtime.runners.model_file import ModelFile
 from mnist_export.runtime.runners.runner import Runner, TensorInfo
@@ -34,7 +34,7 @@ class CRunner(Runner):
     preferred_batch = 256
 
     def __init__(
-        self, source: bytes, header: bytes, *, label: str, input_range: InputRange | None = None
+        self, source: bytes, header: bytes, *, label: str, input_range: PixelRule | None = None
     ) -> None:
         """Compile and load.
 
@@ -97,7 +97,7 @@ def _number(text: str, upper: str, what: str, label: str) -> int:
 
 
 def open_c(
-    path: Path, *, threads: int = 1, input_range: InputRange | None = None, trust: bool = False
+    path: Path, *, threads: int = 1, input_range: PixelRule | None = None, trust: bool = False
 ) -> Runner:
     """Open a ``.c`` file of ours, with the ``.h`` beside it.
 

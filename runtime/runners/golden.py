@@ -22,6 +22,7 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes, write_atomic_one
 from mnist_export.core.images import Images
+from mnist_export.core.pixel_rules import ChannelRule, PixelRule
 from mnist_export.core.pixels import InputRange
 from mnist_export.data.limits import check_array_bytes
 from mnist_export.data.npz import parse_npy_header
@@ -51,6 +52,7 @@ class GoldenMeta:
         classes: width of the output.
         class_names: one a class.
         input_range: what pixels 0 and 255 became, [lo, hi].
+        preprocessing: the rule by channel that pixels became values by, as JSON; None for a plain range.
         runtime: ``keras`` and so on.
         backend: Keras's backend, empty for other runtimes.
         device: what it ran on.
@@ -83,10 +85,21 @@ class GoldenMeta:
     layers: tuple[str, ...] = ()
     parameters: int = 0
     macs: int = 0
+    preprocessing: Mapping[str, Any] | None = None
+
+    @property
+    def pixels(self) -> PixelRule:
+        """How pixels became values."""
+        if self.preprocessing is not None:
+            return ChannelRule.from_json(self.preprocessing)
+        return InputRange(lo=self.input_range[0], hi=self.input_range[1])
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, with its schema version."""
-        return {"schema_version": SCHEMA_VERSION, "kind": "golden", **asdict(self)}
+        fields = asdict(self)
+        if self.preprocessing is None:
+            del fields["preprocessing"]
+        return {"schema_version": SCHEMA_VERSION, "kind": "golden", **fields}
 
     def details(self) -> dict[str, str]:
         """Driver, TF32 and versions, as text for a reader."""
@@ -123,6 +136,7 @@ class GoldenMeta:
                 known[name] = tuple(known[name])
             meta = cls(**known)
             InputRange(lo=meta.input_range[0], hi=meta.input_range[1])
+            _ = meta.pixels
             if meta.images < 1 or meta.classes < 2 or len(meta.image_shape) != 3:
                 raise ValueError(f"{meta.images} images, {meta.classes} classes, shape {meta.image_shape}")
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -280,7 +294,7 @@ class GoldenRunner(Runner):
             inputs=TensorInfo(name="images", shape=(-1, *meta.image_shape), dtype=np.dtype(np.uint8)),
             outputs=TensorInfo(name="logits", shape=(-1, meta.classes), dtype=np.dtype(np.float32)),
             device=meta.device,
-            input_range=InputRange(lo=meta.input_range[0], hi=meta.input_range[1]),
+            input_range=meta.pixels,
         )
         self.origin = "golden"
         content = Path(path).read_bytes()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import MissingExtraError
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.runtime.runners.model_file import ModelFile
 from mnist_export.runtime.runners.runner import Runner, TensorInfo
 
@@ -39,7 +39,7 @@ class KerasRunner(Runner):
         num_classes: int | None = None,
         framework: str = "keras",
         threads: int = 1,
-        input_range: InputRange | None = None,
+        input_range: PixelRule | None = None,
     ) -> None:
         """Wrap a model object.
 
@@ -70,7 +70,7 @@ class KerasRunner(Runner):
 
     @classmethod
     def of(
-        cls, loaded: LoadedModel, *, threads: int = 1, input_range: InputRange | None = None
+        cls, loaded: LoadedModel, *, threads: int = 1, input_range: PixelRule | None = None
     ) -> KerasRunner:
         """Wrap what `mnist_export.models.loading` gives."""
         runner = cls(
@@ -107,7 +107,7 @@ def open_keras(
     dataset: Dataset | None = None,
     notify: Callable[[str], None] | None = None,
     threads: int = 1,
-    input_range: InputRange | None = None,
+    input_range: PixelRule | None = None,
     trust: bool = False,
     beside: Beside | None = None,
 ) -> KerasRunner:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.native_log import quiet_stderr
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.core.registry import unknown_name
 from mnist_export.runtime.foreign.tflite_check import check_tflite
 from mnist_export.runtime.runners.runner import Runner, TensorInfo, check_classifier
@@ -49,7 +49,7 @@ class LiteRtRunner(Runner):
         label: str = "model.tflite",
         threads: int = 1,
         kernels: str = "default",
-        input_range: InputRange | None = None,
+        input_range: PixelRule | None = None,
     ) -> None:
         """Load a model from bytes.
 

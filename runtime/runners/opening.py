@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.core.registry import LazyRegistry
 from mnist_export.runtime.runners.model_file import ModelFile
 from mnist_export.runtime.runners.precision import precision_of_onnx, precision_of_tflite
@@ -97,7 +97,7 @@ def open_runner(
     *,
     threads: int = 1,
     kernels: str = "default",
-    input_range: InputRange | None = None,
+    input_range: PixelRule | None = None,
     trust: bool = False,
     beside: Beside | None = None,
     single_value: bool = False,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.core.registry import unknown_name
 from mnist_export.runtime.foreign.onnx_check import check_onnx
 from mnist_export.runtime.runners.onnx_io import io_quantization
@@ -93,7 +93,7 @@ class OnnxRuntimeRunner(Runner):
         label: str = "model.onnx",
         threads: int = 1,
         kernels: str = "default",
-        input_range: InputRange | None = None,
+        input_range: PixelRule | None = None,
     ) -> None:
         """Load a model from bytes.
 

@@ -11,18 +11,16 @@ import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
-from mnist_export.core.pixels import InputRange
+from mnist_export.core.pixel_rules import ChannelRule, PixelRule
 
 
-def lay_out(
-    images: npt.NDArray[np.uint8], shape: Sequence[int], *, label: str = "model"
-) -> npt.NDArray[np.uint8]:
+def lay_out(images: npt.NDArray[Any], shape: Sequence[int], *, label: str = "model") -> npt.NDArray[Any]:
     """Bring images of shape (n, H, W, C) into a model's layout.
 
     (n, H, W, C), (n, C, H, W), (n, H, W) for one channel and flat (n, H*W*C) are known.
 
     Args:
-        images: uint8 of shape (n, H, W, C).
+        images: of shape (n, H, W, C), pixels or what they become.
         shape: the input tensor's shape with the batch first.
         label: the model's name for the message.
 
@@ -49,29 +47,34 @@ def native_input(
     shape: Sequence[int],
     dtype: np.dtype[Any],
     quant: QuantParams | None,
-    input_range: InputRange,
+    input_range: PixelRule,
     *,
     pixel_rule: bool,
     label: str = "model",
 ) -> npt.NDArray[Any]:
     """Compute a native input batch from raw pixels.
 
-    float: ``lo + pixel * (hi - lo) / 255``. 8-bit integers of our own files: the pixel (uint8) or the
-    pixel minus 128 (int8), exactly. Any other integer input: that real value quantized with the tensor's
-    own parameters, ``round_half_even(real / scale) + zero_point``, saturated.
+    float: ``lo + pixel * (hi - lo) / 255``, or the rule by channel. 8-bit integers of our own files:
+    the pixel (uint8) or the pixel minus 128 (int8), exactly. Any other integer input: that real value
+    quantized with the tensor's own parameters, ``round_half_even(real / scale) + zero_point``, saturated.
 
     Args:
         images: uint8 of shape (n, H, W, C).
         shape: the input tensor's shape with the batch first.
         dtype: the input tensor's type.
         quant: its parameters, None for a float input.
-        input_range: what pixels 0 and 255 become in real units.
+        input_range: what pixels become in real units.
         pixel_rule: whether the file is ours, so that integers are the pixels themselves.
         label: the model's name for messages.
     """
-    pixels = lay_out(images, shape, label=label)
+    by_channel = isinstance(input_range, ChannelRule)
     if dtype.kind == "f":
-        return input_range.to_real(pixels).astype(dtype, copy=False)
+        if by_channel:  # channels are the last axis of the pictures, not always of the input
+            real = lay_out(input_range.to_real(images), shape, label=label)
+        else:
+            real = input_range.to_real(lay_out(images, shape, label=label))
+        return real.astype(dtype, copy=False)
+    pixels = lay_out(images, shape, label=label)
     if dtype.kind not in "iu":
         raise InputError(f"{label}: expected a float or integer input, found {dtype}.")
     if pixel_rule and dtype == np.uint8:
@@ -84,5 +87,7 @@ def native_input(
         raise InputError(
             f"{label}: the {dtype} input has no scale and zero point, so pixels cannot be mapped to it."
         )
+    if by_channel:
+        return np.asarray(quant.quantize(lay_out(input_range.to_real(images), shape, label=label), dtype))
     table = quant.quantize(input_range.to_real(np.arange(256, dtype=np.uint8)), dtype)
     return np.asarray(table[pixels])

@@ -20,6 +20,7 @@ from mnist_export.core import batches
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.images import Images, StreamedImages
+from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.core.pixels import InputRange
 from mnist_export.runtime.foreign.metadata import Metadata
 from mnist_export.runtime.runners.pixel_input import native_input
@@ -72,7 +73,7 @@ class Runner(ABC):
         outputs: TensorInfo,
         device: str = "CPU",
         threads: int = 1,
-        input_range: InputRange | None = None,
+        input_range: PixelRule | None = None,
         metadata: Metadata | None = None,
     ) -> None:
         """Keep the description of a loaded model.
@@ -83,7 +84,8 @@ class Runner(ABC):
             outputs: the one output tensor, of shape (batch, classes).
             device: what it runs on.
             threads: threads that one inference may use.
-            input_range: what pixels 0 and 255 become; None takes the file's metadata, else 0,1.
+            input_range: what pixels become; None takes the file's metadata, else 0,1. A file that computes
+                its network's pixel rule itself keeps its own.
             metadata: what the file says about itself.
         """
         self.label = label
@@ -95,14 +97,21 @@ class Runner(ABC):
         self.origin = "file"
         self._input = inputs
         self._output = outputs
-        stated = metadata.input_range if metadata else None
-        self.input_range = input_range or stated or InputRange()
+        own = metadata.input_range if metadata else None
+        computes = metadata is not None and metadata.preprocessing is not None
+        self.input_range: PixelRule = (own if computes else input_range) or own or InputRange()
         self._closed = False
         self._tail = inputs.shape[1:]
         self._seen: tuple[int, ...] = ()
         self._dtype = inputs.dtype
         pixels = math.prod(abs(size) for size in inputs.shape[1:])
         self.preferred_batch = batches.batch_size(pixels, largest=type(self).preferred_batch)
+
+    @property
+    def pixel_rule(self) -> PixelRule:
+        """How pixels become what the network itself takes, in this runner or inside of its file."""
+        inside = self.metadata.preprocessing if self.metadata is not None else None
+        return inside or self.input_range
 
     @property
     def image_tail(self) -> tuple[int, ...]:

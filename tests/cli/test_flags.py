@@ -33,6 +33,7 @@ _FLAG = re.compile(r"(?<![\w-])--[a-z]")
 # Text that is a command line, or part of one: of this project where a report prints it, of other programs
 # where a device is prepared or started.
 COMMANDS = {
+    "core/parameters.py": "words of a command from parameters",
     "models/foreign/beside.py": "words of the command that a report tells people to run",
     "models/loading.py": "mnist-train, which trains the model that is missing",
     "parity/layers/activations.py": "mnist-parity record, which records what is missing",

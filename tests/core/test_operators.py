@@ -22,6 +22,7 @@ KERNEL_TABLES = {
     "quantize/exact/arithmetic.py",
 }
 CHOICES = {
+    "quantize/entering.py",
     "quantize/exact/affine.py",
     "quantize/exact/prepare.py",
     "quantize/lowering/time_major.py",
