@@ -11,7 +11,7 @@ from mnist_export.quantize.rewrites.regions import largest_error
 
 
 def network(net_builder, factors, steepness=1.0, shift=0.0):
-    """Factors one after another, a shift that is taken off again, and the sine of many times what they give."""
+    """Factors, a shift that is taken off again, and the sine of many times what they give."""
     net = net_builder((4, 4, 3))
     x = 0
     for place, factor in enumerate(factors):
