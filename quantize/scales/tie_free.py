@@ -6,7 +6,7 @@ errors of the middle between two integers. With ``ra = p / N`` and ``rb = q / N`
 whole multiple of 1/N, and so at least 1/2N away from every such middle: more than any of these errors.
 
 A product, and a mean over height and width, is ``r`` times a whole number; runtimes multiply in float32, so
-that N may be larger.
+that N may be larger, where no large numbers cancel.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mnist_export.quantize.scales.scale_choice import ScaleChoice
 
 _DENOMINATORS: Final = (499, 249, 101, 41)
 _FACTOR_DENOMINATOR: Final = 4999  # keeps 1e-4 from ties; 255 steps in float32 are 8e-5 off at most
+_MEAN_DENOMINATORS: Final = (_FACTOR_DENOMINATOR, 2499, 1249, 623, 311)
 _MEAN_STEPS: Final = 25  # a scale grows by 1/25 at most; maps of more than 14x14 pixels may stay as they are
 _PRODUCT_STEPS: Final = 8  # by 1/8 at most, and 1/20 for a gate of 0..1 on a tensor whose range it leaves
 _CODES: Final = 255
@@ -77,6 +78,19 @@ def error_bound(ratios: tuple[float, float]) -> float:
     kernels and float32 are closer.
     """
     return 2 * _CODES * max(ratios) * 2.0**-21
+
+
+def mean_error_bound(zero_point: int, ratio: float) -> float:
+    """How far a runtime's mean may be from the real one, in steps of the output.
+
+    XNNPACK scales the sum of the codes as they are, and takes the scaled zero points off afterwards: three
+    roundings of float32, the largest of numbers up to ``ratio * 128`` that cancel.
+
+    Args:
+        zero_point: of the values that are averaged.
+        ratio: their scale over the mean's.
+    """
+    return 3 * 2.0**-24 * (abs(zero_point) * ratio + _CODES)
 
 
 def distance_from_ties(ratios: tuple[float, float], points: tuple[int, int], sign: int = 1) -> float:
@@ -152,9 +166,11 @@ def _settle_mean(op: Op, pixels: int, scales: ScaleChoice) -> None:
     if scales.root(source) == scales.root(target):
         return
     share = scales.scale(source) / pixels
-    steps = np.floor(share / scales.scale(target) * _FACTOR_DENOMINATOR)
-    if steps >= _MEAN_STEPS:
-        scales.settle({target: share * _FACTOR_DENOMINATOR / steps})
+    ratio, point = scales.scale(source) / scales.scale(target), int(scales.params[source].zero_point[0])
+    parts = next((n for n in _MEAN_DENOMINATORS if 0.5 / n >= mean_error_bound(point, ratio)), None)
+    steps = 0 if parts is None else np.floor(share / scales.scale(target) * parts)
+    if parts is not None and steps >= _MEAN_STEPS:
+        scales.settle({target: share * parts / steps})
 
 
 def _is_whole(value: float) -> bool:

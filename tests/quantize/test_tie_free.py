@@ -204,7 +204,9 @@ def every_sum(side):
     return maps.astype(np.int8).reshape(-1, side, side, 1)
 
 
-@pytest.mark.parametrize(("side", "share"), [(2, 0.9), (3, 0.37), (4, 0.61), (7, 0.23), (7, 0.5)])
+@pytest.mark.parametrize(
+    ("side", "share"), [(2, 0.9), (3, 0.37), (4, 0.61), (7, 0.23), (7, 0.5), (14, 0.0679), (14, 0.0438)]
+)
 def test_every_sum_of_a_map_has_one_mean(litert, side, share):
     import onnxruntime
 

@@ -10,6 +10,7 @@ import pytest
 from mnist_export.core.graph import Graph
 from mnist_export.core.kinds import IoType
 from mnist_export.export.onnx_writer import write_onnx
+from mnist_export.quantize.rewrites.regions import largest_error
 
 TOLERANCE = 1e-5
 """Outputs are near 1; sums of some hundred products in another order differ by some 2**-24 of that."""
@@ -52,5 +53,6 @@ def same_function(litert) -> Callable[[Graph, Graph], None]:
         kernels = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
         one, two = litert(before, inputs, kernels), litert(after, inputs, kernels)
         np.testing.assert_allclose(two, one, atol=TOLERANCE * max(1.0, np.abs(one).max()))
+        assert largest_error(before, after, inputs, TOLERANCE) <= TOLERANCE
 
     return check
