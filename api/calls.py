@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def export(
     model: Any = "lenet5",
     *,
-    formats: str | Sequence[str] = ("tflite",),
+    formats: str | Sequence[str] | None = None,
     precision: str | None = None,
     int8: bool = False,
     io: str | None = None,
@@ -89,7 +89,8 @@ def export(
     Args:
         model: an architecture's name, a path to a .keras, .h5 or SavedModel, or a Keras model in memory. A
             model in memory is saved by Keras and read back.
-        formats: of ``"tflite"``, ``"onnx"``, ``"c"``; one string may name several with commas.
+        formats: of ``"tflite"``, ``"onnx"``, ``"c"``; one string may name several with commas. None is the
+            target's, or ``"tflite"``.
         precision: ``"float32"`` (default), ``"float16"``, ``"dynamic"``, ``"int8"`` or ``"int16x8"``.
         int8: the same as ``precision="int8"``.
         io: type of an integer file's input and output.
@@ -124,7 +125,8 @@ def export(
         adaround: learn each weight's rounding direction.
         debug_layers: each layer's error, ranked.
         auto: search better ranges, then the fewest layers in float, that keep ``max_drop``.
-        target: form of int8 files.
+        target: where the files go, such as ``"raspberry-pi"``, ``"web"`` or ``"tflm"``: chooses formats,
+            form, types, batch and operators where they are left open; or a form of int8 files alone.
         opset: ONNX's version of operators, 13 to 21.
         no_rewrites: keep the operators as the converter gives them.
         max_drop: largest loss of top-1, percentage points (0.5).
@@ -155,7 +157,8 @@ def export(
         from mnist_export.pipeline.request import job_with
 
         job = job_with(
-            model=model_path(model, folder), format=words_of(formats), precision=precision, int8=int8, io=io,
+            model=model_path(model, folder), format=None if formats is None else words_of(formats),
+            precision=precision, int8=int8, io=io,
             data=data_of(data, seed, head),
             input_range=None if input_range is None else range_text(input_range),
             mean=mean, std=std, channels=channels, preprocess=preprocess,

@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     from mnist_export.core.kinds import Precision
     from mnist_export.data.registry import DATASETS
     from mnist_export.export import EXPORTERS
+    from mnist_export.export.targets import DEPLOYMENTS
     from mnist_export.quantize.rewrites.target import TARGETS
 
     parser = CommandParser(
@@ -48,7 +49,10 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     completes(model, files=True)
     formats = parser.add_argument(
-        "--format", default="tflite", metavar="F[,F]", help=f"{', '.join(EXPORTERS)} (default tflite)"
+        "--format",
+        default=None,
+        metavar="F[,F]",
+        help=f"{', '.join(EXPORTERS)} (default tflite, or what --target asks for)",
     )
     completes(formats, known=tuple(EXPORTERS))
     either = parser.add_mutually_exclusive_group()
@@ -73,10 +77,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     target = parser.add_argument(
         "--target", default=None, metavar="T",
-        help=f"form of int8 files: {', '.join(TARGETS)} (default native: each for its own runtime; auto: "
-        "measured on this machine; portable: the plain form)",
+        help=f"where the files go: {', '.join(DEPLOYMENTS)}; or the form of int8 files alone: "
+        f"{', '.join(TARGETS)} (default native: each for its own runtime; auto: measured on this machine; "
+        "portable: the plain form)",
     )  # fmt: skip
-    completes(target, known=tuple(TARGETS))
+    completes(target, known=(*DEPLOYMENTS, *TARGETS))
     topics = {
         "quantization": parser.add_topic("quantization", "ranges, scales, layers in float"),
         "training": parser.add_topic("training", "quantization-aware training, pruning, clustering"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.files import sha256_bytes, write_atomic
+from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.kinds import Format, IoType
 from mnist_export.export import EXPORTERS
 from mnist_export.export.audit import AuditResult, audit
@@ -17,6 +18,8 @@ from mnist_export.export.described import Described
 from mnist_export.export.manifest import manifest_text
 from mnist_export.export.request import ExportRequest, file_stem
 from mnist_export.export.rewriting import rewritten
+from mnist_export.export.targets import Deployment
+from mnist_export.export.targets.operators import TABLES, require_operators
 from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.rewrites.target import Target
 
@@ -75,6 +78,8 @@ def write_artifacts(
     target: Target | None = None,
     opset: int | None = None,
     certify: Callable[[bytes, str], Mapping[str, Any]] | None = None,
+    deployment: Deployment | None = None,
+    beside: Callable[[str, Mapping[str, bytes]], Mapping[str, bytes]] | None = None,
 ) -> WrittenRun:
     """Write a network in every format, audit the bytes, and write them with a manifest.
 
@@ -90,6 +95,8 @@ def write_artifacts(
         opset: ONNX's version of operators; None takes the writer's own.
         certify: computes what the manifest says of each .tflite and .onnx file's exactness, from its bytes
             and its name.
+        deployment: what the place that the files go to asks of them.
+        beside: makes more files from the stem and the files, by name.
 
     Raises:
         UnsupportedError: a format cannot carry a layer.
@@ -106,6 +113,7 @@ def write_artifacts(
         tool_version=tool_version(),
         opset=opset,
         stem=stem,
+        batch=deployment.batch if deployment is not None else None,
     )
     files: dict[Path, bytes] = {}
     artifacts: list[WrittenArtifact] = []
@@ -117,6 +125,9 @@ def write_artifacts(
             files[path] = content
             if number:
                 continue
+            if deployment is not None and deployment.operators and fmt == Format.TFLITE:
+                table = TABLES[deployment.operators]
+                require_operators(read_tflite(content), table, f"{path.name}, {deployment.title}")
             audited = None
             if fmt in {Format.TFLITE, Format.ONNX}:
                 audited = audit(content, fmt, model.precision, keep_float=model.keeps_float)
@@ -130,6 +141,9 @@ def write_artifacts(
                     notes=form.sentences(),
                 )
             )
+    if beside is not None:
+        made = beside(stem, {path.name: content for path, content in files.items()})
+        files |= {folder / name: content for name, content in made.items()}
     manifest = folder / f"{stem}.manifest.json"
     certificates = {
         item.path.name: certify(files[item.path], item.path.name)

@@ -28,6 +28,7 @@ class ExportRequest:
         tool_version: this project's version.
         opset: ONNX's version of operators; None takes the writer's own.
         target: the runtime that the network's form was chosen for.
+        batch: of a .tflite's input and output; None leaves it free.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ExportRequest:
     stem: str = ""
     opset: int | None = None
     target: Target = Target.PORTABLE
+    batch: int | None = None
 
 
 class Exporter(Protocol):

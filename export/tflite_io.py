@@ -1,4 +1,4 @@
-"""Puts QUANTIZE operators at the ends of an integer graph, so that a file takes another type."""
+"""Changes the ends of a graph: QUANTIZE operators, so that a file takes another type, and a fixed batch."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ def with_io(graph: Graph, io: IoType) -> Graph:
         ops.append(_converter(tensors, index, len(tensors) - 1))
         outputs.append(len(tensors) - 1)
     return Graph(tensors=tuple(tensors), ops=tuple(ops), inputs=tuple(inputs), outputs=tuple(outputs))
+
+
+def with_batch(graph: Graph, batch: int) -> Graph:
+    """Fix the batch of every tensor: the file has no shape signature then, which some runtimes refuse.
+
+    Args:
+        graph: with a free batch; one that is fixed is returned as it is.
+        batch: its size.
+    """
+    changed = {
+        index: replace(tensor, shape=(batch, *tensor.shape[1:]))
+        for index, tensor in enumerate(graph.tensors)
+        if tensor.shape[:1] == (-1,)
+    }
+    return graph.with_tensors(changed) if changed else graph
 
 
 def _outer(inner: Tensor, io: IoType) -> Tensor:

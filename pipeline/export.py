@@ -118,6 +118,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
             target=job.target,
             opset=job.opset,
             certify=certificate_json if job.extra.exact else None,
+            deployment=job.deployment,
         )
         remember(item.sha256 for item in written.artifacts)
     with stages.stage("check", "checking parity and latency"):

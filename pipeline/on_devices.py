@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
 from mnist_export.core.parameters import parameter
+from mnist_export.pipeline.targets import ON_CPU, devices_of_target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,8 @@ MOST_IMAGES: Final = (
 )
 READY_IMAGES: Final = 64
 """Images of the devices that nobody named: an exact export runs on all that are ready."""
+TARGET_IMAGES: Final = 256
+"""Images of a target's own device."""
 READY: Final = "ready"
 
 
@@ -34,7 +37,8 @@ def devices_for(job: Job) -> tuple[Device, ...]:
     """The devices that a job's files are checked on.
 
     Those that it names have to be ready and to read one of its formats; ``ready`` stands for all that are and
-    do, and that run files. An exact export that names none takes them too.
+    do, and that run files. An exact export that names none takes them too. A target brings its own where it
+    is ready and no other was named.
 
     Raises:
         InputError: an unknown device, one that is not ready, or one that reads none of the formats.
@@ -44,12 +48,14 @@ def devices_for(job: Job) -> tuple[Device, ...]:
     formats = {str(item) for item in job.formats}
     if job.until is not None or job.on == "none":
         return ()
+    own = devices_of_target(job)[0] if job.on is None else ()
     if job.on == READY or (job.on is None and job.extra.exact):
         known = [DEVICES.get(name) for name in DEVICES]
         able = (d for d in known if formats & set(d.formats) and getattr(d, "runs", True))
-        return tuple(d for d in able if not d.why_not_ready())
+        others = (d for d in able if d.name not in {o.name for o in own} and not d.why_not_ready())
+        return (*own, *others)
     if job.on is None:
-        return ()
+        return own
     devices = devices_of("`on`", job.on)
     require_ready(devices)
     for device in devices:
@@ -86,18 +92,28 @@ def run_on_devices(
 
     from mnist_export.parity.on_devices import check_on_devices
 
-    count = min(len(dataset.test), MOST_IMAGES if job.on else READY_IMAGES)
+    count = min(len(dataset.test), _images(job))
     split = dataset.test if count == len(dataset.test) else dataset.test.take(np.arange(count))
     return check_on_devices(
         devices, candidates, split, logits[:count], thresholds=job.thresholds, notify=progress.detail
     )
 
 
+def _images(job: Job) -> int:
+    if job.on:
+        return MOST_IMAGES
+    return READY_IMAGES if job.extra.exact else TARGET_IMAGES
+
+
 def with_devices(report: Report, rows: Sequence[OnDevice], job: Job) -> Report:
     """Add the rows to a report; one that fails makes the report fail.
 
-    A device that nobody named and that cannot run a file says why and fails nothing.
+    A device that nobody named and that cannot run a file says why and fails nothing. A target's own device
+    that is not ready is a note.
     """
+    unready = devices_of_target(job)[1] if job.on is None else ""
+    if unready:
+        report = replace(report, notes=(*report.notes, unready))
     if not rows:
         return report
     from mnist_export.parity.results import to_json
@@ -107,12 +123,21 @@ def with_devices(report: Report, rows: Sequence[OnDevice], job: Job) -> Report:
     for row in rows:
         fields: dict[str, Any] = to_json(row)
         fields.pop("runtime")
-        state = row.verdict.value if row.verdict else "compiled" if row.figures else "not run"
-        if row.differing is None and not row.figures and job.on in {None, READY}:
-            if row.verdict is None:
-                continue  # another format is what this device reads, and nobody asked for the pair
-            state = "not run"
-        found.append(DeviceInfo(**(fields | {"verdict": state})))
+        if state := _state(row, job):
+            found.append(DeviceInfo(**(fields | {"verdict": state})))
     failed = any(row.verdict == "fail" for row in found)
     verdict = Verdict.FAIL if failed else report.verdict
     return replace(report, devices=tuple(found), verdict=verdict)
+
+
+def _state(row: OnDevice, job: Job) -> str:
+    """What a row comes to; empty for one that nobody asked for."""
+    place = job.deployment
+    own = place is not None and job.on is None and row.device in place.devices
+    if row.verdict is None and not row.figures and (own or job.on in {None, READY}):
+        return ""  # another format is what this device reads
+    if own and place is not None and place.whole and row.figures.get(ON_CPU, "0") != "0":
+        return "fail"
+    if row.differing is None and not row.figures and job.on in {None, READY} and not own:
+        return "not run"
+    return row.verdict.value if row.verdict else "compiled" if row.figures else "not run"

@@ -13,17 +13,17 @@ from mnist_export.pipeline.jobs.job import Job
 from mnist_export.pipeline.jobs.options import (
     Options,
     check_opset,
-    default_precision,
     head_options,
     improvements_of,
     quantize_options_of,
     thresholds_for,
 )
+from mnist_export.pipeline.jobs.targets import choose
 from mnist_export.pipeline.methods import method_options
 
 _GENERAL: Final = {
     "model": "lenet5",
-    "format": "tflite",
+    "format": None,
     "precision": None,
     "int8": False,
     "io": None,
@@ -92,22 +92,13 @@ def job_of(arguments: Options, command: str = "") -> Job:
     from mnist_export.core.pixel_options import PIXEL_OPTIONS, stated_rule
     from mnist_export.core.pixels import InputRange
     from mnist_export.data.picture_options import Resize
-    from mnist_export.export import EXPORTERS
     from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.thresholds import thresholds_from
     from mnist_export.quantize.network.scheme import SchemeConfig
     from mnist_export.quantize.ranges.calibration import OBSERVERS
-    from mnist_export.quantize.rewrites.target import TARGETS, Target
+    from mnist_export.quantize.rewrites.target import Target
 
-    formats = [word.strip() for word in arguments.format.split(",") if word.strip()]
-    for name in formats or [""]:
-        if name not in EXPORTERS:
-            raise unknown_name("format", name, EXPORTERS)
-    precision = "int8" if arguments.int8 else (arguments.precision or default_precision(arguments))
-    if precision not in set(Precision):
-        raise unknown_name("precision", precision, Precision)
-    if arguments.io is not None and arguments.io not in {"int8", "uint8", "float32", "int16"}:
-        raise unknown_name("`io` type", arguments.io, ["int8", "uint8", "float32"])
+    chosen = choose(arguments)
     if arguments.calibration_method not in OBSERVERS:
         raise unknown_name("calibration method", arguments.calibration_method, OBSERVERS)
     for flag, value, least in (
@@ -121,23 +112,16 @@ def job_of(arguments: Options, command: str = "") -> Job:
         raise InputError(
             f"`max_memory`: expected GiB above 0, found {arguments.max_memory:g}. Example: `max_memory=8`"
         )
-    if arguments.target is not None and arguments.target not in TARGETS:
-        raise unknown_name("target", arguments.target, TARGETS)
-    if arguments.no_rewrites and arguments.target not in {None, Target.PORTABLE}:
-        raise InputError(
-            f'`no_rewrites`: expected no `target` or `target="portable"`, found '
-            f'`target="{arguments.target}"`. Leave one of them out.'
-        )
-    check_opset(arguments.opset, formats)
+    check_opset(arguments.opset, chosen.formats)
     head, max_error = head_options(arguments.head, arguments.max_error)
-    target = "portable" if arguments.no_rewrites else arguments.target
+    form = "portable" if arguments.no_rewrites else chosen.form
     stated = stated_rule(**{name: getattr(arguments, name) for name in PIXEL_OPTIONS})
     pixels = stated or InputRange()
     job = Job(
         model=arguments.model,
-        formats=tuple(dict.fromkeys(Format(name) for name in formats)),
+        formats=tuple(Format(name) for name in chosen.formats),
         scheme=SchemeConfig(
-            precision=Precision(precision),
+            precision=Precision(chosen.precision),
             input_range=pixels if isinstance(pixels, InputRange) else InputRange(),
             calibration_method=arguments.calibration_method,
             per_channel=not arguments.per_tensor,
@@ -155,7 +139,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
         resize=Resize.parse(arguments.resize),
         head=head,
         max_error=max_error,
-        io=IoType(arguments.io) if arguments.io else None,
+        io=IoType(chosen.io) if chosen.io else None,
         calibration_samples=arguments.calibration_samples,
         seed=arguments.seed,
         thresholds=thresholds_from(
@@ -171,7 +155,9 @@ def job_of(arguments: Options, command: str = "") -> Job:
         ),
         until=arguments.until,
         on=arguments.on,
-        target=Target(target) if target else None,
+        target=Target(form) if form else None,
+        deployment=chosen.deployment,
+        place=arguments.target if chosen.deployment else None,
         opset=arguments.opset,
         prepare=not arguments.no_rewrites,
         command=command,

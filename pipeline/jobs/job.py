@@ -13,6 +13,7 @@ from mnist_export.pipeline.jobs.options import QuantizeOptions
 if TYPE_CHECKING:
     from mnist_export.core.pixel_rules import PixelRule
     from mnist_export.data import Dataset
+    from mnist_export.export.targets import Deployment
     from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.comparison import Thresholds
     from mnist_export.quantize import SchemeConfig
@@ -45,6 +46,8 @@ class Job:
         beside: the code of the model's own layers, or the architecture of a file of weights.
         until: export the sub-model that ends at this layer.
         target: the runtime whose form files get; None takes each format's own.
+        place: the name of the place that files go to; None where none was named.
+        deployment: what that place asks of files.
         opset: ONNX's version of operators in .onnx files; None takes the writer's own.
         prepare: rewrite the float network before quantization.
         on: devices that the files are checked on too, separated by commas; ``ready`` for all that are,
@@ -75,6 +78,8 @@ class Job:
     beside: Beside | None = None
     until: str | None = None
     target: Target | None = None
+    place: str | None = None
+    deployment: Deployment | None = None
     opset: int | None = None
     prepare: bool = True
     on: str | None = None
@@ -84,5 +89,5 @@ class Job:
 
     @property
     def data_path(self) -> str | None:
-        """What ``--data`` said; None for a data set in memory."""
+        """What ``data`` said; None for a data set in memory."""
         return self.data if isinstance(self.data, str) else None

@@ -34,11 +34,13 @@ _FLAG = re.compile(r"(?<![\w-])--[a-z]")
 # where a device is prepared or started.
 COMMANDS = {
     "core/parameters.py": "words of a command from parameters",
+    "export/targets/operators.py": "vela, whose report it is",
     "models/foreign/beside.py": "words of the command that a report tells people to run",
     "models/loading.py": "mnist-train, which trains the model that is missing",
     "parity/layers/activations.py": "mnist-parity record, which records what is missing",
     "pipeline/reporting.py": "the report's next command",
     "search/page.py": "the page's next command; names of CSS variables",
+    "pipeline/targets.py": "mnist-parity devices, which prepares a device",
     "runtime/devices/registry.py": "mnist-parity devices, which prepares a device",
     "runtime/devices/board.py": "mnist-parity on the board, over ssh",
     "runtime/devices/arm.py": "pip",

@@ -22,6 +22,7 @@ KERNEL_TABLES = {
     "quantize/exact/arithmetic.py",
 }
 CHOICES = {
+    "export/tflm_arena.py",
     "quantize/entering.py",
     "quantize/exact/affine.py",
     "quantize/exact/prepare.py",
