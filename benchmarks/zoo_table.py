@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 _INTRODUCTION = """# The zoo, measured
@@ -110,5 +111,6 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     if notes := _notes(rows):
         parts.append(f"## Notes\n\n{notes}\n")
     commands = "\n".join(f"    {row['command']}" for row in rows)
-    parts.append(f"## Commands\n\n{commands}\n")
+    mark = "<!-- not run: minutes to an hour each; training.md has short ones -->"
+    parts.append(f"## Commands\n\n{mark}\n```sh\n{textwrap.dedent(commands).strip()}\n```\n")
     return "\n".join(parts)
