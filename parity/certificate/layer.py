@@ -21,6 +21,8 @@ class CertifiedLayer:
         weight_residues: the weights' residues modulo 4 that occur.
         bias_residues: the biases' residues modulo 4 that occur.
         largest_weight: largest magnitude of a weight.
+        how: why nothing is rounded differently, of a layer without weights; ``""`` where codes are only moved
+            or added.
     """
 
     name: str
@@ -31,6 +33,7 @@ class CertifiedLayer:
     weight_residues: tuple[int, ...] = ()
     bias_residues: tuple[int, ...] = ()
     largest_weight: int = 0
+    how: str = ""
 
     @property
     def holds(self) -> bool:
@@ -57,6 +60,8 @@ class CertifiedLayer:
         """The finding in a few words."""
         if self.why:
             return self.why
+        if self.how:
+            return self.how
         if not self.shifts:
             return "moves or adds integers of one scale: nothing is rounded"
         low, high = min(self.shifts), max(self.shifts)
@@ -77,6 +82,7 @@ class CertifiedLayer:
             "operator": self.operator,
             "holds": self.holds,
             "why": self.why,
+            "how": self.how,
             "shifts": list(self.shifts),
             "accumulator_bounds": list(self.bounds),
             "accumulator_bound": self.accumulator_bound,

@@ -19,6 +19,8 @@ from mnist_export.quantize.exact.grid import (
     accumulator_bounds,
     exponent_of,
 )
+from mnist_export.quantize.exact.reals import Reals
+from mnist_export.quantize.exact.tables import CODES, is_whole
 
 EIGHT_BITS: Final = {np.dtype(np.int8), np.dtype(np.uint8)}
 _INT32_END: Final = 2**31
@@ -112,6 +114,45 @@ def certify_sum(
     if not {codes.dtype for codes in (*source, target)} <= EIGHT_BITS:
         return broken(name, operator, "holds activations of other than 8 bits")
     return CertifiedLayer(name=name, operator=operator, why=_off_ceiling(target, ceiling))
+
+
+def certify_lookup(
+    name: str, operator: str, table: npt.NDArray[Any], places: tuple[int, int]
+) -> CertifiedLayer:
+    """A table of codes: its entries are moved.
+
+    Args:
+        name: the layer's name.
+        operator: its operator.
+        table: integers of 8 bits, one-dimensional.
+        places: least and greatest place that is looked up.
+    """
+    if table.dtype not in EIGHT_BITS or table.ndim != 1:
+        return broken(
+            name, operator, f"gathers from a constant of {table.dtype}, expected a row of 8-bit codes"
+        )
+    if places[0] < 0 or places[1] >= table.size:
+        return broken(name, operator, f"gathers places {places[0]} to {places[1]} of {table.size}")
+    if not is_whole(table.view(np.int8)):
+        return broken(
+            name, operator, "holds a table whose CRC-32 is not that of its codes: an entry was changed"
+        )
+    checked = ", checked by their CRC-32" if table.size > CODES else ""
+    return CertifiedLayer(name=name, operator=operator, how=f"a table of {CODES} codes{checked}")
+
+
+def certify_rounded(name: str, operator: str, values: Reals, target: Codes) -> CertifiedLayer:
+    """A quantization of float32 values: none may be so near a tie that kernels could part."""
+    if target.dtype not in EIGHT_BITS:
+        return broken(name, operator, f"has an output of type {target.dtype}, expected 8 bits")
+    margin = float(values.margin(target.scale))
+    if margin <= 0:
+        return broken(
+            name, operator, "rounds float32 values that come so near a tie that kernels round differently"
+        )
+    return CertifiedLayer(
+        name=name, operator=operator, how=f"float32 values that keep {margin:.2g} of a step from every tie"
+    )
 
 
 def certify_linear(layer: Linear) -> CertifiedLayer:

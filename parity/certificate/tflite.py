@@ -6,13 +6,13 @@ from typing import Final
 
 import numpy as np
 
-from mnist_export.core.graph import Activation, Graph, Op, Tensor
+from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.core.graph.operator import Family
 from mnist_export.core.graph.operators import family, operator
 from mnist_export.core.graph.tflite_reader import read_tflite
+from mnist_export.parity.certificate.between import Between, codes_of
 from mnist_export.parity.certificate.layer import CertifiedLayer
 from mnist_export.parity.certificate.rules import (
-    Codes,
     Linear,
     broken,
     certify_linear,
@@ -37,15 +37,8 @@ def tflite_layers(content: bytes, *, label: str) -> list[CertifiedLayer]:
     """
     check_tflite(content, label=label)
     graph = read_tflite(content, where=label)
-    return [_layer(graph, op) for op in graph.ops]
-
-
-def _codes(tensor: Tensor) -> Codes | None:
-    if tensor.quant is None or tensor.quant.is_per_channel or tensor.dtype.kind not in "iu":
-        return None
-    return Codes(
-        scale=float(tensor.quant.scale[0]), zero_point=int(tensor.quant.zero_point[0]), dtype=tensor.dtype
-    )
+    between = Between(graph)
+    return [between.layer(op) or _layer(graph, op) for op in graph.ops]
 
 
 def _layer(graph: Graph, op: Op) -> CertifiedLayer:
@@ -53,8 +46,8 @@ def _layer(graph: Graph, op: Op) -> CertifiedLayer:
     if family(op.kind) == Family.BOUNDARY:
         return _boundary(graph, op, name)
     carried = [i for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
-    source = [_codes(graph.tensors[i]) for i in carried]
-    target = _codes(graph.tensors[op.outputs[0]])
+    source = [codes_of(graph.tensors[i]) for i in carried]
+    target = codes_of(graph.tensors[op.outputs[0]])
     known = [codes for codes in source if codes is not None]
     if target is None or len(known) != len(source) or not known:
         dtype = graph.tensors[op.outputs[0]].dtype
@@ -62,7 +55,7 @@ def _layer(graph: Graph, op: Op) -> CertifiedLayer:
     kind = Activation(op.options.get("fusedActivationFunction", 0) or 0)
     if operator(op.kind).has_weights:
         return _linear(graph, op, name, source=known[0], target=target, ceiling=_CEILING.get(kind))
-    if op.kind == "ADD" and len(known) == 2:
+    if op.kind in {"ADD", "SUB"} and len(known) == 2:
         return certify_sum(name, op.kind, known, target, _CEILING.get(kind))
     if _copies(op, len(known)) and kind == Activation.NONE:
         return certify_moved(name, op.kind, known, target)
@@ -79,7 +72,7 @@ def _copies(op: Op, known: int) -> bool:
 def _boundary(graph: Graph, op: Op, name: str) -> CertifiedLayer:
     """QUANTIZE at the file's input, DEQUANTIZE at its output, or a change between int8 and uint8."""
     source, target = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    first, last = _codes(source), _codes(target)
+    first, last = codes_of(source), codes_of(target)
     if first is not None and last is not None:
         return certify_moved(name, op.kind, [first], last)
     enters = op.inputs[0] in graph.inputs and last is not None and source.dtype == np.float32

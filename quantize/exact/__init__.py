@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     import numpy.typing as npt
 
     from mnist_export.core.graph import Graph
@@ -56,7 +57,7 @@ def quantize_exact(
 
     prepared = prepare(graph, config.input_range)
     observed = observe(prepared, calibration_images, seed=seed)
-    plan = plan_scales(prepared.graph, observed.samples, prepared.input_quant)
+    plan = plan_scales(prepared.outline, observed.samples, prepared.input_quant)
     if validation is None or not len(validation):
         exact = build(prepared, plan, observed, config, seed)
     else:
@@ -68,6 +69,7 @@ def quantize_exact(
         input_range=prepared.input_range,
         calibration_images=len(observed.images),
         notes=prepared.notes,
+        keeps_float=any(exact.tensors[op.outputs[0]].dtype == np.float32 for op in exact.ops),
         options={"scheme": "exact"},
         source=prepared.graph,
     )

@@ -17,7 +17,7 @@ from mnist_export.core.native_log import quiet_stderr
 _BATCH: Final = 64
 
 
-def advance(tensors: list[Tensor], op: Op, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+def advance(tensors: tuple[Tensor, ...], op: Op, codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     """Run one operator that has one activation as its input.
 
     Args:
@@ -28,9 +28,7 @@ def advance(tensors: list[Tensor], op: Op, codes: npt.NDArray[np.int8]) -> npt.N
     Returns:
         The output's codes.
     """
-    graph = Graph(
-        tensors=tuple(tensors), ops=(op,), inputs=(op.inputs[0],), outputs=(op.outputs[0],)
-    ).pruned()
+    graph = Graph(tensors=tensors, ops=(op,), inputs=(op.inputs[0],), outputs=(op.outputs[0],)).pruned()
     named = tuple(replace(t, name=f"t{i}") for i, t in enumerate(graph.tensors))
     return _run(replace(graph, tensors=named), codes)
 

@@ -16,15 +16,14 @@ from mnist_export.core.graph import Activation, Graph, Op, Padding
 from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.core.graph.operator import Family
 from mnist_export.core.graph.operators import family, operator
-from mnist_export.quantize.exact.arithmetic import KERNELS
 from mnist_export.quantize.exact.folding import (
     AFFINE,
     EXACT_ACTIVATIONS,
     activation_of,
-    refusal,
     scale_inputs,
     scale_outputs,
 )
+from mnist_export.quantize.exact.moves import MOVES
 from mnist_export.quantize.network.geometry import window_of
 from mnist_export.quantize.network.operators import WEIGHTED
 
@@ -38,7 +37,7 @@ def find_affine(graph: Graph) -> Graph:
     editor = GraphEditor.in_place(graph)
     for position, op in enumerate(graph.ops):
         if _takes_constant(op) and any(graph.tensors[i].is_constant for i in op.inputs):
-            editor.ops[position] = _affine_of(graph, op)
+            editor.ops[position] = _affine_of(graph, op) or op
         elif (kind := operator(op.kind).activation) in EXACT_ACTIVATIONS:
             channels = graph.tensors[op.outputs[0]].shape[-1]
             editor.ops[position] = step(
@@ -63,7 +62,8 @@ def step(
     )
 
 
-def _affine_of(graph: Graph, op: Op) -> Op:
+def _affine_of(graph: Graph, op: Op) -> Op | None:
+    """The AFFINE step that an operator is; None where its constant is not one value a channel."""
     target = graph.tensors[op.outputs[0]]
     source, constant = op.inputs
     swapped = graph.tensors[source].is_constant
@@ -72,13 +72,11 @@ def _affine_of(graph: Graph, op: Op) -> Op:
     channels = target.shape[-1]
     values = graph.tensors[constant].real().astype(np.float64)
     if values.size not in {1, channels} or (values.size > 1 and values.shape[-1] != channels):
-        raise refusal(graph, op, f"{op.kind} with a constant of shape {values.shape}, one value a pixel")
-    if graph.tensors[source].shape != target.shape:
-        raise refusal(graph, op, f"{op.kind} that broadcasts its input")
+        return None
+    if graph.tensors[source].shape != target.shape or (op.kind == "DIV" and swapped):
+        return None
     vector = np.broadcast_to(values.ravel(), (channels,)).copy()
     one, zero = np.ones(channels), np.zeros(channels)
-    if op.kind == "DIV" and swapped:
-        raise refusal(graph, op, "a division by the activation")
     gain, shift = {
         "MUL": (vector, zero),
         "DIV": (1 / np.where(vector == 0, 1, vector), zero),
@@ -185,10 +183,12 @@ def _fold_forward(editor: GraphEditor, op: Op, notes: list[str]) -> bool:
 def _lets_through(editor: GraphEditor, op: Op, gain: Vector, *, pure: bool) -> bool:
     """Whether a layer only moves values, so that a step before it may as well come after it."""
     known = operator(op.kind)
-    if op.kind not in KERNELS or not (known.passes_scale if pure else known.passes_shift):
+    if op.kind not in MOVES or not (known.passes_scale if pure else known.passes_shift):
         return False
     if known.family == Family.POOL:
         return bool(np.all(gain > 0))
+    if known.family == Family.REDUCTION:
+        return False
     return op.kind != "PAD" or not _adds_channels(editor, op)
 
 

@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Activation, Graph, Op, Tensor
-from mnist_export.core.graph.operator import Family
-from mnist_export.core.graph.operators import kinds
 from mnist_export.quantize.exact.grid import FLOAT32_INTEGERS, exponent_of
+from mnist_export.quantize.exact.moves import MOVES
+from mnist_export.quantize.exact.real_kernels import REAL_KERNELS
 from mnist_export.quantize.network.geometry import patches, window_of
+from mnist_export.quantize.network.operators import WEIGHTED
 
 Codes = npt.NDArray[np.int8]
+Values = npt.NDArray[Any]
 CHUNK = 32
 
 
@@ -120,10 +122,7 @@ def conv_accumulators(
         taps = patches(values[start : start + CHUNK], window)
         n, height, width, _, _, channels = taps.shape
         if op.kind == "CONV_2D":
-            rows = taps.reshape(n * height * width, -1)
-            parts.append(
-                _product(rows, weights.reshape(weights.shape[0], -1).T).reshape(n, height, width, -1)
-            )
+            parts.append(_convolved(taps, weights))
             continue
         grouped = weights[0].reshape(*kernel, channels, -1).astype(np.float64)
         summed = np.einsum("nyxklc,klcm->nyxcm", taps.astype(np.float64), grouped, optimize=True)
@@ -131,7 +130,7 @@ def conv_accumulators(
     return np.concatenate(parts)
 
 
-def _weighted(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
+def _weighted(graph: Graph, op: Op, codes: Mapping[int, Values]) -> Values:
     source, weights, bias = (graph.tensors[i] for i in op.inputs[:3])
     if weights.data is None or bias.data is None:
         raise UnsupportedError(f"exact int8: '{weights.name}' is computed at run time; expected constants.")
@@ -144,55 +143,51 @@ def _weighted(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
     return result.reshape(len(values), *target.shape[1:])
 
 
-def _max_pool(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
-    values = codes[op.inputs[0]]
-    kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
-    taps = patches(values, window_of(op, values.shape[1:3], kernel), fill=-128)
-    return np.asarray(taps.max(axis=(3, 4)), np.int8)
+def _convolved(taps: npt.NDArray[Any], weights: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """Sums of a convolution's windows, in as many groups as its weights have."""
+    n, height, width = taps.shape[:3]
+    groups = taps.shape[-1] // weights.shape[3]
+    parts = [
+        _product(part.reshape(n * height * width, -1), own.reshape(len(own), -1).T)
+        for part, own in zip(np.split(taps, groups, axis=-1), np.split(weights, groups), strict=True)
+    ]
+    return np.concatenate(parts, axis=-1).reshape(n, height, width, -1)
 
 
-def _pad(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
-    amounts = graph.tensors[op.inputs[1]].data
-    if amounts is None:
-        raise UnsupportedError("exact int8: PAD computes its padding at run time; expected a constant.")
-    point = zero_point(graph.tensors[op.inputs[0]])
-    return np.pad(codes[op.inputs[0]], amounts.reshape(-1, 2).tolist(), constant_values=point)
-
-
-def _add(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
+def _sum(graph: Graph, op: Op, codes: Mapping[int, Values]) -> Values:
     target = graph.tensors[op.outputs[0]]
+    if target.dtype != np.int8:
+        return REAL_KERNELS[op.kind](graph, op, codes)
     total = np.zeros(codes[op.inputs[0]].shape, np.int64)
-    for index in op.inputs:
-        total += codes[index].astype(np.int64) - zero_point(graph.tensors[index])
+    for place, index in enumerate(op.inputs):
+        sign = -1 if place and op.kind == "SUB" else 1
+        total += sign * (codes[index].astype(np.int64) - zero_point(graph.tensors[index]))
     lo, hi = code_range(target, op.options.get("fusedActivationFunction", 0))
     return np.clip(total + zero_point(target), lo, hi).astype(np.int8)
 
 
-def _reshape(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
-    values = codes[op.inputs[0]]
-    return values.reshape(len(values), *graph.tensors[op.outputs[0]].shape[1:])
+def _moved(graph: Graph, op: Op, codes: Mapping[int, Values]) -> Values:
+    if graph.tensors[op.inputs[0]].is_constant:
+        return REAL_KERNELS[op.kind](graph, op, codes)
+    values = [codes[i] for i in op.inputs if i in codes]
+    quant = graph.tensors[op.inputs[0]].quant
+    fill = int(quant.zero_point[0]) if quant is not None else 0
+    return MOVES[op.kind](graph, op, values, fill)
 
 
-def _concatenate(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
-    return np.concatenate([codes[i] for i in op.inputs], axis=int(op.options["axis"]))
-
-
-KERNELS: Mapping[str, Callable[[Graph, Op, Mapping[int, Codes]], Codes]] = MappingProxyType(
+KERNELS: Mapping[str, Callable[[Graph, Op, Mapping[int, Values]], Values]] = MappingProxyType(
     {
-        "CONV_2D": _weighted,
-        "DEPTHWISE_CONV_2D": _weighted,
-        "FULLY_CONNECTED": _weighted,
-        "MAX_POOL_2D": _max_pool,
-        "PAD": _pad,
-        "ADD": _add,
-        **dict.fromkeys(sorted(kinds(Family.VIEW)), _reshape),
-        "CONCATENATION": _concatenate,
+        **REAL_KERNELS,
+        **dict.fromkeys(sorted(WEIGHTED), _weighted),
+        **dict.fromkeys(MOVES, _moved),
+        "ADD": _sum,
+        "SUB": _sum,
     }
 )
-"""Operators that are exact, and how they compute."""
+"""Operators of exact graphs, and how they compute."""
 
 
-def run_op(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
+def run_op(graph: Graph, op: Op, codes: Mapping[int, Values]) -> Values:
     """Run one operator of an exact graph.
 
     Raises:
@@ -205,7 +200,7 @@ def run_op(graph: Graph, op: Op, codes: Mapping[int, Codes]) -> Codes:
     return KERNELS[op.kind](graph, op, codes)
 
 
-def run_graph(graph: Graph, pixels: npt.NDArray[np.uint8]) -> dict[int, Codes]:
+def run_graph(graph: Graph, pixels: npt.NDArray[np.uint8]) -> dict[int, Values]:
     """Run an exact graph on raw pixels.
 
     Args:
@@ -217,7 +212,7 @@ def run_graph(graph: Graph, pixels: npt.NDArray[np.uint8]) -> dict[int, Codes]:
     """
     entry = graph.inputs[0]
     first = (pixels.astype(np.int16) - 128).astype(np.int8)
-    codes: dict[int, Codes] = {entry: first.reshape(len(pixels), *graph.tensors[entry].shape[1:])}
+    codes: dict[int, Values] = {entry: first.reshape(len(pixels), *graph.tensors[entry].shape[1:])}
     for op in graph.ops:
         codes[op.outputs[0]] = run_op(graph, op, codes)
     return codes

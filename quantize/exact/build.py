@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -9,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
+from mnist_export.core.batches import fitting
 from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.exact.advance import advance
 from mnist_export.quantize.exact.arithmetic import run_op, zero_point
+from mnist_export.quantize.exact.between import add_between
+from mnist_export.quantize.exact.forms import Form, form_of
 from mnist_export.quantize.exact.grid import (
     BIAS_LIMIT,
     FLOAT32_EVEN_INTEGERS,
@@ -24,12 +29,12 @@ from mnist_export.quantize.exact.grid import (
     snap_bias,
     snap_weights,
 )
+from mnist_export.quantize.exact.lookups import add_lookup
 from mnist_export.quantize.exact.observe import Observed
 from mnist_export.quantize.exact.prepare import Prepared
 from mnist_export.quantize.exact.rounding import LayerRounder, spread_average, statistics
 from mnist_export.quantize.exact.scales import ScalePlan
 from mnist_export.quantize.network.geometry import patches, window_of
-from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.network.scheme import SchemeConfig
 
 MAX_VALUES: Final = 8_000_000
@@ -94,33 +99,59 @@ def build(
     Raises:
         UnsupportedError: a layer whose weights cannot be put on the grid, by name.
     """
-    graph = prepared.graph
-    tensors = list(graph.tensors)
+    graph = prepared.outline
+    editor = GraphEditor(graph)
     for index in graph.activations():
-        tensors[index] = replace(tensors[index], dtype=np.dtype(np.int8), quant=plan.params(index))
+        tensor = replace(graph.tensors[index], dtype=np.dtype(np.int8), quant=plan.params(index))
+        editor.set_tensor(index, tensor)
     first = (observed.images.astype(np.int16) - 128).astype(np.int8)
     entry = graph.inputs[0]
-    codes = {entry: first.reshape(len(first), *graph.tensors[entry].shape[1:])}
-    ops: list[Op] = []
+    codes: dict[int, npt.NDArray[Any]] = {entry: first.reshape(len(first), *graph.tensors[entry].shape[1:])}
     last_read = {i: position for position, op in enumerate(graph.ops) for i in op.inputs}
     for position, op in enumerate(graph.ops):
-        if op.kind in WEIGHTED:
+        form = form_of(graph, op)
+        if form == Form.WEIGHTED:
             own, floats = codes[op.inputs[0]], observed.inputs[op.inputs[0]]
-            made = _quantized(prepared, tensors, op, (own, floats), config=config, seed=seed)
-            codes[op.outputs[0]] = advance(tensors, made, own)
-            ops.append(made)
+            made = _quantized(prepared, editor, op, (own, floats), config=config, seed=seed)
+            editor.keep(made)
+            codes[op.outputs[0]] = advance(editor.snapshot().tensors, made, own)
         else:
-            ops.append(op)
-            current = Graph(tensors=tuple(tensors), ops=(), inputs=graph.inputs, outputs=graph.outputs)
-            codes[op.outputs[0]] = run_op(current, op, codes)
+            added = _unweighted(editor, op, form, plan)
+            codes[op.outputs[0]] = _run(editor.snapshot(), added, codes)
         for index in [i for i in codes if last_read.get(i, -1) <= position]:
             del codes[index]
-    return Graph(tensors=tuple(tensors), ops=tuple(ops), inputs=graph.inputs, outputs=graph.outputs).pruned()
+    return editor.finish()
+
+
+def _unweighted(editor: GraphEditor, op: Op, form: Form, plan: ScalePlan) -> tuple[Op, ...]:
+    """Append an operator without weights in its form."""
+    if form == Form.LOOKUP:
+        return add_lookup(editor, op, plan.params(op.inputs[0]), plan.params(op.outputs[0]))
+    if form == Form.REAL:
+        return add_between(editor, op, editor.tensor(op.outputs[0]).name)
+    editor.keep(op)
+    return (op,)
+
+
+def _run(graph: Graph, ops: tuple[Op, ...], codes: Mapping[int, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
+    """Run a few operators, some images at a time where there is float32 between the codes."""
+    (result,) = ops[-1].outputs
+    read = {i for op in ops for i in op.inputs if i in codes}
+    count = len(next(codes[i] for i in read))
+    each = sum(4 * int(np.prod(graph.tensors[i].shape[1:])) for op in ops for i in op.outputs)
+    batch = count if len(ops) == 1 else fitting(each, largest=max(count, 1))
+    parts = []
+    for start in range(0, count, batch):
+        values = {i: codes[i][start : start + batch] for i in read}
+        for op in ops:
+            values[op.outputs[0]] = run_op(graph, op, values)
+        parts.append(values[result])
+    return np.concatenate(parts)
 
 
 def _quantized(
     prepared: Prepared,
-    tensors: list[Tensor],
+    editor: GraphEditor,
     op: Op,
     seen: tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]],
     *,
@@ -128,7 +159,7 @@ def _quantized(
     seed: int,
 ) -> Op:
     """Round one layer on its input's codes and on what the float network has there."""
-    source, target = tensors[op.inputs[0]], tensors[op.outputs[0]]
+    source, target = editor.tensor(op.inputs[0]), editor.tensor(op.outputs[0])
     kernel = prepared.graph.tensors[op.inputs[1]]
     weights = channels_first(op, kernel.real().astype(np.float64))
     bias = (
@@ -164,7 +195,7 @@ def _quantized(
         op,
         inputs=(
             op.inputs[0],
-            *_store(tensors, kernel, target.name, rounded, depthwise=depthwise, targets=targets),
+            *_store(editor, kernel, target.name, rounded, depthwise=depthwise, targets=targets),
         ),
     )
 
@@ -195,7 +226,9 @@ def _rows(op: Op, shape: tuple[int, ...], floats: npt.NDArray[Any], seed: int) -
         if depthwise:
             result: npt.NDArray[Any] = taken.transpose(0, 3, 1, 2).reshape(len(chosen), taken.shape[3], -1)
             return result
-        flat: npt.NDArray[Any] = taken.reshape(len(chosen), 1, size)
+        groups = floats.shape[3] // shape[3]
+        parts = taken.reshape(len(chosen), *window.kernel, groups, shape[3])
+        flat: npt.NDArray[Any] = parts.transpose(0, 3, 1, 2, 4).reshape(len(chosen), groups, -1)
         return flat
 
     return take
@@ -272,9 +305,9 @@ def _average(rounder: LayerRounder, weights: Array, bias: Array, targets: Target
 
 
 def _store(
-    tensors: list[Tensor], kernel: Tensor, layer: str, rounded: Rounded, *, depthwise: bool, targets: Targets
+    editor: GraphEditor, kernel: Tensor, layer: str, rounded: Rounded, *, depthwise: bool, targets: Targets
 ) -> tuple[int, int]:
-    """Append a layer's integers to the tensors; returns the indices of weights and bias."""
+    """Append a layer's integers; returns the indices of weights and bias."""
     data = rounded.weights.T.reshape(kernel.shape) if depthwise else rounded.weights.reshape(kernel.shape)
     exponents = rounded.exponents if targets.per_channel else rounded.exponents[:1]
     quant = QuantParams.per_channel(2.0**exponents, 3 if depthwise else 0)
@@ -289,5 +322,4 @@ def _store(
         quant=shift,
     )
     stored = replace(kernel, name=f"{layer}/exact_kernel", data=data, dtype=np.dtype(np.int8), quant=quant)
-    tensors.extend([stored, bias])
-    return len(tensors) - 2, len(tensors) - 1
+    return editor.add_tensor(stored), editor.add_tensor(bias)

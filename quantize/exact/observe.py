@@ -53,13 +53,17 @@ def observe(prepared: Prepared, images: npt.NDArray[np.uint8], *, seed: int = 0)
     read = {op.inputs[0] for op in graph.ops if op.kind in WEIGHTED}
     each = sum(4 * int(np.prod(graph.tensors[i].shape[1:])) for i in read)
     images = images[: max(_BATCH, MEMORY_BYTES // max(each, 1))]
+    wanted = set(prepared.outline.activations())
     rng = np.random.default_rng(seed)
     batch = fitting(all_activation_bytes(graph), largest=_BATCH)
     share = max(1, SAMPLES_A_BATCH * batch // _BATCH)  # as many in all, however the images are cut up
     inputs: dict[int, list[npt.NDArray[np.float32]]] = {i: [] for i in read}
     samples: dict[int, list[npt.NDArray[np.float32]]] = {}
     for values in run_activations(graph, images, input_range=prepared.input_range, batch=batch):
-        for index, value in values.items():
+        for index in values:
+            if index not in wanted:
+                continue
+            value = values[index]
             if index in inputs:
                 inputs[index].append(value.copy())
             flat = value.ravel()

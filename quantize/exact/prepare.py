@@ -10,21 +10,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnist_export.core.affine import QuantParams
-from mnist_export.core.graph import Activation, Graph
+from mnist_export.core.graph import Graph, Op, Padding
 from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.core.graph.operators import operator
 from mnist_export.core.pixels import InputRange
 from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_affine, step
-from mnist_export.quantize.exact.arithmetic import KERNELS
-from mnist_export.quantize.exact.folding import AFFINE, EXACT_ACTIVATIONS, activation_of, refusal
-from mnist_export.quantize.network.averages import AVERAGES, obstacle
-from mnist_export.quantize.network.operators import WEIGHTED
+from mnist_export.quantize.exact.folding import EXACT_ACTIVATIONS, activation_of, refusal
+from mnist_export.quantize.exact.forms import FUSING, Form, form_of, obstacle
+from mnist_export.quantize.exact.lookups import expanded, find_lookups
+from mnist_export.quantize.network.averages import obstacle as obstacle_of_average
 from mnist_export.quantize.rewrites.average_as_depthwise import average_as_depthwise
 from mnist_export.quantize.rewrites.depthwise import WEIGHTS
 
 INPUT_STEP = 2.0**-8
-OWN_SCALES = {"ADD", "CONCATENATION"}
-"""Operators that choose a scale for all of their operands."""
+LARGEST_AREA = 4096
+"""Pixels of a map over which one convolution takes the mean; larger ones take two."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +32,9 @@ class Prepared:
     """A float graph that can be made exact.
 
     Attributes:
-        graph: only operators of `arithmetic.KERNELS`.
+        graph: the float function, of TFLite's own operators.
+        outline: the same with a LOOKUP for each function of single values: every operator has a form of
+            `forms.Form`. Tensors have the same indices in both.
         input_range: what pixel values 0 and 255 become for this graph: whole multiples of 1/256.
         input_quant: the input's scale 1/256, and its zero point.
         averaging: outputs of layers that stand for an average pool, whose weights sum to one.
@@ -40,6 +42,7 @@ class Prepared:
     """
 
     graph: Graph
+    outline: Graph
     input_range: InputRange
     input_quant: QuantParams
     averaging: frozenset[int]
@@ -56,8 +59,8 @@ def prepare(graph: Graph, input_range: InputRange) -> Prepared:
     Raises:
         UnsupportedError: a layer with no exact form; the message names it.
     """
-    graph = flatten_for_dense(fuse_activations(graph))
-    graph = find_affine(graph)
+    graph = flatten_for_dense(fuse_activations(lower_parts(graph)))
+    graph = find_affine(find_lookups(graph))
     graph, own_range, quant = enter_pixels(graph, input_range)
     graph, notes = fold_affine(graph)
     graph = separate_input(graph)
@@ -70,7 +73,14 @@ def prepare(graph: Graph, input_range: InputRange) -> Prepared:
         for op in graph.ops
         if op.kind == "DEPTHWISE_CONV_2D" and graph.tensors[op.inputs[1]].name.endswith(WEIGHTS)
     )
-    return Prepared(graph=graph, input_range=own_range, input_quant=quant, averaging=averaging, notes=notes)
+    return Prepared(
+        graph=expanded(graph),
+        outline=graph,
+        input_range=own_range,
+        input_quant=quant,
+        averaging=averaging,
+        notes=notes,
+    )
 
 
 def fuse_activations(graph: Graph) -> Graph:
@@ -83,7 +93,7 @@ def fuse_activations(graph: Graph) -> Graph:
         before = editor.producer(op.inputs[0])
         if (
             before is None
-            or before.kind not in WEIGHTED | {"ADD"}
+            or before.kind not in FUSING
             or activation_of(before)
             or not editor.is_private(op.inputs[0])
         ):
@@ -137,30 +147,95 @@ def enter_pixels(graph: Graph, input_range: InputRange) -> tuple[Graph, InputRan
 
 
 def separate_input(graph: Graph) -> Graph:
-    """Put a step of its own between the input and an ADD or CONCATENATION, which choose other scales."""
+    """Put a step of its own between the input and sums or moves of several tensors, which share other scales."""
     editor = GraphEditor.in_place(graph)
     (entry,) = graph.inputs
-    if not any(op.kind in OWN_SCALES for op in editor.consumers(entry)):
+    shared = {op.kind for op in graph.consumers(entry) if _shares_scale(graph, op)}
+    if not shared:
         return graph
     tensor = graph.tensors[entry]
     channels = tensor.shape[-1]
     inner = editor.add_tensor(replace(tensor, name=f"{tensor.name}/own"))
-    editor.redirect(entry, inner, kinds=OWN_SCALES)
+    editor.redirect(entry, inner, kinds=shared)
     editor.ops.insert(0, step(entry, inner, np.ones(channels), np.zeros(channels)))
     return editor.snapshot()
+
+
+def _shares_scale(graph: Graph, op: Op) -> bool:
+    carried = [i for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
+    form = form_of(graph, op)
+    return form == Form.SUM or (form == Form.MOVE and len(carried) > 1)
 
 
 def lower_averages(graph: Graph) -> Graph:
     """Turn AVERAGE_POOL_2D and MEAN over height and width into depthwise convolutions of one weight.
 
-    Raises:
-        UnsupportedError: an average that none stands for; the message names the layer.
+    Means over large maps are taken over their rows first, then over what is left. Means over other axes, and
+    pools that divide by less at the border, stay.
     """
+    editor = GraphEditor.in_place(graph)
     for op in graph.ops:
-        why = obstacle(graph, op) if op.kind in AVERAGES else ""
-        if why:
-            raise refusal(graph, op, why)
-    return average_as_depthwise(graph)
+        source = graph.tensors[op.inputs[0]]
+        if (
+            op.kind != "MEAN"
+            or obstacle_of_average(graph, op)
+            or source.shape[1] * source.shape[2] <= LARGEST_AREA
+        ):
+            continue
+        _, _, width, channels = source.shape
+        rows = editor.add_tensor(
+            replace(source, name=f"{graph.tensors[op.outputs[0]].name}/rows", shape=(-1, 1, width, channels))
+        )
+        options = {
+            "padding": Padding.VALID, "strideH": 1, "strideW": 1, "filterHeight": source.shape[1],
+            "filterWidth": 1, "fusedActivationFunction": 0,
+        }  # fmt: skip
+        pool = Op(
+            kind="AVERAGE_POOL_2D", inputs=op.inputs[:1], outputs=(rows,), options_type="Pool2DOptions",
+            options=options,
+        )  # fmt: skip
+        editor.exchange(op, pool, replace(op, inputs=(rows, *op.inputs[1:])))
+    return average_as_depthwise(editor.snapshot())
+
+
+def lower_parts(graph: Graph) -> Graph:
+    """Turn SPLIT, SPLIT_V and UNPACK, which have several results, into slices of one each."""
+    editor = GraphEditor.in_place(graph)
+    for op in graph.ops:
+        if op.kind in {"SPLIT", "SPLIT_V", "UNPACK"}:
+            editor.exchange(op, *_slices(editor, op))
+    return editor.snapshot()
+
+
+def _slices(editor: GraphEditor, op: Op) -> list[Op]:
+    """One SLICE, and for UNPACK one RESHAPE, for each result."""
+    value = op.inputs[1] if op.kind == "SPLIT" else op.inputs[0]
+    source = editor.tensor(value)
+    axis = int(op.options["axis"]) if op.kind == "UNPACK" else 0
+    if op.kind != "UNPACK":
+        data = editor.tensor(op.inputs[0 if op.kind == "SPLIT" else 2]).data
+        axis = int(data.ravel()[0]) if data is not None else 0
+    axis %= len(source.shape)
+    made: list[Op] = []
+    first = 0
+    for index in op.outputs:
+        target = editor.tensor(index)
+        size = 1 if op.kind == "UNPACK" else target.shape[axis]
+        begin, sizes = np.zeros(len(source.shape), np.int32), np.full(len(source.shape), -1, np.int32)
+        begin[axis], sizes[axis] = first, size
+        first += size
+        shape = (*source.shape[:axis], size, *source.shape[axis + 1 :])
+        taken = index if op.kind != "UNPACK" else editor.activation_like(index, f"{target.name}/part", shape)
+        operands = (
+            editor.constant(f"{target.name}/begin", begin),
+            editor.constant(f"{target.name}/size", sizes),
+        )
+        made.append(
+            Op(kind="SLICE", inputs=(value, *operands), outputs=(taken,), options_type="SliceOptions")
+        )
+        if op.kind == "UNPACK":
+            made.append(editor.reshape_op(taken, index))
+    return made
 
 
 def check(graph: Graph) -> None:
@@ -170,24 +245,6 @@ def check(graph: Graph) -> None:
         UnsupportedError: with the layer's name.
     """
     for op in graph.ops:
-        if op.kind not in KERNELS or op.kind == AFFINE:
-            raise refusal(graph, op, f"the operator {op.kind}")
-        if activation_of(op) not in {Activation.NONE, *EXACT_ACTIVATIONS}:
-            raise refusal(graph, op, f"{op.kind} with the activation {activation_of(op).name}")
-        source = graph.tensors[op.inputs[0]]
-        if op.kind in WEIGHTED:
-            weights = graph.tensors[op.inputs[1]]
-            if not weights.is_constant:
-                raise refusal(graph, op, "a layer that computes its weights at run time")
-            if op.kind == "FULLY_CONNECTED" and len(source.shape) != 2:
-                raise refusal(
-                    graph, op, f"dense over an input of rank {len(source.shape)}; put a Flatten before"
-                )
-            if op.kind == "CONV_2D" and weights.shape[3] != source.shape[3]:
-                raise refusal(graph, op, "a convolution in groups")
-        elif op.kind == "ADD":
-            shapes = {graph.tensors[i].shape for i in (*op.inputs, *op.outputs)}
-            if len(shapes) != 1 or any(graph.tensors[i].is_constant for i in op.inputs):
-                raise refusal(graph, op, "an addition that broadcasts")
-        elif activation_of(op):
-            raise refusal(graph, op, f"{op.kind} with a fused activation")
+        why = obstacle(graph, op)
+        if why:
+            raise refusal(graph, op, why)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Activation, Graph
 from mnist_export.quantize.exact.folding import activation_of
-from mnist_export.quantize.network.operators import WEIGHTED
+from mnist_export.quantize.exact.forms import FUSING, Form, form_of
 
 Samples = Mapping[int, npt.NDArray[np.float32]]
 CANDIDATES = 3
@@ -56,15 +56,15 @@ def plan_scales(graph: Graph, samples: Samples, entry: QuantParams) -> ScalePlan
     """Choose each group's exponent by the mean square error on calibration samples.
 
     Args:
-        graph: a prepared float graph.
+        graph: the outline of a prepared float graph.
         samples: values of each activation, real units, one-dimensional.
         entry: the input's fixed parameters.
 
     Returns:
         The plan; the input's group has one candidate only.
     """
-    points = _groups(graph, {"ADD", *WEIGHTED})
-    scales = _groups(graph, WEIGHTED)
+    points = _groups(graph, {Form.MOVE})
+    scales = _groups(graph, {Form.MOVE, Form.SUM})
     heads = [i for i in graph.activations() if _is_head(graph, i)]
     coarsest = _coarsest(graph, scales)
     exponents: dict[int, int] = {}
@@ -93,8 +93,8 @@ def plan_scales(graph: Graph, samples: Samples, entry: QuantParams) -> ScalePlan
     )
 
 
-def _groups(graph: Graph, breaks: set[str] | frozenset[str]) -> dict[int, int]:
-    """Activations joined by every operator but those of ``breaks``; each group's key is its first tensor."""
+def _groups(graph: Graph, joining: set[Form]) -> dict[int, int]:
+    """Activations joined by operators of some forms; each group's key is its first tensor."""
     parent = {i: i for i in graph.activations()}
 
     def root(i: int) -> int:
@@ -103,7 +103,7 @@ def _groups(graph: Graph, breaks: set[str] | frozenset[str]) -> dict[int, int]:
         return i
 
     for op in graph.ops:
-        if op.kind in breaks:
+        if form_of(graph, op) not in joining:
             continue
         for index in op.inputs:
             if index in parent:
@@ -115,14 +115,14 @@ def _groups(graph: Graph, breaks: set[str] | frozenset[str]) -> dict[int, int]:
 def _is_head(graph: Graph, tensor: int) -> bool:
     """Whether a tensor's values are computed, not moved."""
     producer = graph.producer(tensor)
-    return producer is None or producer.kind in WEIGHTED or producer.kind == "ADD"
+    return producer is None or form_of(graph, producer) != Form.MOVE
 
 
 def _coarsest(graph: Graph, groups: Mapping[int, int]) -> dict[int, int]:
     return {
         groups[op.outputs[0]]: MAX_RELU6_EXPONENT
         for op in graph.ops
-        if op.kind in WEIGHTED | {"ADD"} and activation_of(op) == Activation.RELU6
+        if op.kind in FUSING and activation_of(op) == Activation.RELU6
     }
 
 

@@ -7,7 +7,9 @@ multiply 8-bit codes and weights of 6 significant bits exactly as well, as long 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,13 @@ import numpy.typing as npt
 
 from mnist_export.core.batches import fitting
 from mnist_export.core.errors import UnsupportedError
-from mnist_export.core.graph import Graph, Op
+from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.core.graph.memory import live_activation_bytes
 from mnist_export.core.graph.operator import Family
 from mnist_export.core.graph.operators import family
-from mnist_export.quantize.exact.arithmetic import code_range, shifts_of, zero_point
+from mnist_export.quantize.exact.arithmetic import code_range, exponent, shifts_of, zero_point
+from mnist_export.quantize.exact.folding import activation_of
+from mnist_export.quantize.exact.moves import MOVES
 from mnist_export.quantize.network.geometry import window_of
 from mnist_export.quantize.network.operators import WEIGHTED
 
@@ -91,7 +95,7 @@ def float_function(
                 own = weights(op) if weights is not None else _constants(graph, op)
                 values[op.outputs[0]] = _weighted(graph, op, values[op.inputs[0]], own, rounded)
             else:
-                values[op.outputs[0]] = _run(graph, op, values)
+                values[op.outputs[0]] = _run(graph, op, values, rounded)
         return values[graph.outputs[0]]
 
     return logits
@@ -105,26 +109,174 @@ def _constants(graph: Graph, op: Op) -> tuple[Any, Any]:
     return weights.astype(np.float32), bias.astype(np.float32)
 
 
-def _run(graph: Graph, op: Op, values: dict[int, Any]) -> Any:
+def _run(graph: Graph, op: Op, values: dict[int, Any], rounded: Callable[[Any], Any]) -> Any:
+    if graph.tensors[op.inputs[0]].is_constant and op.kind == "GATHER":
+        return _looked_up(graph, op, values)
+    if op.kind in MOVES:
+        return _moved(graph, op, values)
+    if op.kind in {"ADD", "SUB"} and graph.tensors[op.outputs[0]].dtype == np.int8:
+        return _added(graph, op, values)
+    if op.kind in _REAL:
+        return _REAL[op.kind](graph, op, values, rounded)
+    raise UnsupportedError(
+        f"float32 simulation: layer '{graph.tensors[op.outputs[0]].name}' uses {op.kind}, which is not exact."
+    )
+
+
+def _added(graph: Graph, op: Op, values: dict[int, Any]) -> Any:
     import tensorflow as tf
 
-    source, target = values[op.inputs[0]], graph.tensors[op.outputs[0]]
-    if family(op.kind) == Family.VIEW:
-        return tf.reshape(source, (-1, *target.shape[1:]))
+    target = graph.tensors[op.outputs[0]]
+    first, second = (values[i] - float(zero_point(graph.tensors[i])) for i in op.inputs)
+    total = first - second if op.kind == "SUB" else first + second
+    lo, hi = code_range(target, op.options.get("fusedActivationFunction", 0))
+    return tf.clip_by_value(total + float(zero_point(target)), float(lo), float(hi))
+
+
+def _moved(graph: Graph, op: Op, values: dict[int, Any]) -> Any:
+    import tensorflow as tf
+
+    sources = [values[i] for i in op.inputs if i in values]
+    target = graph.tensors[op.outputs[0]]
     if op.kind == "MAX_POOL_2D":
         size = (op.options["filterHeight"], op.options["filterWidth"])
         strides = (op.options["strideH"], op.options["strideW"])
-        return tf.nn.max_pool2d(source, size, strides, "VALID" if op.options["padding"] else "SAME")
-    if op.kind == "PAD":
-        amounts = graph.tensors[op.inputs[1]].data
-        return tf.pad(source, amounts, constant_values=zero_point(graph.tensors[op.inputs[0]]))
-    if op.kind == "ADD":
-        total = sum(values[i] - float(zero_point(graph.tensors[i])) for i in op.inputs)
-        lo, hi = code_range(target, op.options.get("fusedActivationFunction", 0))
-        return tf.clip_by_value(total + float(zero_point(target)), float(lo), float(hi))
-    if op.kind == "CONCATENATION":
-        return tf.concat([values[i] for i in op.inputs], int(op.options["axis"]))
-    raise UnsupportedError(f"float32 simulation: layer '{target.name}' uses {op.kind}, which is not exact.")
+        return tf.nn.max_pool2d(sources[0], size, strides, "VALID" if op.options["padding"] else "SAME")
+    if op.kind in _PICKED:
+        axes = graph.tensors[op.inputs[1]].data if family(op.kind) == Family.REDUCTION else None
+        options = {"keepdims": bool(op.options.get("keepDims"))} if axes is not None else {}
+        return _PICKED[op.kind](*sources, *([axes.ravel()] if axes is not None else []), **options)
+    if family(op.kind) == Family.VIEW:
+        return tf.reshape(sources[0], (-1, *target.shape[1:]))
+    count = tf.shape(sources[0])[0]
+    flat = [tf.reshape(source, (count, -1)) for source in sources]
+    padding = tf.fill((count, 1), float(zero_point(graph.tensors[op.inputs[0]])))
+    taken = tf.gather(tf.concat([*flat, padding], 1), _places(graph, op, values).ravel(), axis=1)
+    return tf.reshape(taken, (-1, *target.shape[1:]))
+
+
+def _places(graph: Graph, op: Op, values: dict[int, Any]) -> npt.NDArray[np.int64]:
+    """Where each code of a move's result stands in its flattened operands; behind them stands the padding."""
+    start, numbered = 0, []
+    for index in op.inputs:
+        if index in values:
+            shape = graph.tensors[index].shape[1:]
+            size = int(np.prod(shape))
+            numbered.append(np.arange(start, start + size, dtype=np.int64).reshape(1, *shape))
+            start += size
+    found = MOVES[op.kind](graph, op, numbered, -1)
+    return np.where(found < 0, start, found)
+
+
+def _looked_up(graph: Graph, op: Op, values: dict[int, Any]) -> Any:
+    """A table's entries; gradients see the slope between a code's neighbours."""
+    import tensorflow as tf
+
+    table = graph.tensors[op.inputs[0]].data
+    if table is None:
+        raise UnsupportedError("float32 simulation: expected a constant table.")
+    entries = table.ravel().astype(np.float32)
+    slopes = np.gradient(entries).astype(np.float32)
+    place = values[op.inputs[1]]
+    number = tf.cast(tf.stop_gradient(place), tf.int32)
+    slope = tf.gather(slopes, number)
+    return tf.gather(entries, number) + slope * (place - tf.stop_gradient(place))
+
+
+def _real(graph: Graph, index: int, values: dict[int, Any]) -> Any:
+    data = graph.tensors[index].data
+    return values[index] if data is None else data.astype(np.float32)
+
+
+def _activated(op: Op, value: Any) -> Any:
+    import tensorflow as tf
+
+    kind = activation_of(op)
+    return value if not kind else tf.nn.relu6(value) if kind == Activation.RELU6 else tf.nn.relu(value)
+
+
+def _dequantize(graph: Graph, op: Op, values: dict[int, Any], rounded: Callable[[Any], Any]) -> Any:
+    source = graph.tensors[op.inputs[0]]
+    return (values[op.inputs[0]] - float(zero_point(source))) * float(2.0 ** exponent(source))
+
+
+def _quantize(graph: Graph, op: Op, values: dict[int, Any], rounded: Callable[[Any], Any]) -> Any:
+    import tensorflow as tf
+
+    target = graph.tensors[op.outputs[0]]
+    steps = rounded(values[op.inputs[0]] * float(2.0 ** -exponent(target)))
+    return tf.clip_by_value(steps + float(zero_point(target)), -128.0, 127.0)
+
+
+def _binary(compute: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def run(graph: Graph, op: Op, values: dict[int, Any], rounded: Callable[[Any], Any]) -> Any:
+        first, second = (_real(graph, index, values) for index in op.inputs)
+        return _activated(op, compute(first, second))
+
+    return run
+
+
+def _mean(graph: Graph, op: Op, values: dict[int, Any], rounded: Callable[[Any], Any]) -> Any:
+    import tensorflow as tf
+
+    axes = _real(graph, op.inputs[1], values).astype(np.int32).ravel()
+    return tf.reduce_mean(values[op.inputs[0]], axes, keepdims=bool(op.options.get("keepDims")))
+
+
+def _average_pool(graph: Graph, op: Op, values: dict[int, Any], rounded: Callable[[Any], Any]) -> Any:
+    import tensorflow as tf
+
+    size = (op.options["filterHeight"], op.options["filterWidth"])
+    strides = (op.options["strideH"], op.options["strideW"])
+    padding = "VALID" if op.options["padding"] else "SAME"
+    return _activated(op, tf.nn.avg_pool2d(values[op.inputs[0]], size, strides, padding))
+
+
+def _cast(graph: Graph, op: Op, values: dict[int, Any], rounded: Callable[[Any], Any]) -> Any:
+    return values[op.inputs[0]]  # whole numbers in float32 already
+
+
+_REAL: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        "DEQUANTIZE": _dequantize,
+        "QUANTIZE": _quantize,
+        "ADD": _binary(operator.add),
+        "SUB": _binary(operator.sub),
+        "MUL": _binary(operator.mul),
+        "MEAN": _mean,
+        "AVERAGE_POOL_2D": _average_pool,
+        "CAST": _cast,
+    }
+)
+
+
+def _largest(source: Any, axes: Any, *, keepdims: bool) -> Any:
+    import tensorflow as tf
+
+    return tf.reduce_max(source, axes, keepdims=keepdims)
+
+
+def _smallest(source: Any, axes: Any, *, keepdims: bool) -> Any:
+    import tensorflow as tf
+
+    return tf.reduce_min(source, axes, keepdims=keepdims)
+
+
+def _larger(first: Any, second: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.maximum(first, second)
+
+
+def _smaller(first: Any, second: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.minimum(first, second)
+
+
+_PICKED: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {"REDUCE_MAX": _largest, "REDUCE_MIN": _smallest, "MAXIMUM": _larger, "MINIMUM": _smaller}
+)
 
 
 def _weighted(graph: Graph, op: Op, source: Any, own: tuple[Any, Any], rounded: Callable[[Any], Any]) -> Any:
@@ -141,7 +293,12 @@ def _weighted(graph: Graph, op: Op, source: Any, own: tuple[Any, Any], rounded: 
         x = tf.pad(x, [[0, 0], *map(list, window.pads), [0, 0]])
         if op.kind == "CONV_2D":
             kernel = tf.transpose(weights, (1, 2, 3, 0))
-            sums = tf.nn.conv2d(x, kernel, window.strides, "VALID", dilations=window.dilations)
+            groups = x.shape[3] // shape[3]
+            parts = [
+                tf.nn.conv2d(part, own, window.strides, "VALID", dilations=window.dilations)
+                for part, own in zip(tf.split(x, groups, 3), tf.split(kernel, groups, 3), strict=True)
+            ]
+            sums = tf.concat(parts, 3) if groups > 1 else parts[0]
         else:
             kernel = tf.reshape(weights, (*window.kernel, x.shape[3], -1))
             strides = (1, *window.strides, 1)

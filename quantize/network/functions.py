@@ -47,7 +47,7 @@ def functions(graph: Graph) -> tuple[Function, ...]:
     Args:
         graph: a float graph.
     """
-    found = [made for made in _all_functions(graph) if any(not operator(op.kind).integers for op in made.ops)]
+    found = [made for made in all_functions(graph) if any(not operator(op.kind).integers for op in made.ops)]
     sums = statistics(graph)
     left = _layers_of(graph, _bare(graph, found)) | _layers_of(graph, sums)
     return tuple(
@@ -99,8 +99,8 @@ def _bare(graph: Graph, found: list[Function]) -> set[Op]:
     return {op for op in graph.ops if not operator(op.kind).integers and op not in covered}
 
 
-def _all_functions(graph: Graph) -> list[Function]:
-    """Functions that somebody reads who is not part of them."""
+def all_functions(graph: Graph) -> list[Function]:
+    """Functions that somebody reads who is not part of them, each as far back as it goes."""
     roots: dict[int, int] = {}
     producers = {index: op for op in graph.ops for index in op.outputs}
     for op in graph.ops:

@@ -1,0 +1,137 @@
+"""Operators that compute in float32 between codes, on values that no kernel can round differently.
+
+Products of gates, sums that broadcast and means over any axes: their operands are dequantized, the result gets
+a nudge of a fraction of a step that keeps it off every tie, and is quantized. Powers of two make most of it
+exact in float32; `reals` proves the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mnist_export.core.errors import UnsupportedError
+from mnist_export.core.graph import Activation, Graph, Op, Tensor
+from mnist_export.core.graph.editing import GraphEditor
+from mnist_export.quantize.exact import reals
+from mnist_export.quantize.exact.folding import activation_of
+from mnist_export.quantize.exact.real_kernels import held
+from mnist_export.quantize.exact.reals import Reals
+
+CEILINGS: Mapping[Activation, float | None] = {Activation.RELU: None, Activation.RELU6: 6.0}
+
+
+def values_of(graph: Graph, op: Op, known: Mapping[int, Reals]) -> Reals | None:
+    """What an operator's float32 result can be; None where that is not followed.
+
+    Args:
+        graph: the operator's.
+        op: MUL, ADD, SUB, MEAN, AVERAGE_POOL_2D or DEQUANTIZE.
+        known: of its operands, by tensor index.
+    """
+    if op.kind == "DEQUANTIZE":
+        return _dequantized(graph.tensors[op.inputs[0]])
+    operands = [_operand(graph, index, known) for index in op.inputs[: 1 if op.kind in _MEANS else None]]
+    first = operands[0]
+    if first is None or any(value is None for value in operands):
+        return None
+    result: Reals | None = None
+    if op.kind in _MEANS:
+        result = reals.averaged(first, _MEANS[op.kind](graph, op))
+    elif op.kind in _BINARY and operands[1] is not None:
+        result = _BINARY[op.kind](first, operands[1])
+    kind = activation_of(op)
+    if result is None or kind == Activation.NONE:
+        return result
+    return reals.clipped(result, 0.0, CEILINGS[kind]) if kind in CEILINGS else None
+
+
+def _dequantized(tensor: Tensor) -> Reals | None:
+    if tensor.quant is None or tensor.quant.is_per_channel or tensor.dtype not in (np.int8, np.uint8):
+        return None
+    info = np.iinfo(tensor.dtype)
+    return reals.dequantized(
+        float(tensor.quant.scale[0]), int(tensor.quant.zero_point[0]), int(info.min), int(info.max)
+    )
+
+
+def _operand(graph: Graph, index: int, known: Mapping[int, Reals]) -> Reals | None:
+    data = graph.tensors[index].data
+    if data is not None:
+        return reals.constants(data) if data.dtype == np.float32 else None
+    return known.get(index)
+
+
+def _mean_counts(graph: Graph, op: Op) -> list[int]:
+    axes = graph.tensors[op.inputs[1]].data
+    shape = graph.tensors[op.inputs[0]].shape
+    chosen = {int(axis) % len(shape) for axis in axes.ravel()} if axes is not None else set()
+    return [int(np.prod([shape[axis] for axis in chosen]))]
+
+
+def _pool_counts(graph: Graph, op: Op) -> list[int]:
+    return [int(count) for count in np.unique(held(op, graph.tensors[op.inputs[0]].shape))]
+
+
+_MEANS: Mapping[str, Any] = {"MEAN": _mean_counts, "AVERAGE_POOL_2D": _pool_counts}
+_BINARY: Mapping[str, Any] = {
+    "MUL": reals.product,
+    "ADD": reals.total,
+    "SUB": lambda first, second: reals.total(first, second, sign=-1),
+}
+
+
+def add_between(editor: GraphEditor, op: Op, layer: str) -> tuple[Op, ...]:
+    """Append one operator in float32 between its operands' codes and its result's.
+
+    Args:
+        editor: of the integer graph; the operator's activations are int8 there already.
+        op: of the prepared float graph.
+        layer: the layer's name, for the error.
+
+    Returns:
+        The operators, in order.
+
+    Raises:
+        UnsupportedError: no nudge keeps its values off ties.
+    """
+    start = len(editor.ops)
+    known: dict[int, Reals] = {}
+    inputs = []
+    for index in op.inputs:
+        tensor = editor.tensor(index)
+        if tensor.quant is None or tensor.is_constant:
+            inputs.append(index)
+            continue
+        real = editor.add_tensor(
+            replace(tensor, name=f"{tensor.name}/real", dtype=np.dtype(np.float32), quant=None)
+        )
+        editor.add("DEQUANTIZE", (index,), (real,), "DequantizeOptions")
+        found = _dequantized(tensor)
+        if found is not None:
+            known[real] = found
+        inputs.append(real)
+    target = editor.tensor(op.outputs[0])
+    result = editor.add_tensor(
+        replace(target, name=f"{target.name}/real", dtype=np.dtype(np.float32), quant=None)
+    )
+    made = replace(op, inputs=tuple(inputs), outputs=(result,))
+    editor.keep(made)
+    values = values_of(editor.snapshot(), made, known)
+    scale = float(target.quant.scale[0]) if target.quant is not None else 0.0
+    extra = reals.nudge(values, scale) if values is not None and scale else None
+    if extra is None:
+        raise UnsupportedError(
+            f"exact int8: layer '{layer}' ({op.kind}) has values that float32 cannot keep off ties. Replace the "
+            "layer, or leave --exact out for ordinary int8."
+        )
+    if extra:
+        moved = editor.add_tensor(replace(editor.tensor(result), name=f"{target.name}/nudged"))
+        amount = editor.constant(f"{target.name}/nudge", np.array(extra, np.float32))
+        editor.add("ADD", (result, amount), (moved,), "AddOptions", {"fusedActivationFunction": 0})
+        result = moved
+    editor.add("QUANTIZE", (result,), op.outputs, "QuantizeOptions")
+    return tuple(editor.ops[start:])
