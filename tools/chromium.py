@@ -45,7 +45,9 @@ class Chromium:
         requests: the addresses that it asked for.
     """
 
-    def __init__(self, *, width: int = 1100, height: int = 800, dark: bool = False, touch: bool = False) -> None:
+    def __init__(
+        self, *, width: int = 1100, height: int = 800, dark: bool = False, touch: bool = False
+    ) -> None:
         """Start it.
 
         Args:
@@ -149,7 +151,9 @@ class Chromium:
             self.console.append(f"{what['type']}: {' '.join(str(a.get('value', '')) for a in what['args'])}")
         elif event == "Runtime.exceptionThrown":
             details = what["exceptionDetails"]
-            self.console.append(f"exception: {details.get('exception', {}).get('description', details['text'])}")
+            self.console.append(
+                f"exception: {details.get('exception', {}).get('description', details['text'])}"
+            )
         elif event == "Log.entryAdded":
             self.console.append(f"{what['entry']['level']}: {what['entry']['text']}")
         elif event == "Network.requestWillBeSent":

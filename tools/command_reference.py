@@ -42,7 +42,11 @@ def _section(parser: argparse.ArgumentParser, level: int) -> str:
         rows = [_row(action) for action in group._group_actions if action.help is not argparse.SUPPRESS]
         if rows:
             about = f"\n\n{_text(group.description)}" if group.description else ""
-            lines.append(f"**{group.title}**{about}\n\n| option | what it does |\n| --- | --- |\n" + "\n".join(rows) + "\n")
+            lines.append(
+                f"**{group.title}**{about}\n\n| option | what it does |\n| --- | --- |\n"
+                + "\n".join(rows)
+                + "\n"
+            )
     if parser.epilog:
         lines.append(f"```text\n{parser.epilog.strip()}\n```\n")
     return "\n".join(lines)

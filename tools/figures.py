@@ -117,7 +117,9 @@ def wrong_figures(page: Path, results: Path = RESULTS) -> list[Wrong]:
             continue
         shown = numbers(mark[3])
         if len(shown) != len(values):
-            why = f"{len(shown)} figures, {len(values)} looked up: {[number for number, _ in shown]}, {values}"
+            why = (
+                f"{len(shown)} figures, {len(values)} looked up: {[number for number, _ in shown]}, {values}"
+            )
             found.append(Wrong(page=page, line=line, why=why))
             continue
         found += [
@@ -135,7 +137,10 @@ def unmarked_percentages(page: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    pages = [Path(name) for name in sys.argv[1:]] or [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = [Path(name) for name in sys.argv[1:]] or [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
     every = [wrong for page in pages for wrong in wrong_figures(page)]
     sys.stdout.write("".join(f"{wrong.page}:{wrong.line}: {wrong.why}\n" for wrong in every))
     sys.exit(1 if every else 0)

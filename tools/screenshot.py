@@ -27,7 +27,9 @@ def small(png: bytes) -> bytes:
 
 def main() -> int:
     """Take the picture that the arguments describe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("page", help="a file or an address")
     parser.add_argument("picture", type=Path, help="the .png to write, or a .pdf as it would be printed")
     parser.add_argument("--width", type=int, default=1100)

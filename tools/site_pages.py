@@ -44,7 +44,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     source = page.file.src_uri
     if source.startswith("project/"):
         depth = "../" * source.count("/")
-        markdown = _INSIDE.sub(lambda m: f"]({depth}{'adr/index.md' if m[1].rstrip('/') == 'adr' else m[1]})", markdown)
+        markdown = _INSIDE.sub(
+            lambda m: f"]({depth}{'adr/index.md' if m[1].rstrip('/') == 'adr' else m[1]})", markdown
+        )
         return re.sub(r"\]\(README\.md[^)]*\)", f"]({depth}index.md)", markdown)
     depth = "../" * source.count("/")
 

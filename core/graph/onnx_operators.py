@@ -57,6 +57,13 @@ _ENTRIES: tuple[OnnxOperator, ...] = (
     OnnxOperator(kind="Transpose", family=Family.MOVE, copies=True),
     OnnxOperator(kind="Concat", family=Family.MOVE, copies=True),
     OnnxOperator(kind="Slice", family=Family.MOVE, copies=True),
+    OnnxOperator(kind="Tile", family=Family.MOVE, copies=True),
+    OnnxOperator(kind="DepthToSpace", family=Family.MOVE, copies=True),
+    OnnxOperator(kind="SpaceToDepth", family=Family.MOVE, copies=True),
+    OnnxOperator(kind="ReduceMax", family=Family.REDUCTION, copies=True),
+    OnnxOperator(kind="ReduceMin", family=Family.REDUCTION, copies=True),
+    OnnxOperator(kind="Max", family=Family.EXTREME, copies=True),
+    OnnxOperator(kind="Min", family=Family.EXTREME, copies=True),
     OnnxOperator(kind="Gather", family=Family.MOVE),
     OnnxOperator(kind="Pad", family=Family.MOVE, copies=True),
     OnnxOperator(kind="ReorderInput", family=Family.MOVE),  # ONNX Runtime's own, to and from its NCHWc layout

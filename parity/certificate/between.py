@@ -8,7 +8,14 @@ import numpy as np
 
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.parity.certificate.layer import CertifiedLayer
-from mnist_export.parity.certificate.rules import Codes, broken, certify_lookup, certify_rounded
+from mnist_export.parity.certificate.rules import (
+    Codes,
+    broken,
+    certify_lookup,
+    certify_real,
+    certify_rounded,
+    whole_numbers,
+)
 from mnist_export.quantize.exact.between import values_of
 from mnist_export.quantize.exact.reals import Reals
 
@@ -35,30 +42,28 @@ class Between:
 
     def layer(self, op: Op) -> CertifiedLayer | None:
         """Certify one operator between codes; None where it is none such."""
-        tensors = self._graph.tensors
         if not op.outputs or not op.inputs:
             return None
-        source, target = tensors[op.inputs[0]], tensors[op.outputs[0]]
-        name = target.name
+        source, target = self._graph.tensors[op.inputs[0]], self._graph.tensors[op.outputs[0]]
+        found: CertifiedLayer | None = None
         if op.kind == "QUANTIZE" and op.inputs[0] in self._reals:
             codes = codes_of(target)
-            if codes is None:
-                return broken(name, op.kind, "has no one scale")
-            return certify_rounded(name, op.kind, self._reals[op.inputs[0]], codes)
-        if op.kind == "CAST" and target.dtype == np.int32 and source.dtype in (np.int8, np.uint8):
+            found = (
+                certify_rounded(target.name, op.kind, self._reals[op.inputs[0]], codes)
+                if codes is not None
+                else broken(target.name, op.kind, "has no one scale")
+            )
+        elif op.kind == "CAST" and target.dtype == np.int32 and source.dtype in (np.int8, np.uint8):
             info = np.iinfo(source.dtype)
             self._places[op.outputs[0]] = (int(info.min), int(info.max))
-            return CertifiedLayer(name=name, operator=op.kind, how="whole numbers stay what they are")
-        if op.kind == "ADD" and target.dtype == np.int32:
-            return self._offset(op, name)
-        if op.kind == "GATHER" and source.data is not None:
-            places = self._places.get(op.inputs[1])
-            if places is None:
-                return broken(name, op.kind, "gathers places that are not an 8-bit code")
-            return certify_lookup(name, op.kind, source.data, places)
-        if target.dtype == np.float32 and op.outputs[0] not in self._graph.outputs:
-            return self._real(op, name)
-        return None
+            found = whole_numbers(target.name, op.kind)
+        elif op.kind == "ADD" and target.dtype == np.int32:
+            found = self._offset(op, target.name)
+        elif op.kind == "GATHER" and source.data is not None:
+            found = certify_lookup(target.name, op.kind, source.data, self._places.get(op.inputs[1]))
+        elif target.dtype == np.float32 and op.outputs[0] not in self._graph.outputs:
+            found = self._real(op, target.name)
+        return found
 
     def _offset(self, op: Op, name: str) -> CertifiedLayer:
         """An int32 code plus a constant."""
@@ -71,14 +76,10 @@ class Between:
         if lo < _INT32.min or hi > _INT32.max:
             return broken(name, op.kind, "overflows 32 bits")
         self._places[op.outputs[0]] = (lo, hi)
-        return CertifiedLayer(name=name, operator=op.kind, how="whole numbers stay what they are")
+        return whole_numbers(name, op.kind)
 
-    def _real(self, op: Op, name: str) -> CertifiedLayer | None:
+    def _real(self, op: Op, name: str) -> CertifiedLayer:
         values = values_of(self._graph, op, self._reals)
-        if values is None:
-            return broken(name, op.kind, "computes float32 values between codes that cannot be followed")
-        self._reals[op.outputs[0]] = values
-        exact = (
-            "float32 holds every value" if values.is_exact else f"off by at most {float(values.error):.2g}"
-        )
-        return CertifiedLayer(name=name, operator=op.kind, how=f"float32 between codes, {exact}")
+        if values is not None:
+            self._reals[op.outputs[0]] = values
+        return certify_real(name, op.kind, values)

@@ -6,23 +6,33 @@ Reference: the operators' specifications in onnx/docs/Operators.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.core.graph.onnx_operators import onnx_operator
+from mnist_export.core.graph.onnx_operators import onnx_kinds, onnx_operator
 from mnist_export.core.graph.operator import Family
 from mnist_export.parity.certificate.layer import CertifiedLayer
 from mnist_export.parity.certificate.rules import (
+    EIGHT_BITS,
     Codes,
     Linear,
     broken,
     certify_linear,
+    certify_lookup,
     certify_moved,
+    certify_real,
+    certify_rounded,
     certify_sum,
+    whole_numbers,
 )
+from mnist_export.quantize.exact import reals
+from mnist_export.quantize.exact.between import pool_counts
+from mnist_export.quantize.exact.reals import Reals
 from mnist_export.runtime.foreign.onnx_check import check_onnx
 from mnist_export.runtime.foreign.onnx_reader import Graph, Node, read_model
 
@@ -41,6 +51,39 @@ class _Dequantized:
         if self.scales.size != 1:
             return None
         return Codes(scale=float(self.scales[0]), zero_point=int(self.zero_points[0]), dtype=self.dtype)
+
+
+def _pooled(node: Node, operands: list[Reals]) -> Reals | None:
+    """What an AveragePool can give: means of as many pixels as a window can hold."""
+    kernel = node.lists().get("kernel_shape", [])
+    counted = bool(node.numbers().get("count_include_pad", 0))
+    if len(kernel) != 2:
+        return None
+    return reals.averaged(operands[0], pool_counts((kernel[0], kernel[1]), padded=not counted))
+
+
+def _bounded(node: Node, operands: list[Reals]) -> Reals | None:
+    """What a Relu, or a Clip from 0, leaves."""
+    if node.operator == "Relu":
+        return reals.clipped(operands[0], 0.0, None)
+    ends = [value for operand in operands[1:] for value in (lattice.offset for lattice in operand.lattices)]
+    return reals.clipped(operands[0], 0.0, float(ends[1])) if len(ends) == 2 and ends[0] == 0 else None
+
+
+_BETWEEN: Final[Mapping[str, Callable[[Node, list[Reals]], Reals | None]]] = MappingProxyType(
+    {
+        "Mul": lambda node, operands: reals.product(*operands),
+        "Add": lambda node, operands: reals.total(*operands),
+        "Sub": lambda node, operands: reals.total(*operands, sign=-1),
+        "AveragePool": _pooled,
+        "Relu": _bounded,
+        "Clip": _bounded,
+    }
+)
+_OF_CODES: Final = onnx_kinds(Family.CLIP, Family.MOVE, Family.REDUCTION, Family.EXTREME) - {"Transpose"}
+"""Nodes that move integers or choose between them; they round nothing."""
+_NUMBERS: Final = {6: np.dtype(np.int32), 7: np.dtype(np.int64)}
+"""ONNX's numbers of types that places in a table may have."""
 
 
 def onnx_layers(content: bytes, *, label: str) -> list[CertifiedLayer]:
@@ -71,6 +114,9 @@ class _Reader:
         self._inputs = {v.name for v in graph.inputs} - set(self._constants)
         self._outputs = {v.name for v in graph.outputs}
         self._real: dict[str, _Dequantized] = {}
+        self._values: dict[str, Reals] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+        self._codes: dict[str, np.dtype[Any]] = {}
         self._done: set[int] = set()
 
     def layers(self) -> list[CertifiedLayer]:
@@ -88,13 +134,88 @@ class _Reader:
             elif kind == "QuantizeLinear":
                 layer = self._quantize(node)
                 found.extend([layer] if layer is not None else [])
+            elif (between := self._between(node)) is not None:
+                found.append(between)
             elif onnx_operator(kind).copies and not set(node.inputs[:1]) & set(self._real):
+                self._pass_on(node)
                 # A Reshape or Transpose of the codes themselves computes nothing.
-                if node.inputs[0] in self._floats():
+                if node.inputs[0] in self._floats() - set(self._codes) - set(self._places):
                     found.append(broken(_name(node), kind, "computes in float32, expected 8-bit integers"))
             else:
                 found.append(self._layer(node))
         return found
+
+    def _between(self, node: Node) -> CertifiedLayer | None:
+        """A table's place and entry, or float32 between codes; None for other nodes."""
+        kind, name, source = node.operator, _name(node), node.inputs[0]
+        if kind == "Cast" and source in self._codes and self._dtype(node) == np.int32:
+            info = np.iinfo(self._codes[source])
+            self._places[node.output] = (int(info.min), int(info.max))
+            return whole_numbers(name, kind)
+        if kind == "Add" and set(node.inputs) & set(self._places):
+            return self._offset(node)
+        if kind == "Gather" and source in self._constants and not set(node.inputs) & set(self._real):
+            table = self._constants[source]
+            self._codes[node.output] = table.dtype
+            return certify_lookup(name, kind, table, self._places.get(node.inputs[1]))
+        if source in self._codes and kind in _OF_CODES:
+            self._codes[node.output] = self._codes[source]
+            known = all(n in self._codes or n in self._constants for n in node.inputs if n)
+            return whole_numbers(name, kind) if known else broken(name, kind, "mixes codes with other values")
+        if kind in _BETWEEN and self._is_real(node):
+            return self._compute(node)
+        return None
+
+    def _pass_on(self, node: Node) -> None:
+        """A Reshape or Transpose of codes, of places or of values followed: what is known of them stays."""
+        known: tuple[dict[str, Any], ...] = (self._codes, self._places, self._values)
+        for table in known:
+            if node.inputs[0] in table:
+                table[node.output] = table[node.inputs[0]]
+
+    def _dtype(self, node: Node) -> np.dtype[Any] | None:
+        return _NUMBERS.get(int(node.numbers().get("to", 0)))
+
+    def _offset(self, node: Node) -> CertifiedLayer:
+        places = [self._places[n] for n in node.inputs if n in self._places]
+        amounts = [self._constants[n] for n in node.inputs if n in self._constants]
+        if len(places) != 1 or len(amounts) != 1 or amounts[0].size != 1:
+            return broken(_name(node), "Add", "adds integers of 32 bits that are no code and a constant")
+        lo, hi = (end + int(amounts[0].ravel()[0]) for end in places[0])
+        self._places[node.output] = (lo, hi)
+        return whole_numbers(_name(node), "Add")
+
+    def _is_real(self, node: Node) -> bool:
+        """Whether a node computes in float32 between codes, not fused with the codes around it."""
+        if any(n in self._values for n in node.inputs):
+            return True
+        if node.operator in {"Add", "Sub"} and self._is_written(node):
+            codes = [self._real[n].codes() for n in node.inputs if n in self._real]
+            return len({c.scale for c in codes if c is not None}) != 1 or len(codes) != len(node.inputs)
+        return any(n in self._real for n in node.inputs)
+
+    def _is_written(self, node: Node) -> bool:
+        """Whether a node's result is quantized at once, but for a bound."""
+        readers = self._readers.get(node.output, [])
+        return len(readers) == 1 and readers[0].operator in {"QuantizeLinear", "Relu", "Clip"}
+
+    def _compute(self, node: Node) -> CertifiedLayer:
+        operands = [self._operand(n) for n in node.inputs if n]
+        values: Reals | None = None
+        if all(operand is not None for operand in operands):
+            values = _BETWEEN[node.operator](node, [o for o in operands if o is not None])
+        if values is not None:
+            self._values[node.output] = values
+        return certify_real(_name(node), node.operator, values)
+
+    def _operand(self, name: str) -> Reals | None:
+        if name in self._constants:
+            data = self._constants[name]
+            return reals.constants(data) if data.dtype == np.float32 else None
+        codes = self._real[name].codes() if name in self._real else None
+        if codes is None or codes.dtype not in EIGHT_BITS:
+            return self._values.get(name)
+        return reals.dequantized(codes.scale, codes.zero_point, *codes.range())
 
     def _floats(self) -> set[str]:
         return {
@@ -125,6 +246,9 @@ class _Reader:
         codes = target.codes() if target is not None else None
         if codes is None:
             return broken(_name(node), "QuantizeLinear", "has scales that are computed or one a channel")
+        self._codes[node.output] = codes.dtype
+        if source in self._values:
+            return certify_rounded(_name(node), "QuantizeLinear", self._values[source], codes)
         if source in self._real:
             before = self._real[source].codes()
             return certify_moved(_name(node), "QuantizeLinear", [before] if before else [], codes)
@@ -147,7 +271,8 @@ class _Reader:
         carried = [n for n in node.inputs if n and n not in self._constants]
         values = [self._real.get(n) for n in carried]
         known = [value for value in values if value is not None]
-        if len(known) != len(values) or not known:
+        compared = onnx_operator(kind).family == Family.EXTREME and len(carried) < len(node.inputs)
+        if len(known) != len(values) or not known or compared:
             return broken(name, kind, "computes on values that are not 8-bit integers dequantized")
         target, ceiling = self._written(node)
         if target is None and onnx_operator(kind).copies and len(known) == 1:
@@ -174,6 +299,8 @@ class _Reader:
             self._done.add(self._nodes.index(reader))
             if kind == "QuantizeLinear":
                 found = self._dequantized(reader)
+                if found is not None:
+                    self._codes[reader.output] = found.dtype
                 return (found.codes() if found is not None else None), ceiling
             if kind == "Clip":
                 bounds = [self._constants.get(n) for n in reader.inputs[1:3]]
@@ -223,7 +350,7 @@ def _unweighted(
 ) -> CertifiedLayer:
     if not whole:
         return broken(name, kind, "takes a constant or scales of several channels")
-    if kind == "Add" and len(codes) == 2:
+    if kind in {"Add", "Sub"} and len(codes) == 2:
         return certify_sum(name, kind, codes, target, ceiling)
     if onnx_operator(kind).copies and ceiling is None:
         return certify_moved(name, kind, codes, target)

@@ -105,7 +105,7 @@ def certify_moved(name: str, operator: str, source: list[Codes], target: Codes) 
 def certify_sum(
     name: str, operator: str, source: list[Codes], target: Codes, ceiling: float | None
 ) -> CertifiedLayer:
-    """An addition: with one power-of-two scale it adds integers and clamps."""
+    """An addition or a difference: with one power-of-two scale it adds integers and clamps."""
     if any(codes.scale != target.scale for codes in source):
         scales = ", ".join(f"{codes.scale:g}" for codes in source)
         return broken(name, operator, f"adds scales {scales} into {target.scale:g}; expected one scale")
@@ -116,8 +116,21 @@ def certify_sum(
     return CertifiedLayer(name=name, operator=operator, why=_off_ceiling(target, ceiling))
 
 
+def whole_numbers(name: str, operator: str) -> CertifiedLayer:
+    """A layer that finds a place in a table."""
+    return CertifiedLayer(name=name, operator=operator, how="whole numbers stay what they are")
+
+
+def certify_real(name: str, operator: str, values: Reals | None) -> CertifiedLayer:
+    """A layer in float32 between codes; what matters is what its values are rounded to."""
+    if values is None:
+        return broken(name, operator, "computes float32 values between codes that cannot be followed")
+    error = "all of them exact" if values.is_exact else f"off by at most {float(values.error):.2g}"
+    return CertifiedLayer(name=name, operator=operator, how=f"float32 values between codes, {error}")
+
+
 def certify_lookup(
-    name: str, operator: str, table: npt.NDArray[Any], places: tuple[int, int]
+    name: str, operator: str, table: npt.NDArray[Any], places: tuple[int, int] | None
 ) -> CertifiedLayer:
     """A table of codes: its entries are moved.
 
@@ -125,18 +138,19 @@ def certify_lookup(
         name: the layer's name.
         operator: its operator.
         table: integers of 8 bits, one-dimensional.
-        places: least and greatest place that is looked up.
+        places: least and greatest place that is looked up; None where they are no code's.
     """
+    if places is None:
+        return broken(name, operator, "gathers places that are not an 8-bit code")
     if table.dtype not in EIGHT_BITS or table.ndim != 1:
         return broken(
             name, operator, f"gathers from a constant of {table.dtype}, expected a row of 8-bit codes"
         )
     if places[0] < 0 or places[1] >= table.size:
         return broken(name, operator, f"gathers places {places[0]} to {places[1]} of {table.size}")
-    if not is_whole(table.view(np.int8)):
-        return broken(
-            name, operator, "holds a table whose CRC-32 is not that of its codes: an entry was changed"
-        )
+    signed = (table.astype(np.int16) - (128 if table.dtype == np.uint8 else 0)).astype(np.int8)
+    if not is_whole(signed):
+        return broken(name, operator, "holds a table that its CRC-32 does not fit: an entry was changed")
     checked = ", checked by their CRC-32" if table.size > CODES else ""
     return CertifiedLayer(name=name, operator=operator, how=f"a table of {CODES} codes{checked}")
 

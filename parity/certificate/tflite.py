@@ -13,6 +13,7 @@ from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.parity.certificate.between import Between, codes_of
 from mnist_export.parity.certificate.layer import CertifiedLayer
 from mnist_export.parity.certificate.rules import (
+    Codes,
     Linear,
     broken,
     certify_linear,

@@ -1,8 +1,8 @@
 """Operators that compute in float32 between codes, on values that no kernel can round differently.
 
-Products of gates, sums that broadcast and means over any axes: their operands are dequantized, the result gets
-a nudge of a fraction of a step that keeps it off every tie, and is quantized. Powers of two make most of it
-exact in float32; `reals` proves the rest.
+Products of gates, sums that broadcast and pools that divide by less at the border: their operands are
+dequantized, the result gets a nudge of a fraction of a step that keeps it off every tie, and is quantized.
+Powers of two make most of it exact in float32; `reals` proves the rest.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from mnist_export.core.errors import UnsupportedError
-from mnist_export.core.graph import Activation, Graph, Op, Tensor
+from mnist_export.core.graph import Activation, Graph, Op, Padding, Tensor
 from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.exact import reals
 from mnist_export.quantize.exact.folding import activation_of
-from mnist_export.quantize.exact.real_kernels import held
 from mnist_export.quantize.exact.reals import Reals
 
 CEILINGS: Mapping[Activation, float | None] = {Activation.RELU: None, Activation.RELU6: 6.0}
@@ -29,18 +28,18 @@ def values_of(graph: Graph, op: Op, known: Mapping[int, Reals]) -> Reals | None:
 
     Args:
         graph: the operator's.
-        op: MUL, ADD, SUB, MEAN, AVERAGE_POOL_2D or DEQUANTIZE.
+        op: MUL, ADD, SUB, AVERAGE_POOL_2D or DEQUANTIZE.
         known: of its operands, by tensor index.
     """
     if op.kind == "DEQUANTIZE":
         return _dequantized(graph.tensors[op.inputs[0]])
-    operands = [_operand(graph, index, known) for index in op.inputs[: 1 if op.kind in _MEANS else None]]
+    operands = [_operand(graph, index, known) for index in op.inputs]
     first = operands[0]
     if first is None or any(value is None for value in operands):
         return None
     result: Reals | None = None
-    if op.kind in _MEANS:
-        result = reals.averaged(first, _MEANS[op.kind](graph, op))
+    if op.kind == "AVERAGE_POOL_2D":
+        result = reals.averaged(first, _pool_counts(op))
     elif op.kind in _BINARY and operands[1] is not None:
         result = _BINARY[op.kind](first, operands[1])
     kind = activation_of(op)
@@ -65,18 +64,19 @@ def _operand(graph: Graph, index: int, known: Mapping[int, Reals]) -> Reals | No
     return known.get(index)
 
 
-def _mean_counts(graph: Graph, op: Op) -> list[int]:
-    axes = graph.tensors[op.inputs[1]].data
-    shape = graph.tensors[op.inputs[0]].shape
-    chosen = {int(axis) % len(shape) for axis in axes.ravel()} if axes is not None else set()
-    return [int(np.prod([shape[axis] for axis in chosen]))]
+def pool_counts(kernel: tuple[int, int], *, padded: bool) -> list[int]:
+    """How many pixels a pool's window can hold."""
+    height, width = kernel
+    if not padded:
+        return [height * width]
+    return sorted({rows * columns for rows in range(1, height + 1) for columns in range(1, width + 1)})
 
 
-def _pool_counts(graph: Graph, op: Op) -> list[int]:
-    return [int(count) for count in np.unique(held(op, graph.tensors[op.inputs[0]].shape))]
+def _pool_counts(op: Op) -> list[int]:
+    kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
+    return pool_counts(kernel, padded=op.options.get("padding", Padding.VALID) == Padding.SAME)
 
 
-_MEANS: Mapping[str, Any] = {"MEAN": _mean_counts, "AVERAGE_POOL_2D": _pool_counts}
 _BINARY: Mapping[str, Any] = {
     "MUL": reals.product,
     "ADD": reals.total,
@@ -125,8 +125,8 @@ def add_between(editor: GraphEditor, op: Op, layer: str) -> tuple[Op, ...]:
     extra = reals.nudge(values, scale) if values is not None and scale else None
     if extra is None:
         raise UnsupportedError(
-            f"exact int8: layer '{layer}' ({op.kind}) has values that float32 cannot keep off ties. Replace the "
-            "layer, or leave --exact out for ordinary int8."
+            f"exact int8: layer '{layer}' ({op.kind}) has values that float32 cannot keep off ties. Replace "
+            "the layer, or leave `exact` out for ordinary int8."
         )
     if extra:
         moved = editor.add_tensor(replace(editor.tensor(result), name=f"{target.name}/nudged"))

@@ -18,7 +18,6 @@ LOOKUP: Final = "LOOKUP"
 """A function of single values, an operator of this package's own that no file ever holds."""
 FUSING: Final = WEIGHTED | {"ADD", "SUB", "MUL"}
 """Operators that can end in a RELU or RELU6 of their own."""
-_MEANS: Final = {"AVERAGE_POOL_2D", "MEAN"}
 
 
 class Form(StrEnum):
@@ -38,19 +37,16 @@ def form_of(graph: Graph, op: Op) -> Form:
         return Form.LOOKUP
     if op.kind in WEIGHTED:
         return Form.WEIGHTED
-    carried = [i for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
-    floats = [graph.tensors[i] for i in op.inputs if i >= 0 and graph.tensors[i].dtype == np.float32]
-    has_constant = any(t.is_constant for t in floats)
-    if family(op.kind) == Family.SUM and not has_constant:
-        shapes = {graph.tensors[i].shape for i in (*carried, *op.outputs)}
-        return Form.SUM if len(shapes) == 1 else Form.REAL
-    if family(op.kind) in {Family.SUM, Family.PRODUCT} or op.kind in _MEANS:
+    if op.kind == "AVERAGE_POOL_2D":
         return Form.REAL
-    if has_constant:
-        return Form.NONE
-    if op.kind in MOVES and len(op.outputs) == 1:
-        return Form.MOVE
-    return Form.NONE
+    operands = [graph.tensors[i] for i in op.inputs if i >= 0]
+    has_constant = any(t.is_constant and t.dtype == np.float32 for t in operands)
+    if family(op.kind) in {Family.SUM, Family.PRODUCT}:
+        shapes = {t.shape for t in (*operands, graph.tensors[op.outputs[0]])}
+        added = family(op.kind) == Family.SUM and not has_constant and len(shapes) == 1
+        return Form.SUM if added else Form.REAL
+    moved = op.kind in MOVES and len(op.outputs) == 1 and not has_constant
+    return Form.MOVE if moved else Form.NONE
 
 
 def obstacle(graph: Graph, op: Op) -> str:

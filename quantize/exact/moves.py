@@ -25,8 +25,8 @@ def _numbers(graph: Graph, op: Op, place: int) -> list[int]:
     data = graph.tensors[op.inputs[place]].data
     if data is None:
         raise UnsupportedError(
-            f"exact int8: layer '{graph.tensors[op.outputs[0]].name}' computes its operand {place} at run time; "
-            "expected a constant."
+            f"exact int8: layer '{graph.tensors[op.outputs[0]].name}' computes its operand {place} at run "
+            "time; expected a constant."
         )
     return [int(value) for value in data.ravel()]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnist_export.core.affine import QuantParams
-from mnist_export.core.graph import Graph, Op, Padding
+from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.core.graph.operators import operator
 from mnist_export.core.pixels import InputRange
@@ -18,13 +18,11 @@ from mnist_export.quantize.exact.affine import find_affine, fold_affine, lower_a
 from mnist_export.quantize.exact.folding import EXACT_ACTIVATIONS, activation_of, refusal
 from mnist_export.quantize.exact.forms import FUSING, Form, form_of, obstacle
 from mnist_export.quantize.exact.lookups import expanded, find_lookups
-from mnist_export.quantize.network.averages import obstacle as obstacle_of_average
-from mnist_export.quantize.rewrites.average_as_depthwise import average_as_depthwise
+from mnist_export.quantize.exact.means import lower_means
+from mnist_export.quantize.network.operators import WEIGHTED
 from mnist_export.quantize.rewrites.depthwise import WEIGHTS
 
 INPUT_STEP = 2.0**-8
-LARGEST_AREA = 4096
-"""Pixels of a map over which one convolution takes the mean; larger ones take two."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,13 +63,13 @@ def prepare(graph: Graph, input_range: InputRange) -> Prepared:
     graph, notes = fold_affine(graph)
     graph = separate_input(graph)
     graph = lower_affine(graph)
-    graph = lower_averages(graph)
+    graph = lower_means(graph)
     check(graph)
     graph = graph.pruned()
     averaging = frozenset(
         op.outputs[0]
         for op in graph.ops
-        if op.kind == "DEPTHWISE_CONV_2D" and graph.tensors[op.inputs[1]].name.endswith(WEIGHTS)
+        if op.kind in WEIGHTED and graph.tensors[op.inputs[1]].name.endswith(WEIGHTS)
     )
     return Prepared(
         graph=expanded(graph),
@@ -147,7 +145,7 @@ def enter_pixels(graph: Graph, input_range: InputRange) -> tuple[Graph, InputRan
 
 
 def separate_input(graph: Graph) -> Graph:
-    """Put a step of its own between the input and sums or moves of several tensors, which share other scales."""
+    """Put a step of its own between the input and what joins several tensors, which share another scale."""
     editor = GraphEditor.in_place(graph)
     (entry,) = graph.inputs
     shared = {op.kind for op in graph.consumers(entry) if _shares_scale(graph, op)}
@@ -165,37 +163,6 @@ def _shares_scale(graph: Graph, op: Op) -> bool:
     carried = [i for i in op.inputs if i >= 0 and not graph.tensors[i].is_constant]
     form = form_of(graph, op)
     return form == Form.SUM or (form == Form.MOVE and len(carried) > 1)
-
-
-def lower_averages(graph: Graph) -> Graph:
-    """Turn AVERAGE_POOL_2D and MEAN over height and width into depthwise convolutions of one weight.
-
-    Means over large maps are taken over their rows first, then over what is left. Means over other axes, and
-    pools that divide by less at the border, stay.
-    """
-    editor = GraphEditor.in_place(graph)
-    for op in graph.ops:
-        source = graph.tensors[op.inputs[0]]
-        if (
-            op.kind != "MEAN"
-            or obstacle_of_average(graph, op)
-            or source.shape[1] * source.shape[2] <= LARGEST_AREA
-        ):
-            continue
-        _, _, width, channels = source.shape
-        rows = editor.add_tensor(
-            replace(source, name=f"{graph.tensors[op.outputs[0]].name}/rows", shape=(-1, 1, width, channels))
-        )
-        options = {
-            "padding": Padding.VALID, "strideH": 1, "strideW": 1, "filterHeight": source.shape[1],
-            "filterWidth": 1, "fusedActivationFunction": 0,
-        }  # fmt: skip
-        pool = Op(
-            kind="AVERAGE_POOL_2D", inputs=op.inputs[:1], outputs=(rows,), options_type="Pool2DOptions",
-            options=options,
-        )  # fmt: skip
-        editor.exchange(op, pool, replace(op, inputs=(rows, *op.inputs[1:])))
-    return average_as_depthwise(editor.snapshot())
 
 
 def lower_parts(graph: Graph) -> Graph:

@@ -53,25 +53,15 @@ def _binary(compute: Callable[[Values, Values], Values]) -> Kernel:
     return run
 
 
-def _mean(graph: Graph, op: Op, values: Mapping[int, Values]) -> Values:
-    axes = graph.tensors[op.inputs[1]].data
-    source = values[op.inputs[0]]
-    if axes is None:
-        raise UnsupportedError("exact int8: MEAN computes its axes at run time; expected a constant.")
-    chosen = tuple(int(axis) % source.ndim for axis in axes.ravel())
-    total = source.sum(axis=chosen, keepdims=bool(op.options.get("keepDims")), dtype=np.float64)
-    return np.asarray(total / np.prod([source.shape[axis] for axis in chosen]), np.float32)
-
-
 def _average_pool(graph: Graph, op: Op, values: Mapping[int, Values]) -> Values:
     source = values[op.inputs[0]]
     kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
     window = window_of(op, source.shape[1:3], kernel)
     total = patches(source.astype(np.float64), window).sum(axis=(3, 4))
-    return activated(op, np.asarray(total / held(op, source.shape), np.float32))
+    return activated(op, np.asarray(total / _held(op, source.shape), np.float32))
 
 
-def held(op: Op, shape: tuple[int, ...]) -> Values:
+def _held(op: Op, shape: tuple[int, ...]) -> Values:
     """How many pixels of a map each window of a pool holds: shape (1, out H, out W, 1)."""
     kernel = (int(op.options["filterHeight"]), int(op.options["filterWidth"]))
     window = window_of(op, shape[1:3], kernel)
@@ -96,7 +86,6 @@ REAL_KERNELS: Mapping[str, Kernel] = MappingProxyType(
         "ADD": _binary(np.add),
         "SUB": _binary(np.subtract),
         "MUL": _binary(np.multiply),
-        "MEAN": _mean,
         "AVERAGE_POOL_2D": _average_pool,
         "CAST": _cast,
         "GATHER": _gather,

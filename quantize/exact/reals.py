@@ -156,23 +156,26 @@ def clipped(values: Reals, lo: float, hi: float | None) -> Reals:
 
 
 def nudge(values: Reals, scale: float) -> float | None:
-    """What to add to values so that none is near a tie: 0 where none is; None where nothing helps.
+    """What to add to values so that none is near a tie; None where nothing helps.
 
     Args:
         values: before they are quantized.
         scale: of the codes, a power of two.
+
+    Returns:
+        0 where all values are codes already, so that nothing is rounded at all.
     """
     step = Fraction(scale)
+    if values.margin(scale) >= Fraction(1, 4):
+        return 0.0
     finest = lcm(*((lattice.unit / step).denominator for lattice in values.lattices))
-    tries = [Fraction(0), *(step / 2**k for k in range(2, 2 + (4 * finest).bit_length()))]
     best, most = None, Fraction(0)
-    for extra in tries:
-        moved = values if not extra else total(values, _one(extra))
+    for halvings in range(2, 2 + (4 * finest).bit_length()):
+        extra = step / 2**halvings
+        moved = total(values, _one(extra))
         margin = moved.margin(scale) if moved is not None else Fraction(0)
-        if margin > 2 * most:  # the smaller a nudge the better, where it is as safe
+        if margin > most:
             best, most = extra, margin
-        if best == 0:
-            break
     return None if best is None else float(best)
 
 

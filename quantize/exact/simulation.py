@@ -216,13 +216,6 @@ def _binary(compute: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return run
 
 
-def _mean(graph: Graph, op: Op, values: dict[int, Any], rounded: Callable[[Any], Any]) -> Any:
-    import tensorflow as tf
-
-    axes = _real(graph, op.inputs[1], values).astype(np.int32).ravel()
-    return tf.reduce_mean(values[op.inputs[0]], axes, keepdims=bool(op.options.get("keepDims")))
-
-
 def _average_pool(graph: Graph, op: Op, values: dict[int, Any], rounded: Callable[[Any], Any]) -> Any:
     import tensorflow as tf
 
@@ -243,7 +236,6 @@ _REAL: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "ADD": _binary(operator.add),
         "SUB": _binary(operator.sub),
         "MUL": _binary(operator.mul),
-        "MEAN": _mean,
         "AVERAGE_POOL_2D": _average_pool,
         "CAST": _cast,
     }

@@ -220,6 +220,7 @@ class Attribute(View):
     integer = _integer(3)
     tensor = _views(5, Tensor)
     has_graph = _present(6)
+    integers = _integers(8)
     tensors = _views(10, Tensor)
     has_graphs = _present(11)
 
@@ -242,6 +243,10 @@ class Node(View):
     def output(self) -> str:
         """The last output's name, or the empty string."""
         return (self.outputs or [""])[-1]
+
+    def lists(self) -> dict[str, list[int]]:
+        """Lists of integers by name."""
+        return {attribute.name: attribute.integers for attribute in self.attributes if attribute.integers}
 
     def numbers(self) -> dict[str, float | int]:
         """Integer and float attributes by name; lists are left out."""
