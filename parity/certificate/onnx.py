@@ -82,7 +82,7 @@ _BETWEEN: Final[Mapping[str, Callable[[Node, list[Reals]], Reals | None]]] = Map
 )
 _OF_CODES: Final = onnx_kinds(Family.CLIP, Family.MOVE, Family.REDUCTION, Family.EXTREME) - {"Transpose"}
 """Nodes that move integers or choose between them; they round nothing."""
-_NUMBERS: Final = {6: np.dtype(np.int32), 7: np.dtype(np.int64)}
+_NUMBERS: Final[Mapping[int, np.dtype[Any]]] = {6: np.dtype(np.int32), 7: np.dtype(np.int64)}
 """ONNX's numbers of types that places in a table may have."""
 
 
@@ -189,9 +189,8 @@ class _Reader:
         """Whether a node computes in float32 between codes, not fused with the codes around it."""
         if any(n in self._values for n in node.inputs):
             return True
-        if node.operator in {"Add", "Sub"} and self._is_written(node):
-            codes = [self._real[n].codes() for n in node.inputs if n in self._real]
-            return len({c.scale for c in codes if c is not None}) != 1 or len(codes) != len(node.inputs)
+        if node.operator in {"Add", "Sub", "Relu", "Clip"} and self._is_written(node):
+            return not all(n in self._real for n in node.inputs[:2] if n not in self._constants)
         return any(n in self._real for n in node.inputs)
 
     def _is_written(self, node: Node) -> bool:

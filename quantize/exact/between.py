@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from mnist_export.quantize.exact import reals
 from mnist_export.quantize.exact.folding import activation_of
 from mnist_export.quantize.exact.reals import Reals
 
+_FACTOR_BITS: Final = 10
 CEILINGS: Mapping[Activation, float | None] = {Activation.RELU: None, Activation.RELU6: 6.0}
 
 
@@ -84,6 +85,15 @@ _BINARY: Mapping[str, Any] = {
 }
 
 
+def _snapped(editor: GraphEditor, index: int) -> int:
+    """A constant factor in ten significant bits of a power of two, so that float32 holds its products."""
+    tensor = editor.tensor(index)
+    data = tensor.real()
+    largest = float(np.abs(data).max(initial=0.0)) or 1.0
+    step = 2.0 ** (int(np.ceil(np.log2(largest))) - _FACTOR_BITS)
+    return editor.constant(f"{tensor.name}/snapped", (np.rint(data / step) * step).astype(np.float32))
+
+
 def add_between(editor: GraphEditor, op: Op, layer: str) -> tuple[Op, ...]:
     """Append one operator in float32 between its operands' codes and its result's.
 
@@ -103,8 +113,8 @@ def add_between(editor: GraphEditor, op: Op, layer: str) -> tuple[Op, ...]:
     inputs = []
     for index in op.inputs:
         tensor = editor.tensor(index)
-        if tensor.quant is None or tensor.is_constant:
-            inputs.append(index)
+        if tensor.data is not None:
+            inputs.append(_snapped(editor, index) if op.kind == "MUL" else index)
             continue
         real = editor.add_tensor(
             replace(tensor, name=f"{tensor.name}/real", dtype=np.dtype(np.float32), quant=None)

@@ -75,7 +75,7 @@ def _strided_slice(graph: Graph, op: Op, values: Sequence[Values], fill: float) 
             continue
         whole = masks["endMask"] & bit or axis == 0
         picked.append(slice(None if masks["beginMask"] & bit else first, None if whole else last, stride))
-    return values[0][tuple(picked)]
+    return np.asarray(values[0][tuple(picked)])
 
 
 def _slice(graph: Graph, op: Op, values: Sequence[Values], fill: float) -> Values:
@@ -101,7 +101,7 @@ def _tile(graph: Graph, op: Op, values: Sequence[Values], fill: float) -> Values
 
 
 def _reverse(graph: Graph, op: Op, values: Sequence[Values], fill: float) -> Values:
-    return np.flip(values[0], _numbers(graph, op, 1))
+    return np.flip(values[0], tuple(_numbers(graph, op, 1)))
 
 
 def _depth_to_space(graph: Graph, op: Op, values: Sequence[Values], fill: float) -> Values:

@@ -20,11 +20,18 @@ KERNEL_TABLES = {
     "export/onnx_ops.py",
     "models/foreign/tflite_import.py",
     "quantize/exact/arithmetic.py",
+    "quantize/exact/between.py",
+    "quantize/exact/moves.py",
+    "quantize/exact/real_kernels.py",
+    "quantize/exact/simulation.py",
 }
 CHOICES = {
     "export/tflm_arena.py",
     "quantize/entering.py",
+    "parity/certificate/tflite.py",
     "quantize/exact/affine.py",
+    "quantize/exact/forms.py",
+    "quantize/exact/lookups.py",
     "quantize/exact/prepare.py",
     "quantize/lowering/time_major.py",
     "quantize/network/functions.py",

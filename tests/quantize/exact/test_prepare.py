@@ -108,29 +108,26 @@ def test_a_residual_of_the_input_itself_gets_a_scale_of_its_own(net_builder):
 
 
 @pytest.mark.parametrize(
-    ("kind", "options_type"),
-    [("LOGISTIC", ""), ("TANH", ""), ("LEAKY_RELU", "LeakyReluOptions"), ("SOFTMAX", "SoftmaxOptions")],
+    ("kind", "options_type", "options"),
+    [
+        ("SOFTMAX", "SoftmaxOptions", {"beta": 1.0}),
+        ("L2_NORMALIZATION", "L2NormOptions", {}),
+        ("ROUND", "", None),
+    ],
 )
-def test_layers_without_an_exact_form_are_refused_by_name(net_builder, kind, options_type):
+def test_layers_without_an_exact_form_are_refused_by_name(net_builder, kind, options_type, options):
     net = net_builder((8, 8, 1))
     x = net.conv(0, 4)
-    options = {"LeakyReluOptions": {"alpha": 0.1}, "SoftmaxOptions": {"beta": 1.0}}.get(options_type, {})
-    x = net.op(kind, "strange_layer", (x,), net.shape(x), options_type, **options)
+    if options is None:  # a function of two tensors
+        x = net.op("SQUARED_DIFFERENCE", "strange_layer", (x, net.conv(0, 4)), net.shape(x))
+    else:
+        x = net.op(kind, "strange_layer", (x,), net.shape(x), options_type, **options)
     graph = net.graph(net.dense(net.mean(x), 5))
     with pytest.raises(UnsupportedError, match="strange_layer"):
         prepare(graph, UNIT)
 
 
-def test_a_product_of_two_activations_is_refused_by_name(net_builder):
-    net = net_builder((8, 8, 1))
-    x, y = net.conv(0, 4), net.conv(0, 4)
-    gated = net.op("MUL", "gate", (x, y), net.shape(x), "MulOptions", fusedActivationFunction=0)
-    with pytest.raises(UnsupportedError, match="gate"):
-        prepare(net.graph(net.dense(net.mean(gated), 5)), UNIT)
-
-
-def test_an_average_that_counts_fewer_at_the_border_is_refused_by_name(net_builder):
-    net = net_builder((7, 7, 1))
-    x = net.pool(net.conv(0, 4), "AVERAGE_POOL_2D", 3, stride=2, same=True, name="blur")
-    with pytest.raises(UnsupportedError, match="blur"):
-        prepare(net.graph(net.dense(net.mean(x), 5)), UNIT)
+def test_what_follows_a_relu_6_of_its_own_keeps_its_function(net_builder):
+    net = net_builder((8, 8, 1), seed=5)
+    x = net.op("RELU6", "bounded", (net.conv(0, 4, act=0),), (8, 8, 4))
+    same_function(net.graph(net.dense(net.mean(x), 5)), (8, 8, 1))
