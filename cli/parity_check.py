@@ -29,8 +29,8 @@ from mnist_export.core.side_files import check_side_files
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
     from mnist_export.parity.comparison import Thresholds
+    from mnist_export.parity.layers.error import LayerError
     from mnist_export.parity.results import CheckResult
-    from mnist_export.report.parts import LayerError
     from mnist_export.runtime.runners.runner import Runner
 
 _EXAMPLES = """examples:
@@ -190,11 +190,10 @@ def _layers(
         return ()
     from mnist_export.parity.layers.activations import activations_of
     from mnist_export.parity.layers.comparison import compare_layers
-    from mnist_export.report.measured import layers_of
 
     theirs = activations_of(reference, dataset.test.images)
     count = len(theirs[0].values)
-    return layers_of(compare_layers(theirs, activations_of(candidate, dataset.test.images, count=count)))
+    return compare_layers(theirs, activations_of(candidate, dataset.test.images, count=count)).errors()
 
 
 def _limits(arguments: argparse.Namespace) -> Thresholds:

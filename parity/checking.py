@@ -21,7 +21,8 @@ from mnist_export.runtime.bench.isolated import measure_isolated
 from mnist_export.runtime.environment import busy_note
 from mnist_export.runtime.runners.golden import GoldenRunner
 from mnist_export.runtime.runners.runner import Runner
-from mnist_export.runtime.timing.latency import Effort, Interleaved, Ratio, measure_interleaved
+from mnist_export.runtime.timing.figures import Ratio
+from mnist_export.runtime.timing.latency import Effort, Interleaved, measure_interleaved
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Split

@@ -25,31 +25,38 @@ class Thresholds:
     Attributes:
         max_drop_pp: largest allowed loss of top-1, percentage points (reference minus candidate).
         min_agreement: smallest allowed share of equal labels, fraction of 1.
+        max_error: of outputs that are numbers: largest allowed error, in their units; see `parity.values`.
+
+    None is not judged.
     """
 
-    max_drop_pp: float = 0.5
-    min_agreement: float = 0.99
+    max_drop_pp: float | None = 0.5
+    min_agreement: float | None = 0.99
+    max_error: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse thresholds that nothing or everything passes."""
-        if not np.isfinite(self.max_drop_pp) or not -100 <= self.max_drop_pp <= 100:
+        drop, share = self.max_drop_pp, self.min_agreement
+        if drop is not None and not -100 <= drop <= 100:
             raise InputError(
-                f"`max_drop`: expected percentage points from -100 to 100, found {self.max_drop_pp}. "
+                f"`max_drop`: expected percentage points from -100 to 100, found {drop}. "
                 "Example: `max_drop=0.5`"
             )
-        if not np.isfinite(self.min_agreement) or not 0 <= self.min_agreement <= 1:
+        if share is not None and not 0 <= share <= 1:
             raise InputError(
-                f"`min_agreement`: expected a percentage from 0 to 100, found {self.min_agreement * 100:g}. "
+                f"`min_agreement`: expected a percentage from 0 to 100, found {share * 100:g}. "
                 "Example: `min_agreement=99`"
             )
 
     def drops(self, drop_pp: float, images: int) -> bool:
         """Whether a loss of top-1 is over the limit, by more than a hundredth of one image."""
-        return drop_pp > self.max_drop_pp + 100 * _IMAGE_SLACK / images
+        limit = self.max_drop_pp
+        return limit is not None and drop_pp > limit + 100 * _IMAGE_SLACK / images
 
     def parts(self, agreement: float, images: int) -> bool:
         """Whether a share of equal labels is under the limit, by more than a hundredth of one image."""
-        return agreement < self.min_agreement - _IMAGE_SLACK / images
+        limit = self.min_agreement
+        return limit is not None and agreement < limit - _IMAGE_SLACK / images
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,7 @@ def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, pr
         The report with certificates and two more checks an artifact; a check that fails fails the run.
     """
     from mnist_export.parity.certificate.equality import equality
-    from mnist_export.report.parts import Check
+    from mnist_export.parity.verdict import Check
 
     files: dict[str, bytes] = {}
     for item in written.artifacts:
@@ -80,12 +80,11 @@ def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, pr
 
 def _judged(artifact: ArtifactResult, item: WrittenArtifact | None, same: Any) -> ArtifactResult:
     from mnist_export.parity.certificate.certifying import certify
-    from mnist_export.report.certificate import certificate_of
-    from mnist_export.report.parts import Check
+    from mnist_export.parity.verdict import Check
 
     checks, certificate = [*artifact.checks, same], None
     if item is not None and item.format in {Format.TFLITE, Format.ONNX}:
-        certificate = certificate_of(certify(item.path.read_bytes(), label=Path(artifact.path).name))
+        certificate = certify(item.path.read_bytes(), label=Path(artifact.path).name).summary()
         checks.append(Check(name="certificate", verdict=certificate.verdict, why=certificate.text))
     failed = next((c for c in checks if c.verdict is Verdict.FAIL), None)
     notes = artifact.notes

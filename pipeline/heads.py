@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from mnist_export.models.loading import LoadedModel
     from mnist_export.parity.label_sets import Sets
     from mnist_export.parity.results import CandidateResult, CheckResult
-    from mnist_export.parity.values import Distance
     from mnist_export.pipeline.jobs.job import Job
     from mnist_export.pipeline.jobs.progress import Progress
-    from mnist_export.report.heads import ValueErrors
     from mnist_export.report.schema import ArtifactResult, ReferenceInfo, Report
 
 
@@ -133,7 +131,7 @@ def _by_values(
     job: Job,
 ) -> tuple[ReferenceInfo, tuple[ArtifactResult, ...]]:
     from mnist_export.parity.values import ValueLimit, distance
-    from mnist_export.report.schema import Check
+    from mnist_export.parity.verdict import Check
 
     original = result.reference.logits
     targets = dataset.test.targets
@@ -153,18 +151,12 @@ def _by_values(
                 verdict=verdict,
                 why=why[:1].upper() + why[1:] + ".",
                 checks=(Check(name=name, verdict=verdict, why=why), *artifact.checks),
-                value_errors=_errors(distance(original, candidate.logits)),
-                target_errors=None if targets is None else _errors(distance(targets, candidate.logits)),
+                value_errors=distance(original, candidate.logits),
+                target_errors=None if targets is None else distance(targets, candidate.logits),
             )
         )
-    own = None if targets is None else _errors(distance(targets, original))
+    own = None if targets is None else distance(targets, original)
     return replace(reference, target_errors=own), tuple(judged)
-
-
-def _errors(found: Distance) -> ValueErrors:
-    from mnist_export.report.heads import ValueErrors
-
-    return ValueErrors(mean_abs=found.mean_abs, rmse=found.rmse, max_abs=found.max_abs, r2=found.r2)
 
 
 def _by_labels(
@@ -175,12 +167,11 @@ def _by_labels(
     job: Job,
 ) -> tuple[ReferenceInfo, tuple[ArtifactResult, ...]]:
     from mnist_export.parity.label_sets import agreement, labels_on, wanted_sets
-    from mnist_export.report.heads import LabelSets
 
     original = labels_on(result.reference.logits)
     wanted = wanted_sets(dataset.test.labels, dataset.test.targets, original.shape[1])
     right = agreement(wanted, original)
-    own = LabelSets(exact_match=right.exact_match, per_label=right.per_label)
+    own = right
     judged = [
         _labelled(artifact, labels_on(candidate.logits), original, wanted, job)
         for artifact, candidate in pairs
@@ -208,15 +199,12 @@ def _labelled(
     artifact: ArtifactResult, found: Sets, original: Sets, wanted: Sets, job: Job
 ) -> ArtifactResult:
     from mnist_export.parity.label_sets import agreement
-    from mnist_export.report.heads import LabelSets
-    from mnist_export.report.schema import Check
+    from mnist_export.parity.verdict import Check
 
     images, limits = len(found), job.thresholds
     same, right, before = agreement(original, found), agreement(wanted, found), agreement(wanted, original)
     drop = 100.0 * (before.equal - right.equal) / images
-    slack = 1e-2 / images  # a hundredth of an image: limits are compared with ratios of counts
-    drops = drop > limits.max_drop_pp + 100 * slack
-    parts = same.exact_match < limits.min_agreement - slack
+    drops, parts = limits.drops(drop, images), limits.parts(same.exact_match, images)
     least = min(same.per_label)
     texts = (
         f"{right.exact_match:.2%} of the images have every label right, against {before.exact_match:.2%} of "
@@ -237,6 +225,6 @@ def _labelled(
         drop_pp=drop,
         agreement=same.exact_match,
         agreement_interval=wilson_interval(same.equal, images),
-        original_labels=LabelSets(exact_match=same.exact_match, per_label=same.per_label),
-        target_labels=LabelSets(exact_match=right.exact_match, per_label=right.per_label),
+        original_labels=same,
+        target_labels=right,
     )

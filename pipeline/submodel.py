@@ -46,7 +46,7 @@ def judged_by_values(report: Report) -> Report:
 
 
 def _judged(artifact: ArtifactResult) -> ArtifactResult:
-    from mnist_export.report.schema import Check
+    from mnist_export.parity.verdict import Check
 
     sqnr = artifact.logits.sqnr_db if artifact.logits else None
     passed = sqnr is None or sqnr >= MIN_SQNR_DB  # None: equal to the last bit
