@@ -86,6 +86,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``check``; returns 0 where every candidate passes, on each device of ``--on`` too, else 1."""
     from mnist_export.parity.checking import check
     from mnist_export.parity.on_devices import check_on_devices
+    from mnist_export.parity.verdict import run_verdict
     from mnist_export.pipeline.check_report import build_report
     from mnist_export.report.reworded import reworded
     from mnist_export.runtime.runners.golden import GoldenRunner
@@ -161,8 +162,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     else:
         print_report(report, console)
         print_rows(on_devices)
-    failed = "fail" in {result.verdict.value, *(row.verdict for row in on_devices)}
-    return EXIT_VERDICT if failed else EXIT_PASS
+    verdict = run_verdict([result.verdict, *(row.verdict for row in on_devices)])
+    return EXIT_PASS if verdict == "pass" else EXIT_VERDICT
 
 
 def _explained(result: CheckResult, runners: Sequence[Runner], dataset: Dataset) -> CheckResult:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.kinds import Verdict
 from mnist_export.core.parameters import parameter
 from mnist_export.parity.on_devices import DeviceVerdict
+from mnist_export.parity.verdict import run_verdict
 from mnist_export.pipeline.targets import ON_CPU, devices_of_target
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def with_devices(report: Report, rows: Sequence[OnDevice], job: Job) -> Report:
     for row in rows:
         if state := _verdict(row, job):
             found.append(replace(row, verdict=state))
-    failed = any(row.verdict is DeviceVerdict.FAIL for row in found)
-    verdict = Verdict.FAIL if failed else report.verdict
+    verdict = run_verdict([report.verdict, *(row.verdict for row in found)])
     return replace(report, devices=tuple(found), verdict=verdict)
 
 

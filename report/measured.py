@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mnist_export.parity.comparison import Parity, Thresholds
 from mnist_export.parity.layers.error import LayerError
 from mnist_export.parity.results import CandidateResult, CheckResult
-from mnist_export.parity.verdict import checks_of
+from mnist_export.parity.verdict import label_checks
 from mnist_export.report.parts import Matrix
 from mnist_export.report.schema import ArtifactResult, ReferenceInfo
 from mnist_export.runtime.timing.figures import Histogram, Latency
@@ -75,7 +75,9 @@ def artifact_of(
         vs_float_interval=candidate.vs_float.interval if candidate.vs_float else None,
         verdict=parity.verdict,
         why=_why(parity, candidate.diagnosis),
-        checks=checks_of(parity, limits, diagnosis=candidate.diagnosis),
+        checks=label_checks(
+            parity.drop_pp, parity.agreement, parity.images, limits, diagnosis=candidate.diagnosis
+        ),
         input_type=candidate.input_type,
         input_shape=tuple(1 if size < 0 else size for size in candidate.input_shape),
         input_layout=_layout(candidate.input_shape),
