@@ -35,7 +35,6 @@ from mnist_export.report.benchmark_rows import ONNX_FLOAT, ORIGINAL, rows_of
 from mnist_export.report.benchmark_table import ratio
 from mnist_export.report.codec import encode
 from mnist_export.report.markdown import render_table
-from mnist_export.report.measured import environment_of
 from mnist_export.report.wording import duration, percent
 from mnist_export.runtime.bench.measuring import FULL, QUICK, Plan, Target
 from mnist_export.runtime.environment import describe
@@ -278,7 +277,7 @@ def main() -> int:
             "data": dataset.name,
             "images": len(dataset.test),
             "calibration_images": CALIBRATION_IMAGES,
-            "environment": encode(environment_of(describe())),
+            "environment": encode(describe()),
             "peers": {
                 peer.name: {"requirements": peer.requirements, "versions": version_list(pythons[peer.name])}
                 for peer in PEERS

@@ -264,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "goals": {m: {f"{f} {b}": g for (f, b), g in goals.items()} for m, goals in GOALS.items()},
         "models": models,
         "rows": [asdict(row) for row in rows],
-        "environment": asdict(describe(threads=1)) | {"load": os.getloadavg()},
+        "environment": describe(threads=1).to_json() | {"load": os.getloadavg()},
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=1) + "\n")

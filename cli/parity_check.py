@@ -29,8 +29,8 @@ from mnist_export.core.side_files import check_side_files
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
     from mnist_export.parity.comparison import Thresholds
+    from mnist_export.parity.layers.error import LayerError
     from mnist_export.parity.results import CheckResult
-    from mnist_export.report.parts import LayerError
     from mnist_export.runtime.runners.runner import Runner
 
 _EXAMPLES = """examples:
@@ -86,6 +86,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``check``; returns 0 where every candidate passes, on each device of ``--on`` too, else 1."""
     from mnist_export.parity.checking import check
     from mnist_export.parity.on_devices import check_on_devices
+    from mnist_export.parity.verdict import run_verdict
     from mnist_export.pipeline.check_report import build_report
     from mnist_export.report.reworded import reworded
     from mnist_export.runtime.runners.golden import GoldenRunner
@@ -161,8 +162,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     else:
         print_report(report, console)
         print_rows(on_devices)
-    failed = "fail" in {result.verdict.value, *(row.verdict for row in on_devices)}
-    return EXIT_VERDICT if failed else EXIT_PASS
+    verdict = run_verdict([result.verdict, *(row.verdict for row in on_devices)])
+    return EXIT_PASS if verdict == "pass" else EXIT_VERDICT
 
 
 def _explained(result: CheckResult, runners: Sequence[Runner], dataset: Dataset) -> CheckResult:
@@ -190,11 +191,10 @@ def _layers(
         return ()
     from mnist_export.parity.layers.activations import activations_of
     from mnist_export.parity.layers.comparison import compare_layers
-    from mnist_export.report.measured import layers_of
 
     theirs = activations_of(reference, dataset.test.images)
     count = len(theirs[0].values)
-    return layers_of(compare_layers(theirs, activations_of(candidate, dataset.test.images, count=count)))
+    return compare_layers(theirs, activations_of(candidate, dataset.test.images, count=count)).errors()
 
 
 def _limits(arguments: argparse.Namespace) -> Thresholds:

@@ -77,9 +77,12 @@ def chosen(arguments: argparse.Namespace) -> tuple[Device, ...]:
 
 def rows_as_json(rows: Sequence[OnDevice]) -> list[Any]:
     """The rows as ``json`` takes them."""
-    from mnist_export.parity.results import to_json
+    from mnist_export.report.codec import encode
 
-    return [to_json(row) for row in rows]
+    return [
+        encode(row) | {"runtime": row.runtime, "verdict": row.verdict.value if row.judged else None}
+        for row in rows
+    ]
 
 
 def print_rows(rows: Sequence[OnDevice]) -> None:
@@ -91,7 +94,7 @@ def print_rows(rows: Sequence[OnDevice]) -> None:
     ]
     reasons = []
     for row in rows:
-        verdict = row.verdict.value if row.verdict else "compiled" if row.figures else "not run"
+        verdict = row.verdict.value
         if row.differing is None:
             table.append((row.file, row.device, "-", "-", "-", "-", "-", "-", verdict))
         else:

@@ -11,17 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.kinds import Verdict
 from mnist_export.core.statistics import wilson_interval
 from mnist_export.parity.comparison import Parity, Thresholds, compare
 from mnist_export.parity.diagnosis import diagnose
 from mnist_export.parity.pairs import pairs_of
 from mnist_export.parity.results import CandidateResult, CheckResult, ReferenceResult
+from mnist_export.parity.verdict import run_verdict
 from mnist_export.runtime.bench.isolated import measure_isolated
 from mnist_export.runtime.environment import busy_note
 from mnist_export.runtime.runners.golden import GoldenRunner
 from mnist_export.runtime.runners.runner import Runner
-from mnist_export.runtime.timing.latency import Effort, Interleaved, Ratio, measure_interleaved
+from mnist_export.runtime.timing.figures import Ratio
+from mnist_export.runtime.timing.latency import Effort, Interleaved, measure_interleaved
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Split
@@ -131,9 +132,8 @@ def check(
         )
         for place, (runner, logits, parity) in enumerate(zip(candidates, answers[1:], parities, strict=True))
     )
-    failed = any(parity.verdict is Verdict.FAIL for parity in parities)
     return CheckResult(
-        verdict=Verdict.FAIL if failed else Verdict.PASS,
+        verdict=run_verdict(parity.verdict for parity in parities),
         thresholds=limits,
         images=len(split),
         reference=_reference(reference, answers[0], split, times),

@@ -11,45 +11,11 @@ import numpy.typing as npt
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
 from mnist_export.core.statistics import mcnemar_exact, wilson_interval
+from mnist_export.parity.limits import Thresholds
 from mnist_export.parity.logits import LogitErrors, logit_errors
+from mnist_export.parity.verdict import SIGNIFICANCE, judge_labels
 
-SIGNIFICANCE = 0.05
-"""Level of McNemar's test at which a difference is called larger than chance."""
-_IMAGE_SLACK = 1e-2  # thresholds are compared with ratios of counts
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """What a verdict is measured against.
-
-    Attributes:
-        max_drop_pp: largest allowed loss of top-1, percentage points (reference minus candidate).
-        min_agreement: smallest allowed share of equal labels, fraction of 1.
-    """
-
-    max_drop_pp: float = 0.5
-    min_agreement: float = 0.99
-
-    def __post_init__(self) -> None:
-        """Refuse thresholds that nothing or everything passes."""
-        if not np.isfinite(self.max_drop_pp) or not -100 <= self.max_drop_pp <= 100:
-            raise InputError(
-                f"`max_drop`: expected percentage points from -100 to 100, found {self.max_drop_pp}. "
-                "Example: `max_drop=0.5`"
-            )
-        if not np.isfinite(self.min_agreement) or not 0 <= self.min_agreement <= 1:
-            raise InputError(
-                f"`min_agreement`: expected a percentage from 0 to 100, found {self.min_agreement * 100:g}. "
-                "Example: `min_agreement=99`"
-            )
-
-    def drops(self, drop_pp: float, images: int) -> bool:
-        """Whether a loss of top-1 is over the limit, by more than a hundredth of one image."""
-        return drop_pp > self.max_drop_pp + 100 * _IMAGE_SLACK / images
-
-    def parts(self, agreement: float, images: int) -> bool:
-        """Whether a share of equal labels is under the limit, by more than a hundredth of one image."""
-        return agreement < self.min_agreement - _IMAGE_SLACK / images
+__all__ = ["SIGNIFICANCE", "Flip", "Parity", "Thresholds", "compare"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +150,7 @@ def compare(
         "mcnemar_p": mcnemar_exact(lost, won),
     }
     confusions = [_confusion(labels, predicted, classes) for predicted in (theirs, ours)]
-    verdict, why = _judge(figures, limits, errors)
+    judged = judge_labels(figures, limits, errors)
     return Parity(
         **figures,
         flips=_flips(reference, theirs, ours, labels),
@@ -193,8 +159,8 @@ def compare(
         candidate_per_class=_per_class(confusions[1]),
         reference_confusion=confusions[0],
         candidate_confusion=confusions[1],
-        verdict=verdict,
-        why=why,
+        verdict=judged.verdict,
+        why=judged.why,
         notes=notes,
     )
 
@@ -260,26 +226,3 @@ def _per_class(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     totals = confusion.sum(axis=1)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.diag(confusion) / totals, np.float64)
-
-
-def _judge(figures: dict[str, Any], limits: Thresholds, errors: LogitErrors) -> tuple[Verdict, str]:
-    drop, agreement, p = figures["drop_pp"], figures["agreement"], figures["mcnemar_p"]
-    lost, won, images = figures["only_reference"], figures["only_candidate"], figures["images"]
-    drops, parts = limits.drops(drop, images), limits.parts(agreement, images)
-    if errors.max_abs_error == 0:
-        return (Verdict.FAIL if drops or parts else Verdict.PASS), f"All {images:,} images: equal logits."
-    direction = "lower" if drop > 0 else "higher" if drop < 0 else "the same"
-    amount = f" by {abs(drop):.2f} pp" if drop else ""
-    chance = "more than chance" if p < SIGNIFICANCE else "no more than chance"
-    text = (
-        f"top-1 is {direction}{amount} ({figures['top1']:.2%} against {figures['reference_top1']:.2%}; "
-        f"{lost} lost, {won} won: {chance}, McNemar p = {p:.2g}), and {agreement:.2%} of the labels agree"
-    )
-    reasons = []
-    if drops:
-        reasons.append(f"the drop is over the {limits.max_drop_pp:g} pp allowed")
-    if parts:
-        reasons.append(f"agreement is under the {limits.min_agreement:.2%} asked for")
-    if reasons:
-        return Verdict.FAIL, f"{' and '.join(reasons).capitalize()}: {text}."
-    return Verdict.PASS, f"Within limits: {text}."

@@ -103,18 +103,18 @@ def _undecided(reference: npt.NDArray[np.float32], candidate: npt.NDArray[np.flo
 def _other_kernels(reference: npt.NDArray[np.float32], parity: Parity) -> str:
     """The reference lies on the candidate's own grid, and is a few steps off here and there."""
     errors = parity.logits
-    if not errors.step or not errors.differing or errors.domain != "logits":
+    if not errors.step or not errors.different or errors.domain != "logits":
         return ""
     steps = reference.astype(np.float64) / errors.step
     on_grid = float(np.abs(steps - np.rint(steps)).max()) < 1e-2
-    few = errors.max_steps is not None and errors.max_steps <= _KERNEL_STEPS
+    few = errors.max_error_steps is not None and errors.max_error_steps <= _KERNEL_STEPS
     biased = abs(errors.mean_error) > 0.5 * errors.step
     if not on_grid or not few or biased:
         return ""
-    share = errors.differing / reference.size
+    share = errors.different / reference.size
     return (
         f"looks like the same integers under other kernels: {share:.2%} of the outputs differ, by at most "
-        f"{round(errors.max_steps or 0)} steps of the output's scale"
+        f"{round(errors.max_error_steps or 0)} steps of the output's scale"
     )
 
 

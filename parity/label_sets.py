@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.record import Record
 
 Sets = npt.NDArray[np.bool_]
 
@@ -41,18 +42,24 @@ def wanted_sets(labels: npt.NDArray[Any], targets: npt.NDArray[Any] | None, coun
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetAgreement:
+class SetAgreement(Record):
     """How two sets of labels agree; shares are fractions of 1.
 
     Attributes:
-        equal: images with all labels alike.
-        exact_match: share of them.
-        per_label: share of images that agree on each label.
+        exact_match: share of images with all labels alike.
+        per_label: share of images that agree on each label, in the order of the data's class names.
+        equal: images with all labels alike; not part of the JSON form.
     """
 
-    equal: int
+    FRACTIONS: ClassVar[tuple[str, ...]] = ("exact_match",)
+
     exact_match: float
-    per_label: tuple[float, ...]
+    per_label: tuple[float, ...] = ()
+    equal: int = field(default=0, repr=False, compare=False)
+
+    def _check(self) -> None:
+        if any(not 0 <= share <= 1 for share in self.per_label):
+            raise InputError("SetAgreement.per_label: expected fractions of 1.")
 
 
 def agreement(first: Sets, second: Sets) -> SetAgreement:

@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.record import Record
+
 
 @dataclass(frozen=True, kw_only=True)
-class LogitErrors:
+class LogitErrors(Record):
     """How far the candidate's output values are from the reference's.
 
     Attributes:
-        max_abs_error: largest absolute difference, real units.
-        mean_abs_error: mean absolute difference.
-        mean_error: mean of candidate minus reference; far from 0 it is a bias.
-        rmse: root of the mean squared difference.
+        max_abs_error: largest absolute difference, real units; None if not finite.
         sqnr_db: ``10 log10(sum(reference^2) / sum((reference - candidate)^2))``; None where nothing differs
             or the reference is all zero.
-        differing: how many values differ at all.
+        mean_abs_error: mean absolute difference, real units.
+        max_error_steps: largest absolute difference in steps of the candidate's output, None for float.
+        compared: how many values were compared.
+        different: how many of them differ at all.
+        mean_error: mean of candidate minus reference, far from 0 it is a bias; this and what follows is not
+            part of the JSON form.
+        rmse: root of the mean squared difference.
         step: real units per step of the candidate's output, None for float.
-        max_steps: largest absolute difference in steps, None for float.
         rmse_steps: ``rmse`` in steps, None for float.
         domain: ``logits``, or ``probabilities`` where softmaxed values were compared.
     """
 
-    max_abs_error: float
-    mean_abs_error: float
-    mean_error: float
-    rmse: float
-    sqnr_db: float | None
-    differing: int
-    step: float | None = None
-    max_steps: float | None = None
-    rmse_steps: float | None = None
-    domain: str = "logits"
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = (
+        "max_abs_error", "mean_abs_error", "max_error_steps", "compared", "different",
+    )  # fmt: skip
+
+    max_abs_error: float | None = None
+    sqnr_db: float | None = None
+    mean_abs_error: float | None = None
+    max_error_steps: float | None = None
+    compared: int | None = None
+    different: int | None = None
+    mean_error: float = field(default=0.0, repr=False, compare=False)
+    rmse: float | None = field(default=None, repr=False, compare=False)
+    step: float | None = field(default=None, repr=False, compare=False)
+    rmse_steps: float | None = field(default=None, repr=False, compare=False)
+    domain: str = field(default="logits", repr=False, compare=False)
 
 
 def sqnr_db(reference: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64]) -> float | None:
@@ -108,9 +118,10 @@ def logit_errors(
         mean_error=float(difference.mean()),
         rmse=rmse,
         sqnr_db=sqnr_db(reference, candidate),
-        differing=int(np.count_nonzero(difference)),
+        compared=int(difference.size),
+        different=int(np.count_nonzero(difference)),
         step=step,
-        max_steps=largest / step if step else None,
+        max_error_steps=largest / step if step else None,
         rmse_steps=rmse / step if step else None,
         domain="probabilities" if any(soft) else "logits",
     )

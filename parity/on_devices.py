@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError, MnistExportError
 from mnist_export.core.files import sha256_bytes
-from mnist_export.core.kinds import Verdict
+from mnist_export.core.kinds import StrEnum
+from mnist_export.core.record import Record
 from mnist_export.parity.comparison import Thresholds, compare
 from mnist_export.runtime.devices.device import Answer, Device, Question
 from mnist_export.runtime.runners.opening import read_model, runtime_of
@@ -27,14 +28,24 @@ PIECE_BYTES: Final = 48 << 20
 _FORMATS: Final = {"litert": "tflite", "onnxruntime": "onnx", "c": "c"}
 
 
+class DeviceVerdict(StrEnum):
+    """Outcome of one file on one device; a compiler runs nothing, and a device may not read the format."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    COMPILED = "compiled"
+    NOT_RUN = "not run"
+
+
 @dataclass(frozen=True, kw_only=True)
-class OnDevice:
+class OnDevice(Record):
     """One file on one device; where it could not run there are no figures, and ``why`` says so.
 
     Attributes:
         device: its name.
         file: the file's label.
-        runtime: what ran the file here, which the device's integers are compared with.
+        verdict: against the reference, as for the file itself; or that it was compiled only, or not run.
+        why: one sentence.
         images: how many were compared.
         values: output values compared, images times classes.
         differing: how many of them are not equal.
@@ -46,13 +57,16 @@ class OnDevice:
         arena_bytes: working memory by the device's own report.
         latency_us: median of one image by the device's own clock, where that clock means something.
         figures: what the device says of the file besides, in its own words.
-        verdict: against the reference, as for the file itself; None where it does not read the format.
-        why: one sentence.
+        runtime: what ran the file here, which the device's integers are compared with; not part of a report.
     """
+
+    FRACTIONS: ClassVar[tuple[str, ...]] = ("top1", "agreement")
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("images", "values", "arena_bytes", "latency_us")
 
     device: str
     file: str
-    runtime: str
+    verdict: DeviceVerdict = DeviceVerdict.NOT_RUN
+    why: str = ""
     images: int = 0
     values: int = 0
     differing: int | None = None
@@ -63,9 +77,13 @@ class OnDevice:
     agreement: float | None = None
     arena_bytes: int | None = None
     latency_us: float | None = None
-    figures: Mapping[str, str] = field(default_factory=dict)
-    verdict: Verdict | None = None
-    why: str = ""
+    figures: dict[str, str] = field(default_factory=dict)
+    runtime: str = field(default="", repr=False, compare=False)
+
+    @property
+    def judged(self) -> bool:
+        """Whether the device ran the file, or should have."""
+        return self.verdict in {DeviceVerdict.PASS, DeviceVerdict.FAIL}
 
 
 def require_readable(devices: Sequence[Device], paths: Sequence[Path]) -> None:
@@ -148,12 +166,19 @@ def _rows(
             why = f"{device.name} reads {' and '.join(device.formats)}, not {kind or 'models in memory'}"
             rows.append(replace(row, why=why))
         elif isinstance(given, MnistExportError):
-            rows.append(replace(row, verdict=Verdict.FAIL, why=str(given).removeprefix(f"{runner.label}: ")))
+            rows.append(
+                replace(row, verdict=DeviceVerdict.FAIL, why=str(given).removeprefix(f"{runner.label}: "))
+            )
         elif given[0].values is None:
-            rows.append(replace(row, figures=given[0].figures, why=given[0].summary))
+            rows.append(_compiled(row, given[0]))
         elif own is not None:
             rows.append(_compared(row, runner, split, reference, own, given, thresholds))
     return rows
+
+
+def _compiled(row: OnDevice, answer: Answer) -> OnDevice:
+    verdict = DeviceVerdict.COMPILED if answer.figures else DeviceVerdict.NOT_RUN
+    return replace(row, verdict=verdict, figures=dict(answer.figures), why=answer.summary)
 
 
 def _answer(device: Device, question: Question) -> Answer | MnistExportError:
@@ -220,7 +245,7 @@ def _compared(
         agreement=parity.agreement,
         arena_bytes=answers[-1].arena_bytes,
         latency_us=answers[-1].latency_us,
-        figures=answers[-1].figures,
-        verdict=parity.verdict,
+        figures=dict(answers[-1].figures),
+        verdict=DeviceVerdict(parity.verdict.value),
         why=parity.why,
     )

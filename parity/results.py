@@ -15,7 +15,7 @@ from mnist_export.core.kinds import Verdict
 from mnist_export.parity.comparison import Parity, Thresholds
 from mnist_export.parity.pairs import Pair
 from mnist_export.runtime.runners.model_file import ModelFile
-from mnist_export.runtime.timing.latency import Latency, Ratio
+from mnist_export.runtime.timing.figures import Latency, Ratio
 
 
 def to_json(value: Any) -> Any:

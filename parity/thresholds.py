@@ -9,7 +9,7 @@ from typing import Any
 from mnist_export.core.errors import InputError
 from mnist_export.core.parameters import parameter
 from mnist_export.core.registry import unknown_name
-from mnist_export.parity.comparison import Thresholds
+from mnist_export.parity.limits import Thresholds
 
 DEFAULT_FILE = Path("parity.toml")
 _KEYS = ("max_drop_pp", "min_agreement_pct")

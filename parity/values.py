@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.record import Record
 
 MAX_SHARE: Final = 0.05
 """Largest RMSE against the original, as a share of the standard deviation of targets or outputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distance:
+class Distance(Record):
     """Errors of values in their own units.
 
     Attributes:
@@ -27,10 +28,12 @@ class Distance:
             varies.
     """
 
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("mean_abs", "rmse", "max_abs")
+
     mean_abs: float
     rmse: float
     max_abs: float
-    r2: float | None
+    r2: float | None = None
 
 
 def distance(wanted: npt.NDArray[Any], found: npt.NDArray[Any]) -> Distance:

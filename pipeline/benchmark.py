@@ -151,7 +151,6 @@ def _measure(job: BenchJob, progress: Progress) -> Benchmark:
 
     from mnist_export.data import load_dataset
     from mnist_export.report.benchmark import Benchmark
-    from mnist_export.report.measured import environment_of
     from mnist_export.runtime.environment import describe
 
     dataset = load_dataset(job.data, notify=progress.warn)
@@ -170,7 +169,7 @@ def _measure(job: BenchJob, progress: Progress) -> Benchmark:
             rows += _measure_model(job, model, dataset, notes, notify)
             notes += [text for text in (_busy(),) if text and text not in notes]
     return Benchmark(
-        environment=environment_of(describe(threads=max(job.plan.threads))),
+        environment=describe(threads=max(job.plan.threads)),
         rows=tuple(rows),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         images=min(job.images or len(dataset.test), len(dataset.test)),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
+    from mnist_export.parity.layers.error import LayerError
     from mnist_export.parity.results import CheckResult
-    from mnist_export.report.parts import LayerError
     from mnist_export.report.schema import Report
     from mnist_export.runtime.runners.runner import Runner
 
@@ -32,19 +32,14 @@ def build_report(
     """
     from mnist_export.core.pixel_rules import sentence_of
     from mnist_export.report.context import DataInfo, ModelInfo
-    from mnist_export.report.measured import (
-        artifact_of,
-        environment_of,
-        reference_of,
-        thresholds_of,
-    )
+    from mnist_export.report.measured import artifact_of, reference_of
     from mnist_export.report.schema import Report
     from mnist_export.runtime.environment import describe
     from mnist_export.runtime.runners.golden import GoldenRunner
 
     file = result.reference.file
     meta = reference.golden.meta if isinstance(reference, GoldenRunner) else None
-    environment = environment_of(describe(threads=threads), timing=result.timing)
+    environment = describe(threads=threads, timing=result.timing)
     return Report(
         verdict=result.verdict,
         model=ModelInfo(
@@ -76,7 +71,7 @@ def build_report(
         environment=environment,
         timings_s=dict(result.seconds),
         notes=result.notes,
-        thresholds=thresholds_of(result.thresholds),
+        thresholds=result.thresholds,
         pairs=result.pairs,
         tool_version=environment.versions.get("mnist-export"),
     )

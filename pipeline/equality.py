@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mnist_export.core.kinds import Format, Verdict
+from mnist_export.core.kinds import Format
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
     from mnist_export.export.artifacts import WrittenArtifact, WrittenRun
+    from mnist_export.parity.verdict import Check
     from mnist_export.pipeline.jobs.progress import Progress
     from mnist_export.report.schema import ArtifactResult, Report
 
@@ -52,7 +53,7 @@ def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, pr
         The report with certificates and two more checks an artifact; a check that fails fails the run.
     """
     from mnist_export.parity.certificate.equality import equality
-    from mnist_export.report.parts import Check
+    from mnist_export.parity.verdict import equality_check, run_verdict
 
     files: dict[str, bytes] = {}
     for item in written.artifacts:
@@ -64,30 +65,26 @@ def judged_by_equality(report: Report, written: WrittenRun, dataset: Dataset, pr
     names = [name for name in _CHECKED if IMPLEMENTATIONS[name].needs <= set(files)]
     found = equality(files, dataset.test.images, names=names, limits=_SLOW, notify=progress.detail)
     progress.note(found.text)
-    missing = "; ".join(c.text for c in found.compared if c.missing)
-    alone = len(names) == 1
-    same = Check(
-        name="identical integers",
-        verdict=Verdict.PASS if alone else found.verdict,
-        why=(f"only {found.reference} was there to run" if alone else found.text)
-        + (f"; {missing}" if missing else ""),
+    same = equality_check(
+        found.verdict,
+        found.text,
+        alone=found.reference if len(names) == 1 else "",
+        missing=[one.text for one in found.compared if one.missing],
     )
     by_path = {str(item.path): item for item in written.artifacts}
     artifacts = tuple(_judged(a, by_path.get(a.path), same) for a in report.artifacts)
-    verdict = Verdict.PASS if all(a.verdict is Verdict.PASS for a in artifacts) else Verdict.FAIL
-    return replace(report, artifacts=artifacts, verdict=verdict)
+    return replace(report, artifacts=artifacts, verdict=run_verdict(a.verdict for a in artifacts))
 
 
-def _judged(artifact: ArtifactResult, item: WrittenArtifact | None, same: Any) -> ArtifactResult:
+def _judged(artifact: ArtifactResult, item: WrittenArtifact | None, same: Check) -> ArtifactResult:
     from mnist_export.parity.certificate.certifying import certify
-    from mnist_export.report.certificate import certificate_of
-    from mnist_export.report.parts import Check
+    from mnist_export.parity.verdict import Judgement, certificate_check
 
-    checks, certificate = [*artifact.checks, same], None
+    checks, certificate = [same], None
     if item is not None and item.format in {Format.TFLITE, Format.ONNX}:
-        certificate = certificate_of(certify(item.path.read_bytes(), label=Path(artifact.path).name))
-        checks.append(Check(name="certificate", verdict=certificate.verdict, why=certificate.text))
-    failed = next((c for c in checks if c.verdict is Verdict.FAIL), None)
+        certificate = certify(item.path.read_bytes(), label=Path(artifact.path).name).summary()
+        checks.append(certificate_check(certificate.verdict, certificate.text))
+    judged = Judgement(verdict=artifact.verdict, why=artifact.why, checks=artifact.checks).joined(*checks)
     notes = artifact.notes
     if item is not None and item.format == Format.C:
         header = item.path.with_suffix(".h").read_text(encoding="ascii")
@@ -100,9 +97,9 @@ def _judged(artifact: ArtifactResult, item: WrittenArtifact | None, same: Any) -
         )
     return replace(
         artifact,
-        checks=tuple(checks),
+        checks=judged.checks,
         notes=notes,
         certificate=certificate,
-        verdict=Verdict.FAIL if failed else artifact.verdict,
-        why=f"{failed.name}: {failed.why}" if failed and artifact.verdict is Verdict.PASS else artifact.why,
+        verdict=judged.verdict,
+        why=judged.why,
     )

@@ -54,7 +54,7 @@ def _with_compression(artifact: ArtifactResult, made: QuantizedNetwork) -> Artif
 def _with_layers(artifact: ArtifactResult, made: QuantizedNetwork) -> ArtifactResult:
     if made.diagnosis is None or artifact.layers:
         return artifact
-    from mnist_export.report.parts import LayerError
+    from mnist_export.parity.layers.error import LayerError
 
     rows = sorted(made.diagnosis.layers, key=lambda layer: layer.position)
     return replace(

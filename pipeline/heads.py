@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.kinds import Verdict
 from mnist_export.core.statistics import wilson_interval
 from mnist_export.models.judging import CLASSES, LABELS, VALUES
 
@@ -15,10 +14,8 @@ if TYPE_CHECKING:
     from mnist_export.models.loading import LoadedModel
     from mnist_export.parity.label_sets import Sets
     from mnist_export.parity.results import CandidateResult, CheckResult
-    from mnist_export.parity.values import Distance
     from mnist_export.pipeline.jobs.job import Job
     from mnist_export.pipeline.jobs.progress import Progress
-    from mnist_export.report.heads import ValueErrors
     from mnist_export.report.schema import ArtifactResult, ReferenceInfo, Report
 
 
@@ -82,6 +79,7 @@ def judged_by_head(
     Raises:
         InputError: several labels, and the data's y are not 0 and 1.
     """
+    from mnist_export.parity.verdict import run_verdict
     from mnist_export.pipeline.submodel import without_classes
 
     plain = replace(report.reference, top1=None, top1_interval=None, per_class_accuracy=None, confusion=None)
@@ -99,7 +97,6 @@ def judged_by_head(
                 f"{own.r2:.2g}). It is untrained, damaged, or for other data or another range of pixels; "
                 "agreeing with it means little."
             )
-    passed = all(artifact.verdict is Verdict.PASS for artifact in artifacts)
     limits = report.thresholds
     if limits is not None:
         asked = job.thresholds
@@ -111,7 +108,7 @@ def judged_by_head(
     return replace(
         report,
         head=loaded.head,
-        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        verdict=run_verdict(artifact.verdict for artifact in artifacts),
         artifacts=artifacts,
         reference=reference,
         thresholds=limits,
@@ -133,7 +130,7 @@ def _by_values(
     job: Job,
 ) -> tuple[ReferenceInfo, tuple[ArtifactResult, ...]]:
     from mnist_export.parity.values import ValueLimit, distance
-    from mnist_export.report.schema import Check
+    from mnist_export.parity.verdict import judge_values
 
     original = result.reference.logits
     targets = dataset.test.targets
@@ -143,28 +140,22 @@ def _by_values(
     judged = []
     for artifact, candidate in pairs:
         passed, why = limit.judge(original, candidate.logits, targets)
-        verdict = Verdict.PASS if passed else Verdict.FAIL
         name = "RMSE" if job.max_error is None else "largest error"
         if not passed and job.max_error is None:
             why += " (for a limit of your own: `max_error=X`)"
+        found = judge_values(name, passed, why)
         judged.append(
             replace(
                 artifact,
-                verdict=verdict,
-                why=why[:1].upper() + why[1:] + ".",
-                checks=(Check(name=name, verdict=verdict, why=why), *artifact.checks),
-                value_errors=_errors(distance(original, candidate.logits)),
-                target_errors=None if targets is None else _errors(distance(targets, candidate.logits)),
+                verdict=found.verdict,
+                why=found.why,
+                checks=(*found.checks, *artifact.checks),
+                value_errors=distance(original, candidate.logits),
+                target_errors=None if targets is None else distance(targets, candidate.logits),
             )
         )
-    own = None if targets is None else _errors(distance(targets, original))
+    own = None if targets is None else distance(targets, original)
     return replace(reference, target_errors=own), tuple(judged)
-
-
-def _errors(found: Distance) -> ValueErrors:
-    from mnist_export.report.heads import ValueErrors
-
-    return ValueErrors(mean_abs=found.mean_abs, rmse=found.rmse, max_abs=found.max_abs, r2=found.r2)
 
 
 def _by_labels(
@@ -175,12 +166,11 @@ def _by_labels(
     job: Job,
 ) -> tuple[ReferenceInfo, tuple[ArtifactResult, ...]]:
     from mnist_export.parity.label_sets import agreement, labels_on, wanted_sets
-    from mnist_export.report.heads import LabelSets
 
     original = labels_on(result.reference.logits)
     wanted = wanted_sets(dataset.test.labels, dataset.test.targets, original.shape[1])
     right = agreement(wanted, original)
-    own = LabelSets(exact_match=right.exact_match, per_label=right.per_label)
+    own = right
     judged = [
         _labelled(artifact, labels_on(candidate.logits), original, wanted, job)
         for artifact, candidate in pairs
@@ -208,35 +198,19 @@ def _labelled(
     artifact: ArtifactResult, found: Sets, original: Sets, wanted: Sets, job: Job
 ) -> ArtifactResult:
     from mnist_export.parity.label_sets import agreement
-    from mnist_export.report.heads import LabelSets
-    from mnist_export.report.schema import Check
+    from mnist_export.parity.verdict import judge_sets
 
-    images, limits = len(found), job.thresholds
+    images = len(found)
     same, right, before = agreement(original, found), agreement(wanted, found), agreement(wanted, original)
-    drop = 100.0 * (before.equal - right.equal) / images
-    slack = 1e-2 / images  # a hundredth of an image: limits are compared with ratios of counts
-    drops = drop > limits.max_drop_pp + 100 * slack
-    parts = same.exact_match < limits.min_agreement - slack
-    least = min(same.per_label)
-    texts = (
-        f"{right.exact_match:.2%} of the images have every label right, against {before.exact_match:.2%} of "
-        f"the original: drop {drop:+.2f} pp, allowed {limits.max_drop_pp:g} pp",
-        f"{same.exact_match:.2%} of the images get the original's labels, asked for "
-        f"{limits.min_agreement:.2%}; {least:.2%} at least agree on any one label",
-    )
-    checks = tuple(
-        Check(name=name, verdict=Verdict.FAIL if bad else Verdict.PASS, why=text)
-        for name, bad, text in zip(("exact match", "same labels"), (drops, parts), texts, strict=True)
-    )
-    failed = [check.why for check in checks if check.verdict is Verdict.FAIL]
+    judged = judge_sets(same, right, before, images, job.thresholds)
     return replace(
         artifact,
-        verdict=Verdict.FAIL if failed else Verdict.PASS,
-        why=". ".join(failed or [texts[1], texts[0]]) + ".",
-        checks=(*checks, *artifact.checks),
-        drop_pp=drop,
+        verdict=judged.verdict,
+        why=judged.why,
+        checks=(*judged.checks, *artifact.checks),
+        drop_pp=100.0 * (before.equal - right.equal) / images,
         agreement=same.exact_match,
         agreement_interval=wilson_interval(same.equal, images),
-        original_labels=LabelSets(exact_match=same.exact_match, per_label=same.per_label),
-        target_labels=LabelSets(exact_match=right.exact_match, per_label=right.per_label),
+        original_labels=same,
+        target_labels=right,
     )

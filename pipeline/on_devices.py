@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.kinds import Verdict
 from mnist_export.core.parameters import parameter
+from mnist_export.parity.on_devices import DeviceVerdict
+from mnist_export.parity.verdict import run_verdict
 from mnist_export.pipeline.targets import ON_CPU, devices_of_target
 
 if TYPE_CHECKING:
@@ -116,28 +117,22 @@ def with_devices(report: Report, rows: Sequence[OnDevice], job: Job) -> Report:
         report = replace(report, notes=(*report.notes, unready))
     if not rows:
         return report
-    from mnist_export.parity.results import to_json
-    from mnist_export.report.context import DeviceInfo
-
     found = []
     for row in rows:
-        fields: dict[str, Any] = to_json(row)
-        fields.pop("runtime")
-        if state := _state(row, job):
-            found.append(DeviceInfo(**(fields | {"verdict": state})))
-    failed = any(row.verdict == "fail" for row in found)
-    verdict = Verdict.FAIL if failed else report.verdict
+        if state := _verdict(row, job):
+            found.append(replace(row, verdict=state))
+    verdict = run_verdict([report.verdict, *(row.verdict for row in found)])
     return replace(report, devices=tuple(found), verdict=verdict)
 
 
-def _state(row: OnDevice, job: Job) -> str:
-    """What a row comes to; empty for one that nobody asked for."""
+def _verdict(row: OnDevice, job: Job) -> DeviceVerdict | None:
+    """What a row comes to; None for one that nobody asked for."""
     place = job.deployment
     own = place is not None and job.on is None and row.device in place.devices
-    if row.verdict is None and not row.figures and (own or job.on in {None, READY}):
-        return ""  # another format is what this device reads
+    if row.verdict is DeviceVerdict.NOT_RUN and (own or job.on in {None, READY}):
+        return None  # another format is what this device reads
     if own and place is not None and place.whole and row.figures.get(ON_CPU, "0") != "0":
-        return "fail"
+        return DeviceVerdict.FAIL
     if row.differing is None and not row.figures and job.on in {None, READY} and not own:
-        return "not run"
-    return row.verdict.value if row.verdict else "compiled" if row.figures else "not run"
+        return DeviceVerdict.NOT_RUN
+    return row.verdict

@@ -11,7 +11,7 @@ from mnist_export.core.kinds import Precision, Verdict
 from mnist_export.core.pixel_rules import sentence_of
 from mnist_export.core.pixels import InputRange
 from mnist_export.report.context import DataInfo, Finding, ModelInfo
-from mnist_export.report.measured import artifact_of, environment_of, reference_of, thresholds_of
+from mnist_export.report.measured import artifact_of, reference_of
 from mnist_export.report.parts import Audit
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.runtime.environment import describe
@@ -48,7 +48,7 @@ def build_report(
         result: what the check found; its candidates are in the files' order.
         seconds: stage to seconds.
     """
-    environment = environment_of(describe(threads=job.threads), timing=result.timing)
+    environment = describe(threads=job.threads, timing=result.timing)
     artifacts = tuple(
         _with_audit(artifact_of(candidate, result.thresholds), item)
         for candidate, item in zip(result.candidates, written.artifacts, strict=True)
@@ -82,7 +82,7 @@ def build_report(
         artifacts=artifacts,
         environment=environment,
         timings_s={name: round(value, 3) for name, value in seconds.items()},
-        thresholds=thresholds_of(result.thresholds),
+        thresholds=result.thresholds,
         pairs=result.pairs,
         findings=tuple(
             Finding(text=f"{share:.2%} of calibration values lie outside the range", level="info", where=name)

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from mnist_export.report.schema import ArtifactResult, Report
     from mnist_export.runtime.runners.runner import Runner
 
-MIN_SQNR_DB = 20.0
-"""Signal over error: 20 dB is an error of 10 % of the signal's RMS, about what int8 loses in a few layers."""
-
 
 def unlabelled(reference: Runner, split: Split) -> Split:
     """The same images, labelled with the position of the original's largest value."""
@@ -30,14 +27,15 @@ def judged_by_values(report: Report) -> Report:
     Args:
         report: of a sub-model, checked on `unlabelled` images.
     """
+    from mnist_export.parity.verdict import run_verdict
+
     artifacts = tuple(_judged(artifact) for artifact in report.artifacts)
-    passed = all(artifact.verdict is Verdict.PASS for artifact in artifacts)
     reference = replace(
         report.reference, top1=None, top1_interval=None, per_class_accuracy=None, confusion=None
     )
     return replace(
         report,
-        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        verdict=run_verdict(artifact.verdict for artifact in artifacts),
         artifacts=artifacts,
         reference=reference,
         next_command=None,
@@ -46,19 +44,10 @@ def judged_by_values(report: Report) -> Report:
 
 
 def _judged(artifact: ArtifactResult) -> ArtifactResult:
-    from mnist_export.report.schema import Check
+    from mnist_export.parity.verdict import judge_signal
 
-    sqnr = artifact.logits.sqnr_db if artifact.logits else None
-    passed = sqnr is None or sqnr >= MIN_SQNR_DB  # None: equal to the last bit
-    found = "the values are equal" if sqnr is None else f"SQNR {sqnr:.1f} dB"
-    why = f"{found}, asked for {MIN_SQNR_DB:g} dB"
-    verdict = Verdict.PASS if passed else Verdict.FAIL
-    return replace(
-        without_classes(artifact),
-        verdict=verdict,
-        why=why,
-        checks=(Check(name="SQNR", verdict=verdict, why=why),),
-    )
+    found = judge_signal(artifact.logits)
+    return replace(without_classes(artifact), verdict=found.verdict, why=found.why, checks=found.checks)
 
 
 def without_classes(artifact: ArtifactResult) -> ArtifactResult:

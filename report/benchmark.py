@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mnist_export.core.errors import InputError
-from mnist_export.report.codec import Record, decode_json, encode_json
-from mnist_export.report.context import EnvironmentInfo
-from mnist_export.report.parts import Interval, Percentiles
+from mnist_export.core.record import Interval, Record
+from mnist_export.report.codec import decode_json, encode_json
+from mnist_export.runtime.environment import Environment
+from mnist_export.runtime.timing.figures import Latency
 
 SCHEMA_VERSION = 1
 
@@ -69,7 +70,7 @@ class BenchmarkRow(Record):
     top1: float | None = None
     agreement: float | None = None
     size_bytes: int | None = None
-    latency_us: Percentiles | None = None
+    latency_us: Latency | None = None
     images_per_second: float | None = None
     vs_original: float | None = None
     peak_memory_bytes: int | None = None
@@ -127,7 +128,7 @@ class Benchmark(Record):
     """
 
     schema_version: int = SCHEMA_VERSION
-    environment: EnvironmentInfo
+    environment: Environment
     rows: tuple[BenchmarkRow, ...]
     created: str | None = None
     images: int | None = None

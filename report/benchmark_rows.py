@@ -7,9 +7,8 @@ from typing import Final
 
 from mnist_export.parity.versions import Measured
 from mnist_export.report.benchmark import BenchmarkRow
-from mnist_export.report.measured import percentiles_of
 from mnist_export.runtime.bench.measuring import Point
-from mnist_export.runtime.timing.latency import Ratio
+from mnist_export.runtime.timing.figures import Ratio
 
 ORIGINAL: Final = "original"
 ONNX_FLOAT: Final = "float32 onnx"
@@ -49,7 +48,7 @@ def _row(model: str, data: str, found: Measured, point: Point) -> BenchmarkRow:
         flips=len(parity.flips),
         size_bytes=opened["size_bytes"] or None,
         sha256=opened["sha256"] or None,
-        latency_us=percentiles_of(point.latency_us),
+        latency_us=point.latency_us,
         images_per_second=point.images_per_second,
         vs_original=1.0 if name == ORIGINAL else _ratio(original),
         vs_original_interval=_interval(original),

@@ -1,13 +1,11 @@
-"""The parts of a report that describe its circumstances: model, data, machine, thresholds, findings."""
+"""The parts of a report that describe its circumstances: model, data, findings, gaps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from mnist_export.core.errors import InputError
-from mnist_export.report.codec import Record
-from mnist_export.report.parts import Interval, check_interval
+from mnist_export.core.record import Interval, Record, check_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,36 +71,6 @@ class DataInfo(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnvironmentInfo(Record):
-    """The machine and the versions that the figures were measured with.
-
-    ``timing`` says how the models shared the machine while latency was measured, such as ``in one process``.
-    """
-
-    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("threads", "cores", "memory_bytes")
-
-    cpu: str
-    threads: int
-    versions: dict[str, str]
-    cores: int | None = None
-    memory_bytes: int | None = None
-    system: str | None = None
-    instruction_sets: tuple[str, ...] = ()
-    timing: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thresholds(Record):
-    """What the verdict was taken against: percentage points, a fraction of 1, and units of the values."""
-
-    FRACTIONS: ClassVar[tuple[str, ...]] = ("min_agreement",)
-
-    max_drop_pp: float | None = None
-    min_agreement: float | None = None
-    max_error: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Finding(Record):
     """Something calibration or loading noticed; ``level`` is ``"info"`` or ``"warning"``."""
 
@@ -123,52 +91,3 @@ class Gap(Record):
     agreement: float | None = None
     max_abs_error: float | None = None
     text: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceInfo(Record):
-    """One file on one device, compared with the file's own runtime on this machine.
-
-    Attributes:
-        device: its name, such as ``"tflm"``.
-        file: name of the file.
-        verdict: ``"pass"``, ``"fail"``, ``"compiled"`` (not run) or ``"not run"``.
-        why: one sentence.
-        images: how many were compared; 0 where the device did not run the file.
-        values: outputs compared.
-        differing: how many of them differ; None where the device did not run the file.
-        largest: largest difference, steps of an integer output, else real units.
-        labels_differ: images with another answer.
-        top1: on the device.
-        drop_pp: percentage points, reference minus device.
-        agreement: share of images with the reference's answer.
-        arena_bytes: working memory, as the device reports it.
-        latency_us: of one image by the device's own clock.
-        figures: what a compiler says of the file.
-    """
-
-    FRACTIONS: ClassVar[tuple[str, ...]] = ("top1", "agreement")
-    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("images", "values", "arena_bytes", "latency_us")
-
-    device: str
-    file: str
-    verdict: str
-    why: str = ""
-    images: int = 0
-    values: int = 0
-    differing: int | None = None
-    largest: float | None = None
-    labels_differ: int | None = None
-    top1: float | None = None
-    drop_pp: float | None = None
-    agreement: float | None = None
-    arena_bytes: int | None = None
-    latency_us: float | None = None
-    figures: dict[str, str] = field(default_factory=dict)
-
-    def _check(self) -> None:
-        known = ("pass", "fail", "compiled", "not run")
-        if self.verdict not in known:
-            raise InputError(
-                f"DeviceInfo.verdict: expected one of {', '.join(known)}, found '{self.verdict}'."
-            )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from mnist_export.parity.label_sets import SetAgreement
+from mnist_export.parity.values import Distance
 from mnist_export.report import wording
-from mnist_export.report.heads import LABELS, VALUES, LabelSets, ValueErrors, value_text
+from mnist_export.report.heads import LABELS, VALUES, value_text
 from mnist_export.report.schema import ArtifactResult, Report
 
 
@@ -51,7 +53,7 @@ def head_facts(artifact: ArtifactResult, names: tuple[str, ...]) -> list[tuple[s
         artifact: the file.
         names: one an output.
     """
-    rows: list[tuple[str, ValueErrors | LabelSets | None]] = [
+    rows: list[tuple[str, Distance | SetAgreement | None]] = [
         ("errors against the original", artifact.value_errors),
         ("errors against the data", artifact.target_errors),
         ("the original's label", artifact.original_labels),
@@ -60,8 +62,8 @@ def head_facts(artifact: ArtifactResult, names: tuple[str, ...]) -> list[tuple[s
     return [(name, _text(found, names)) for name, found in rows if found is not None]
 
 
-def _text(found: ValueErrors | LabelSets, names: tuple[str, ...]) -> str:
-    if isinstance(found, ValueErrors):
+def _text(found: Distance | SetAgreement, names: tuple[str, ...]) -> str:
+    if isinstance(found, Distance):
         return _errors_text(found)
     known = names if len(names) == len(found.per_label) else tuple(map(str, range(len(found.per_label))))
     worst = sorted(zip(found.per_label, known, strict=True))[:20]
@@ -69,7 +71,7 @@ def _text(found: ValueErrors | LabelSets, names: tuple[str, ...]) -> str:
     return ", ".join(f"{name} {wording.percent(share)}" for share, name in worst) + more
 
 
-def _errors_text(found: ValueErrors) -> str:
+def _errors_text(found: Distance) -> str:
     text = f"mean {value_text(found.mean_abs)}, RMSE {value_text(found.rmse)}"
     text += f", largest {value_text(found.max_abs)}"
     return text if found.r2 is None else f"{text}, R2 {value_text(found.r2)}"

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mnist_export.core.kinds import Verdict
+from mnist_export.parity.layers.error import LayerError
 from mnist_export.report import wording
 from mnist_export.report.evidence import group, names
 from mnist_export.report.markup import Html, badge, bullets, el, fold, join, section, table
-from mnist_export.report.parts import Audit, LayerError, Percentiles
+from mnist_export.report.parts import Audit
 from mnist_export.report.pictures import data_uri
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.sections import DASH, MICRO, typeset
 from mnist_export.report.svg import axis_end, latency_bar, lines, share_bar
+from mnist_export.runtime.timing.figures import Latency
 
 
 def latency(report: Report) -> Html:
     """Latency of one call for the original and every file, over one axis."""
     reference = report.reference
-    rows: list[tuple[str, Percentiles, str]] = []
+    rows: list[tuple[str, Latency, str]] = []
     if reference.latency_us is not None:
         rows.append((f"{reference.runtime} (original)", reference.latency_us, ""))
     for artifact in report.artifacts:
@@ -53,7 +55,7 @@ def _against(artifact: ArtifactResult) -> str:
     return ", ".join(parts)
 
 
-def _latency_row(name: str, percentiles: Percentiles, against: str, end_us: float) -> Html:
+def _latency_row(name: str, percentiles: Latency, against: str, end_us: float) -> Html:
     spread = percentiles.p50_interval
     figures = [
         el("b", wording.duration(percentiles.p50, MICRO)),

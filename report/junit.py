@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from mnist_export.core.kinds import Verdict
-from mnist_export.report.parts import Check
+from mnist_export.parity.verdict import Check
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.text import clean
 from mnist_export.report.wording import finding, headline

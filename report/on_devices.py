@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mnist_export.report.context import DeviceInfo
+from mnist_export.parity.on_devices import OnDevice
 from mnist_export.report.markup import Html, bullets, el, section, table
 from mnist_export.report.schema import Report
 
@@ -10,7 +10,7 @@ HEADER = ("file", "device", "outputs differ", "labels differ", "top-1", "arena",
 RIGHT = (False, False, True, True, True, True, True, False)
 
 
-def device_cells(row: DeviceInfo) -> tuple[str, ...]:
+def device_cells(row: OnDevice) -> tuple[str, ...]:
     """One row as text; "-" stands for what a device does not say."""
     if row.differing is None:
         return (row.file, row.device, *("-",) * 5, row.verdict)

@@ -12,60 +12,21 @@ from typing import ClassVar
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
-from mnist_export.parity.comparison import Flip
+from mnist_export.core.record import Interval, Record, check_interval
+from mnist_export.parity.certificate.summary import CertificateSummary
+from mnist_export.parity.comparison import Flip, Thresholds
+from mnist_export.parity.label_sets import SetAgreement
+from mnist_export.parity.layers.error import LayerError
+from mnist_export.parity.logits import LogitErrors
+from mnist_export.parity.on_devices import DeviceVerdict, OnDevice
 from mnist_export.parity.pairs import Pair
-from mnist_export.report.codec import Record, decode_json, encode_json
-from mnist_export.report.context import (
-    DataInfo,
-    DeviceInfo,
-    EnvironmentInfo,
-    Finding,
-    Gap,
-    ModelInfo,
-    Thresholds,
-)
-from mnist_export.report.heads import LabelSets, ValueErrors
-from mnist_export.report.parts import (
-    Audit,
-    Certificate,
-    CertifiedLayer,
-    Check,
-    Compression,
-    Histogram,
-    Interval,
-    LayerError,
-    LogitsError,
-    Matrix,
-    Percentiles,
-    check_interval,
-    check_matrix,
-)
-
-__all__ = [
-    "SCHEMA_VERSION",
-    "ArtifactResult",
-    "Audit",
-    "Certificate",
-    "CertifiedLayer",
-    "Check",
-    "Compression",
-    "DataInfo",
-    "DeviceInfo",
-    "EnvironmentInfo",
-    "Finding",
-    "Flip",
-    "Gap",
-    "Histogram",
-    "LabelSets",
-    "LayerError",
-    "LogitsError",
-    "ModelInfo",
-    "Percentiles",
-    "ReferenceInfo",
-    "Report",
-    "Thresholds",
-    "ValueErrors",
-]
+from mnist_export.parity.values import Distance
+from mnist_export.parity.verdict import Check
+from mnist_export.report.codec import decode_json, encode_json
+from mnist_export.report.context import DataInfo, Finding, Gap, ModelInfo
+from mnist_export.report.parts import Audit, Compression, Matrix, check_matrix
+from mnist_export.runtime.environment import Environment
+from mnist_export.runtime.timing.figures import Latency
 
 SCHEMA_VERSION = 1
 MAX_REPORT_BYTES = 64 << 20
@@ -93,12 +54,12 @@ class ReferenceInfo(Record):
     runtime: str
     device: str
     top1: float | None = None
-    latency_us: Percentiles | None = None
+    latency_us: Latency | None = None
     top1_interval: Interval | None = None
     per_class_accuracy: tuple[float | None, ...] | None = None
     confusion: Matrix | None = None
-    target_errors: ValueErrors | None = None
-    target_labels: LabelSets | None = None
+    target_errors: Distance | None = None
+    target_labels: SetAgreement | None = None
     details: dict[str, str] = field(default_factory=dict)
 
     def _check(self) -> None:
@@ -178,8 +139,8 @@ class ArtifactResult(Record):
     agreement_interval: Interval | None = None
     flips: int | None = None
     mcnemar_p: float | None = None
-    logits: LogitsError | None = None
-    latency_us: Percentiles | None = None
+    logits: LogitErrors | None = None
+    latency_us: Latency | None = None
     vs_original: float | None = None
     vs_original_interval: Interval | None = None
     vs_float: float | None = None
@@ -199,13 +160,13 @@ class ArtifactResult(Record):
     flip_list: tuple[Flip, ...] = ()
     per_class_accuracy: tuple[float | None, ...] | None = None
     confusion: Matrix | None = None
-    value_errors: ValueErrors | None = None
-    target_errors: ValueErrors | None = None
-    original_labels: LabelSets | None = None
-    target_labels: LabelSets | None = None
+    value_errors: Distance | None = None
+    target_errors: Distance | None = None
+    original_labels: SetAgreement | None = None
+    target_labels: SetAgreement | None = None
     layers: tuple[LayerError, ...] = ()
     audit: Audit | None = None
-    certificate: Certificate | None = None
+    certificate: CertificateSummary | None = None
     compression: Compression | None = None
     notes: tuple[str, ...] = ()
 
@@ -256,12 +217,12 @@ class Report(Record):
     data: DataInfo
     reference: ReferenceInfo
     artifacts: tuple[ArtifactResult, ...]
-    environment: EnvironmentInfo
+    environment: Environment
     timings_s: dict[str, float] = field(default_factory=dict)
     thresholds: Thresholds | None = None
     findings: tuple[Finding, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    devices: tuple[DeviceInfo, ...] = ()
+    devices: tuple[OnDevice, ...] = ()
     gaps: tuple[Gap, ...] = ()
     history: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     not_checked: tuple[str, ...] = ()
@@ -284,7 +245,7 @@ class Report(Record):
             raise InputError(
                 "verdict: expected 'fail', as an artifact fails or there is none to judge, found 'pass'."
             )
-        if self.verdict is Verdict.PASS and any(row.verdict == "fail" for row in self.devices):
+        if self.verdict is Verdict.PASS and any(row.verdict is DeviceVerdict.FAIL for row in self.devices):
             raise InputError("verdict: expected 'fail', as an artifact fails on a device, found 'pass'.")
 
     def to_json(self) -> str:

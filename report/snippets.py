@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mnist_export.report.context import ModelInfo
 from mnist_export.report.heads import CLASSES, LABELS, VALUES
-from mnist_export.report.schema import ArtifactResult, ModelInfo
+from mnist_export.report.schema import ArtifactResult
 
 _DEFAULT_SHAPE = (28, 28, 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mnist_export.report.markup import Html, el
-from mnist_export.report.parts import Histogram, Percentiles
+from mnist_export.runtime.timing.figures import Histogram, Latency
 
 
 def _at(value: float) -> str:
@@ -19,7 +19,7 @@ def _bar(css: str, start: float, end: float, y: float, height: float) -> Html:
     )
 
 
-def axis_end(latencies: Sequence[Percentiles]) -> float:
+def axis_end(latencies: Sequence[Latency]) -> float:
     """Right end of an axis that shows several latencies, microseconds.
 
     It holds every p99, unless one is so far out that the medians could no longer be told apart.
@@ -28,7 +28,7 @@ def axis_end(latencies: Sequence[Percentiles]) -> float:
     return min(highest, 2.5 * max(p.p90 for p in latencies)) or 1.0
 
 
-def latency_bar(latency: Percentiles, end_us: float) -> Html:
+def latency_bar(latency: Latency, end_us: float) -> Html:
     """Median as a solid bar, then lighter to p90 and to p99; the distribution above it if known.
 
     Args:

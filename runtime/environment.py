@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+
+from mnist_export.core.record import Record
 
 PACKAGES: Final = ("mnist-export", "numpy", "ai-edge-litert", "onnxruntime", "onnx", "tensorflow", "keras",
                    "tf-keras", "tensorflow-model-optimization", "tf2onnx", "jax", "torch")  # fmt: skip
@@ -18,34 +20,46 @@ _CPUINFO: Final = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
+class Environment(Record):
     """The machine and the versions beside every figure.
 
     Attributes:
         cpu: the processor's name.
-        architecture: such as ``x86_64``.
-        cores: processors that this process may use.
-        flags: the instruction sets of `INT8_FLAGS` that it has.
-        memory_bytes: of the machine, 0 where unknown.
-        os: system and release.
-        python: version.
         threads: threads of one inference, as asked for.
-        versions: installed packages of `PACKAGES`.
+        versions: of Python, and of the installed packages of `PACKAGES`.
+        cores: processors that this process may use.
+        memory_bytes: of the machine, None where unknown.
+        system: its name and release.
+        instruction_sets: those of `INT8_FLAGS` that the processor has.
+        timing: how the models shared the machine while latency was measured, such as ``in one process``.
+        architecture: such as ``x86_64``; not part of a report.
     """
 
+    NOT_NEGATIVE: ClassVar[tuple[str, ...]] = ("threads", "cores", "memory_bytes")
+
     cpu: str
-    architecture: str
-    cores: int
-    flags: tuple[str, ...]
-    memory_bytes: int
-    os: str
-    python: str
     threads: int
     versions: dict[str, str]
+    cores: int | None = None
+    memory_bytes: int | None = None
+    system: str | None = None
+    instruction_sets: tuple[str, ...] = ()
+    timing: str | None = None
+    architecture: str = field(default="", repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {**asdict(self), "flags": list(self.flags)}
+        """The form of golden files and of recorded measurements."""
+        return {
+            "cpu": self.cpu,
+            "architecture": self.architecture,
+            "cores": self.cores,
+            "flags": list(self.instruction_sets),
+            "memory_bytes": self.memory_bytes or 0,
+            "os": self.system,
+            "python": self.versions.get("python", ""),
+            "threads": self.threads,
+            "versions": {name: text for name, text in self.versions.items() if name != "python"},
+        }
 
 
 def usable_cores() -> int:
@@ -72,11 +86,12 @@ def busy_note() -> str:
     )
 
 
-def describe(*, threads: int = 1) -> Environment:
+def describe(*, threads: int = 1, timing: str = "") -> Environment:
     """Look at this machine; imports none of the packages that it names.
 
     Args:
         threads: threads of one inference, for the record.
+        timing: how latency was measured; empty where it was not.
     """
     fields = _cpu_fields()
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
@@ -84,12 +99,12 @@ def describe(*, threads: int = 1) -> Environment:
         cpu=fields.get("model name") or fields.get("Model") or platform.processor() or "unknown",
         architecture=platform.machine(),
         cores=usable_cores(),
-        flags=tuple(flag for flag in INT8_FLAGS if flag in flags),
-        memory_bytes=_memory(),
-        os=f"{platform.system()} {platform.release()}",
-        python=platform.python_version(),
+        instruction_sets=tuple(flag for flag in INT8_FLAGS if flag in flags),
+        memory_bytes=_memory() or None,
+        system=f"{platform.system()} {platform.release()}",
         threads=threads,
-        versions=_versions(),
+        versions={"python": platform.python_version(), **_versions()},
+        timing=timing or None,
     )
 
 

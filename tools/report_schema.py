@@ -45,7 +45,7 @@ def _record(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     told = _told(kind)
     properties: dict[str, Any] = {}
     required = []
-    for field in dataclasses.fields(kind):
+    for field in (field for field in dataclasses.fields(kind) if field.repr):
         found = _schema(hints[field.name], definitions)
         if field.name in getattr(kind, "FRACTIONS", ()):
             found |= {"minimum": 0, "maximum": 1}

@@ -13,6 +13,7 @@ from typing import Any
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
 from mnist_export.parity.certificate.layer import CertifiedLayer
+from mnist_export.parity.certificate.summary import CertificateSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,12 @@ class Certificate:
             else "pairs of products need more than 16 bits: not for ONNX Runtime on x86 without VNNI"
         )
         return "; ".join(parts)
+
+    def summary(self) -> CertificateSummary:
+        """The finding as a report holds it."""
+        return CertificateSummary(
+            verdict=self.verdict, text=self.text, layers=tuple(layer.summary() for layer in self.layers)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""

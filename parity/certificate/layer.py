@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mnist_export.parity.certificate.summary import LayerSummary
 from mnist_export.quantize.exact.grid import FLOAT32_EVEN_INTEGERS, REDUCED_LIMIT
 
 
@@ -73,6 +74,12 @@ class CertifiedLayer:
         return (
             f"{len(self.shifts)} channels: shift {shifts}, weights 0 mod 4, biases 2 mod 4, "
             f"|a| <= {self.accumulator_bound}"
+        )
+
+    def summary(self) -> LayerSummary:
+        """The finding as a report holds it."""
+        return LayerSummary(
+            name=self.name, holds=self.holds, accumulator_bound=self.accumulator_bound, text=self.text
         )
 
     def to_json(self) -> dict[str, Any]:

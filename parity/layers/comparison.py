@@ -12,6 +12,7 @@ import numpy as np
 
 from mnist_export.core.errors import InputError
 from mnist_export.parity.layers.activations import Activation
+from mnist_export.parity.layers.error import LayerError
 from mnist_export.parity.layers.matching import Fit, align
 from mnist_export.parity.logits import sqnr_db
 
@@ -78,6 +79,22 @@ class LayersResult:
     unmatched: tuple[str, ...]
     images: int
     why: str
+
+    def errors(self) -> tuple[LayerError, ...]:
+        """Errors by layer as a report lists them; the worst channel's error is what the budget is for."""
+        return tuple(
+            LayerError(
+                name=layer.candidate,
+                operator=layer.kind,
+                max_error_steps=layer.max_steps,
+                max_abs_error=layer.max_abs_error,
+                sqnr_db=layer.sqnr_db,
+                worst_channel_steps=layer.worst_channel_steps,
+                budget_steps=layer.budget_steps,
+                exceeds=layer.exceeds,
+            )
+            for layer in self.layers
+        )
 
 
 def compare_layers(

@@ -23,13 +23,14 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     from mnist_export.quantize.auto import search
 
     graph, applied = rewritten(job, source.graph)
+    limits = job.thresholds
     found = search(
         graph,
         job.scheme,
         source.calibration.array,
         source.dataset.validation,
-        max_drop_pp=job.thresholds.max_drop_pp,
-        min_agreement=job.thresholds.min_agreement,
+        max_drop_pp=100.0 if limits.max_drop_pp is None else limits.max_drop_pp,
+        min_agreement=limits.min_agreement or 0.0,
         notify=progress.note,
     )
     if not found.met:

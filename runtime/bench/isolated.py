@@ -16,7 +16,8 @@ from mnist_export.runtime.bench.measuring import Target, fair_ratio, order_of, t
 from mnist_export.runtime.bench.process import CHILD, BenchProcess
 from mnist_export.runtime.runners.keras import KerasRunner
 from mnist_export.runtime.runners.runner import Runner
-from mnist_export.runtime.timing.latency import Effort, Interleaved, Ratio
+from mnist_export.runtime.timing.figures import Ratio
+from mnist_export.runtime.timing.latency import Effort, Interleaved
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,15 +16,8 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.parameters import parameter
 from mnist_export.core.pixel_rules import PixelRule, rule_to_json
 from mnist_export.runtime.bench.process import CHILD, BenchProcess
-from mnist_export.runtime.timing.latency import (
-    Effort,
-    Interleaved,
-    Latency,
-    Ratio,
-    Turn,
-    interleave,
-    ratio_of,
-)
+from mnist_export.runtime.timing.figures import Latency, Ratio
+from mnist_export.runtime.timing.latency import Effort, Interleaved, Turn, interleave, ratio_of
 
 if TYPE_CHECKING:
     pass

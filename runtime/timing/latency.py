@@ -21,8 +21,8 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.statistics import bootstrap_interval, percentile_interval
 from mnist_export.runtime.runners.clock import time_block
 from mnist_export.runtime.runners.runner import Runner
+from mnist_export.runtime.timing.figures import Latency, Ratio
 
-Interval = tuple[float, float]
 _BLOCK_NS: Final = 2_000_000  # one runner's turn: long against a switch, short against a drift of the clock
 
 
@@ -50,52 +50,6 @@ class Effort:
         """Refuse an effort that measures nothing."""
         if not (0 <= self.min_time_s <= self.max_time_s < 3600) or self.min_runs < 1 or self.min_rounds < 1:
             raise InputError(f"latency: expected positive limits with min <= max, found {self}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Latency:
-    """Percentiles of the time of one invocation, microseconds.
-
-    Attributes:
-        p50: median.
-        p90: 90th percentile.
-        p99: 99th percentile.
-        p50_interval: 95 % interval of the median.
-        p90_interval: of the 90th percentile.
-        p99_interval: of the 99th percentile.
-        runs: timed invocations.
-        warmup_runs: invocations before them.
-        batch: images of one invocation.
-        stable: whether the warm-up ended in stable times.
-        pinned: whether the process was held on fixed processors.
-    """
-
-    p50: float
-    p90: float
-    p99: float
-    p50_interval: Interval
-    p90_interval: Interval
-    p99_interval: Interval
-    runs: int
-    warmup_runs: int
-    batch: int = 1
-    stable: bool = True
-    pinned: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """Time of one runner over the baseline's, from interleaved turns.
-
-    Attributes:
-        ratio: median over the rounds of the quotient of the turns' medians; under 1 is faster.
-        interval: 95 % bootstrap interval of that median.
-        rounds: how many quotients.
-    """
-
-    ratio: float
-    interval: Interval
-    rounds: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -61,7 +61,7 @@ def why_slow(candidate: Profile, *, ratio: float | None = None, flags: Sequence[
         ratio: its time over the original's, where it was measured.
         flags: the machine's instruction sets; None asks the machine.
     """
-    known = tuple(flags) if flags is not None else describe().flags
+    known = tuple(flags) if flags is not None else describe().instruction_sets
     text = []
     if ratio is not None:
         text.append(f"{candidate.label} takes {ratio:.2f} times as long as the original.")

@@ -10,7 +10,7 @@ import pytest
 from mnist_export.cli.bench import build_parser, job_of, main
 from mnist_export.core.errors import InputError
 from mnist_export.report.benchmark import Benchmark, BenchmarkRow
-from mnist_export.report.context import EnvironmentInfo
+from mnist_export.runtime.environment import Environment
 
 
 def job(*words):
@@ -36,7 +36,7 @@ def row(precision="int8", **figures):
 @pytest.fixture
 def saved(tmp_path):
     def write(name, *rows):
-        machine = EnvironmentInfo(cpu="one", threads=1, versions={})
+        machine = Environment(cpu="one", threads=1, versions={})
         path = tmp_path / name
         path.write_text(Benchmark(environment=machine, rows=rows, images=400).to_json())
         return str(path)

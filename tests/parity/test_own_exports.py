@@ -21,7 +21,7 @@ def test_int8_loses_at_most_a_tenth_of_a_point_on_mnist(parity, exports, real_mn
 
 def test_the_two_files_are_one_model(parity, exports):
     result = parity(exports.tflite, exports.onnx, max_drop=0, min_agreement=100)
-    assert result.candidates[0].parity.logits.differing == 0
+    assert result.candidates[0].parity.logits.different == 0
 
 
 def test_a_file_whose_classes_were_swapped_fails_and_is_named(parity, exports, tmp_path):

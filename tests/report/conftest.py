@@ -11,26 +11,16 @@ import numpy.typing as npt
 import pytest
 
 from mnist_export.core.kinds import Verdict
-from mnist_export.report.schema import (
-    ArtifactResult,
-    Audit,
-    Certificate,
-    CertifiedLayer,
-    Check,
-    DataInfo,
-    EnvironmentInfo,
-    Finding,
-    Flip,
-    Gap,
-    Histogram,
-    LayerError,
-    LogitsError,
-    ModelInfo,
-    Percentiles,
-    ReferenceInfo,
-    Report,
-    Thresholds,
-)
+from mnist_export.parity.certificate.summary import CertificateSummary, LayerSummary
+from mnist_export.parity.comparison import Flip, Thresholds
+from mnist_export.parity.layers.error import LayerError
+from mnist_export.parity.logits import LogitErrors
+from mnist_export.parity.verdict import Check
+from mnist_export.report.context import DataInfo, Finding, Gap, ModelInfo
+from mnist_export.report.parts import Audit
+from mnist_export.report.schema import ArtifactResult, ReferenceInfo, Report
+from mnist_export.runtime.environment import Environment
+from mnist_export.runtime.timing.figures import Histogram, Latency
 
 LABELS = 10_000
 PER_CLASS = (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)
@@ -56,11 +46,11 @@ def _accuracies(labels: npt.NDArray[np.int64], predictions: npt.NDArray[np.int64
     return tuple(float((predictions[labels == c] == c).mean()) for c in range(10))
 
 
-def _latency(seed: int, median: float) -> Percentiles:
+def _latency(seed: int, median: float) -> Latency:
     rng = np.random.default_rng(seed)
     samples = median * (1 + 0.03 * rng.gamma(2.0, 1.0, 4000) + 0.3 * (rng.random(4000) > 0.985))
     p50, p90, p99 = np.percentile(samples, [50, 90, 99])
-    return Percentiles(
+    return Latency(
         p50=p50,
         p90=p90,
         p99=p99,
@@ -114,7 +104,7 @@ def example_report() -> Report:
         flips=len(flips),
         flip_list=flips,
         mcnemar_p=0.625,
-        logits=LogitsError(
+        logits=LogitErrors(
             max_abs_error=0.412,
             sqnr_db=38.6,
             mean_abs_error=0.05,
@@ -157,10 +147,10 @@ def example_report() -> Report:
             operators={"CONV_2D": 2, "MAX_POOL_2D": 2, "RESHAPE": 1, "FULLY_CONNECTED": 3},
             weight_bytes={"int8": 61_470, "int32": 944},
         ),
-        certificate=Certificate(
+        certificate=CertificateSummary(
             verdict=Verdict.FAIL,
             text="conv1, channel 0: the multiplier is no power of two.",
-            layers=(CertifiedLayer(name="conv1", holds=False, accumulator_bound=403_200, text="channel 0"),),
+            layers=(LayerSummary(name="conv1", holds=False, accumulator_bound=403_200, text="channel 0"),),
         ),
     )
     onnx = dataclasses.replace(
@@ -193,7 +183,7 @@ def example_report() -> Report:
         agreement=1.0,
         agreement_interval=(0.9996, 1.0),
         flips=0,
-        logits=LogitsError(max_abs_error=3e-6, sqnr_db=131.0),
+        logits=LogitErrors(max_abs_error=3e-6, sqnr_db=131.0),
         latency_us=_latency(13, 48.0),
         vs_original=0.63,
         verdict=Verdict.PASS,
@@ -235,7 +225,7 @@ def example_report() -> Report:
             per_class_accuracy=_accuracies(labels, predictions),
         ),
         artifacts=(int8, onnx, single),
-        environment=EnvironmentInfo(
+        environment=Environment(
             cpu="AMD EPYC 9334",
             threads=1,
             cores=2,

@@ -17,8 +17,10 @@ from PIL import Image
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
+from mnist_export.parity.comparison import Flip
+from mnist_export.report.context import DataInfo
 from mnist_export.report.html import render_html
-from mnist_export.report.schema import DataInfo, Flip, Report
+from mnist_export.report.schema import Report
 from mnist_export.report.text import clean, escape
 
 Pictures = dict[int, npt.NDArray[np.uint8]]

@@ -4,8 +4,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 from mnist_export.core.kinds import Verdict
+from mnist_export.parity.verdict import Check
 from mnist_export.report.junit import render_junit
-from mnist_export.report.schema import Check, Report
+from mnist_export.report.schema import Report
 
 
 def test_there_is_a_case_for_each_artifact_and_check(report: Report) -> None:

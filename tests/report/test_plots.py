@@ -16,7 +16,8 @@ from mnist_export.report.plots import (
     latency_bars,
     throughput_over_batch,
 )
-from mnist_export.report.schema import EnvironmentInfo, Percentiles
+from mnist_export.runtime.environment import Environment
+from mnist_export.runtime.timing.figures import Latency
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def benchmark() -> Benchmark:
             batch=batch,
             top1=0.99 if precision == "int8" else 0.992,
             size_bytes=70_000 if precision == "int8" else 250_000,
-            latency_us=Percentiles(p50=30.0 * batch, p90=33.0 * batch, p99=45.0 * batch),
+            latency_us=Latency(p50=30.0 * batch, p90=33.0 * batch, p99=45.0 * batch),
             images_per_second=30_000.0 * batch**0.3,
         )
         for model in ("lenet5", "custom2")
@@ -37,7 +38,7 @@ def benchmark() -> Benchmark:
         for precision in ("float32", "int8")
         for batch in (1, 8, 64)
     )
-    return Benchmark(environment=EnvironmentInfo(cpu="x", threads=1, versions={}), rows=rows)
+    return Benchmark(environment=Environment(cpu="x", threads=1, versions={}), rows=rows)
 
 
 def test_a_benchmark_reads_back_as_it_was_written(benchmark: Benchmark) -> None:

@@ -14,14 +14,10 @@ from hypothesis import strategies as st
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Format, Precision, Verdict
-from mnist_export.report.schema import (
-    ArtifactResult,
-    Flip,
-    Histogram,
-    LogitsError,
-    Percentiles,
-    Report,
-)
+from mnist_export.parity.comparison import Flip
+from mnist_export.parity.logits import LogitErrors
+from mnist_export.report.schema import ArtifactResult, Report
+from mnist_export.runtime.timing.figures import Histogram, Latency
 
 MINIMAL = {
     "schema_version": 1,
@@ -91,7 +87,7 @@ def test_unknown_fields_of_a_later_version_are_ignored() -> None:
 
 
 def test_what_is_not_finite_is_written_as_null() -> None:
-    logits = LogitsError(max_abs_error=math.nan, sqnr_db=math.inf, mean_abs_error=float(np.float32(np.inf)))
+    logits = LogitErrors(max_abs_error=math.nan, sqnr_db=math.inf, mean_abs_error=float(np.float32(np.inf)))
     assert (logits.max_abs_error, logits.sqnr_db, logits.mean_abs_error) == (None, None, None)
 
 
@@ -101,8 +97,8 @@ def test_a_report_never_holds_nan(change: Callable[..., Report]) -> None:
 
 
 def test_a_required_figure_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(InputError, match=r"Percentiles\.p50: expected a finite number, found nan"):
-        Percentiles(p50=math.nan, p90=1.0, p99=2.0)
+    with pytest.raises(InputError, match=r"Latency\.p50: expected a finite number, found nan"):
+        Latency(p50=math.nan, p90=1.0, p99=2.0)
 
 
 def test_numpy_scalars_and_enums_become_plain_values(report: Report) -> None:
@@ -229,7 +225,7 @@ def test_any_artifact_survives_the_round_trip(
     artifact = ArtifactResult(
         format="onnx", precision="int8", path=text, sha256="", size_bytes=size, runtime=text, top1=top1,
         agreement=agreement, drop_pp=drop, verdict=Verdict.PASS, why=text, notes=notes,
-        latency_us=Percentiles(p50=ordered[0], p90=ordered[1], p99=ordered[2]),
+        latency_us=Latency(p50=ordered[0], p90=ordered[1], p99=ordered[2]),
     )  # fmt: skip
     made = dataclasses.replace(base, artifacts=(artifact,))
     assert Report.from_json(made.to_json()) == made
@@ -249,7 +245,7 @@ def test_a_histogram_of_nothing_is_refused() -> None:
 
 
 def test_a_layers_range_and_saturation_are_checked() -> None:
-    from mnist_export.report.schema import LayerError
+    from mnist_export.parity.layers.error import LayerError
 
     assert LayerError(name="a", own_sqnr_db=math.inf).own_sqnr_db is None
     with pytest.raises(InputError, match=r"LayerError\.observed"):

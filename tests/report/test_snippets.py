@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_export.report.schema import ArtifactResult, ModelInfo, Report
+from mnist_export.report.context import ModelInfo
+from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.snippets import python_snippet
 
 

@@ -30,8 +30,8 @@ def test_each_target_gets_answers_memory_and_times(models, some, tmp_path):
     plan = Plan(batches=(1, 4), threads=(1, 2), effort=EFFORT)
     found = measure_targets([target(first), target(second)], some, plan=plan, baselines=["float.tflite"])
     original, candidate = found
-    assert original.parity.logits.differing == 0
-    assert 0 < candidate.parity.logits.max_steps < 20
+    assert original.parity.logits.different == 0
+    assert 0 < candidate.parity.logits.max_error_steps < 20
     assert [(p.batch, p.threads) for p in candidate.points] == [(1, 1), (4, 1), (1, 2), (4, 2)]
     assert {tuple(p.ratios) for p in candidate.points} == {("float.tflite",)}
     assert {tuple(p.ratios) for p in original.points} == {()}

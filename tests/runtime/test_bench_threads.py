@@ -10,9 +10,9 @@ from mnist_export.report.benchmark import Benchmark
 from mnist_export.report.benchmark_compare import compare_benchmarks
 from mnist_export.report.benchmark_rows import ORIGINAL, rows_of
 from mnist_export.report.benchmark_table import benchmark_markdown
-from mnist_export.report.context import EnvironmentInfo
 from mnist_export.report.plots import benchmark_plots
 from mnist_export.runtime.bench.measuring import Plan, Target
+from mnist_export.runtime.environment import Environment
 from mnist_export.runtime.timing.latency import Effort
 
 EFFORT = Effort(min_time_s=0.02, min_runs=5, min_rounds=3, max_time_s=0.5, max_warmup_s=0.05)
@@ -28,7 +28,7 @@ def benchmark(models, digits, tmp_path_factory):
     some = Split(images=digits.test.images[:20], labels=digits.test.labels[:20])
     plan = Plan(batches=(1, 4), threads=(1, 2), effort=EFFORT)
     rows = rows_of("edges", "digits", measure_targets(targets, some, plan=plan, baselines=(ORIGINAL,)))
-    return Benchmark(environment=EnvironmentInfo(cpu="x", threads=2, versions={}, cores=2), rows=rows)
+    return Benchmark(environment=Environment(cpu="x", threads=2, versions={}, cores=2), rows=rows)
 
 
 def test_every_number_of_threads_has_rows_of_its_own(benchmark):

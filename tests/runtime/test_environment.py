@@ -30,7 +30,7 @@ def test_a_machine_without_cpuinfo_is_described_too(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "_CPUINFO", tmp_path / "absent")
     found = environment.describe()
     assert found.cpu
-    assert found.flags == ()
+    assert found.instruction_sets == ()
 
 
 def test_a_busy_machine_is_noted(monkeypatch):

@@ -85,7 +85,7 @@ def test_errors_are_given_in_steps_of_a_quantized_candidate():
     step = 0.125
     rounded = (np.rint(logits / step) * step).astype(np.float32)
     errors = compare(logits, rounded, labels, candidate_step=step).logits
-    assert errors.max_steps <= 0.5 + 1e-3  # rounding to nearest: half a step
+    assert errors.max_error_steps <= 0.5 + 1e-3  # rounding to nearest: half a step
     # uniform within half a step on both sides: step / sqrt(12)
     assert errors.rmse == pytest.approx(step / np.sqrt(12), rel=0.05)
     signal, noise = float(np.mean(logits.astype(float) ** 2)), errors.rmse**2

@@ -190,7 +190,7 @@ def test_what_a_device_does_not_read_is_a_row_and_what_it_refuses_fails(files, s
             name="broken", runner=runner, images=split.images, error=UnsupportedError("net: no kernel.")
         )
         unread, refused = check_on_devices([other, broken], [runner], split, reference)
-    assert unread.verdict is None
+    assert unread.verdict.value == "not run"
     assert "reads onnx" in unread.why
     assert refused.verdict.value == "fail"
     assert refused.why == "net: no kernel."
