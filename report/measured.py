@@ -157,12 +157,13 @@ def artifact_of(
         vs_float_interval=candidate.vs_float.interval if candidate.vs_float else None,
         verdict=parity.verdict,
         why=_why(parity, candidate.diagnosis),
-        checks=checks_of(parity, limits, diagnosis=candidate.diagnosis),
+        checks=(*checks_of(parity, limits, diagnosis=candidate.diagnosis), *_conflict(candidate.conflict)),
         input_type=candidate.input_type,
         input_shape=tuple(1 if size < 0 else size for size in candidate.input_shape),
         input_layout=_layout(candidate.input_shape),
         output_type=candidate.output_type,
         pixel_rule=candidate.pixel_rule or None,
+        input_range=candidate.input_range,
         images_per_second={str(candidate.batch): candidate.images_per_second},
         load_ms=file.load_ms if file else None,
         per_class_accuracy=_per_class(parity.candidate_per_class),
@@ -187,6 +188,10 @@ def layers_of(result: LayersResult) -> tuple[LayerError, ...]:
         )
         for layer in result.layers
     )
+
+
+def _conflict(text: str) -> tuple[Check, ...]:
+    return (Check(name="pixel rule", verdict=Verdict.FAIL, why=text),) if text else ()
 
 
 def _why(parity: Parity, diagnosis: str) -> str:

@@ -113,7 +113,7 @@ def test_thresholds_come_from_flags_then_from_parity_toml(files, tmp_path, monke
         (["--min-agreement", "101"], "--min-agreement"),
         (["--threads", "0"], "--threads"),
         (["--kernels", "xnpack"], "Did you mean 'xnnpack'"),
-        (["--input-range", "1,0"], "--input-range"),
+        (["--input-range", "1,1"], "--input-range"),
         (["--images", "0"], "--images"),
         (["--data", "digitz"], "digits"),
     ],
