@@ -37,7 +37,7 @@ def adopt_rule(reference: Runner, candidates: Sequence[Runner]) -> str:
     if not open_to_it:
         return ""
     names = ", ".join(runner.label for runner in open_to_it)
-    return f"{names}: pixels by the rule that {label} says it computes ({' '.join(rule.words())})"
+    return f"{names}: pixels by the rule that {label} says it computes ({rule.parameters()})"
 
 
 def rule_conflict(reference: Runner, candidate: Runner) -> str:
@@ -48,7 +48,7 @@ def rule_conflict(reference: Runner, candidate: Runner) -> str:
     return (
         f"The file says that it computes {said.sentence()}, and {reference.label} was given pixels by "
         f"{_text(reference.pixel_rule)}: one is wrong. Export the file again, or state the original's "
-        f"rule, such as {' '.join(said.words())}."
+        f"rule, such as {said.parameters()}."
     )
 
 
@@ -64,4 +64,4 @@ def unfit(parity: Parity) -> str:
 
 
 def _text(rule: PixelRule) -> str:
-    return rule.sentence() if isinstance(rule, ChannelRule) else " ".join(rule.words())
+    return rule.sentence() if isinstance(rule, ChannelRule) else rule.parameters()

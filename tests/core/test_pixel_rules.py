@@ -103,29 +103,29 @@ def test_a_rule_reads_as_a_formula():
 
 def test_a_rule_of_one_entry_holds_for_pictures_of_any_channels():
     assert between(1, 0).of_channels(3).to_real(PICTURES).shape == PICTURES.shape
-    with pytest.raises(InputError, match=r"--preprocess caffe: expected pictures of 3 channels.*found 1"):
+    with pytest.raises(InputError, match=r"`preprocess=.caffe.`: expected pictures of 3 channels.*found 1"):
         PRESETS["caffe"].to_real(PICTURES[..., :1])
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"preprocess": "caffe", "mean": "0.5"}, "--preprocess: expected no --mean beside it"),
-        ({"preprocess": "torch", "input_range": "0,1"}, "--preprocess: expected no --input-range"),
-        ({"input_range": "0,1", "std": "0.5"}, "--input-range: expected no --std beside it"),
+        ({"preprocess": "caffe", "mean": "0.5"}, "`preprocess`: expected no `mean` beside it"),
+        ({"preprocess": "torch", "input_range": "0,1"}, "`preprocess`: expected no `input_range`"),
+        ({"input_range": "0,1", "std": "0.5"}, "`input_range`: expected no `std` beside it"),
         ({"preprocess": "cafe"}, "Did you mean 'caffe'"),
         ({"channels": "brg"}, "bgr"),
-        ({"mean": "123.68,116.779,103.939"}, "Divide by 255: --mean 0.48502,0.457957,0.407604"),
-        ({"mean": "a,b"}, "--mean: expected a number or one a channel"),
-        ({"mean": ()}, "--mean: expected a number"),
-        ({"mean": "nan"}, "--mean: expected a number"),
-        ({"std": "0"}, "--std: expected numbers above 0"),
+        ({"mean": "123.68,116.779,103.939"}, "0.48502,0.457957,0.407604"),
+        ({"mean": "a,b"}, "`mean`: expected a number or one a channel"),
+        ({"mean": ()}, "`mean`: expected a number"),
+        ({"mean": "nan"}, "`mean`: expected a number"),
+        ({"std": "0"}, "`std`: expected numbers above 0"),
         ({"std": "0.1,0.2"}, None),
         ({"std": "0.1,0.2", "mean": "0,0,0"}, "found 3 and 2"),
         ({"std": "0.1,0.2", "channels": "bgr"}, "which is of 3"),
-        ({"input_range": "1,1"}, "--input-range: expected two different finite numbers"),
-        ({"input_range": "1"}, "--input-range: expected two numbers"),
-        ({"input_range": "inf,0"}, "--input-range: expected two different finite numbers"),
+        ({"input_range": "1,1"}, "`input_range`: expected two different finite numbers"),
+        ({"input_range": "1"}, "`input_range`: expected two numbers"),
+        ({"input_range": "inf,0"}, "`input_range`: expected two different finite numbers"),
     ],
 )
 def test_options_that_make_no_rule_are_refused_in_one_line(options, said):
