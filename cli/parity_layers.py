@@ -55,6 +55,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from mnist_export.parity.layers.activations import activations_of, default_images
     from mnist_export.parity.layers.comparison import BUDGET_SQNR_DB, BUDGET_STEPS, compare_layers
     from mnist_export.parity.layers.on_device import activations_on, first_difference
+    from mnist_export.parity.pixel_rules import adopt_rule
     from mnist_export.parity.results import to_json
     from mnist_export.runtime.runners.golden import GoldenRunner
 
@@ -75,6 +76,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             count = min(count, min((len(v) for v in reference.golden.layers.values()), default=count))
             reference.golden.require(dataset.test, label=reference.label)
         with open_kernels(arguments.candidate, ours) as candidate:
+            if adopted := adopt_rule(reference, [candidate]):
+                console.note(adopted)
             wanted = activations_of(reference, dataset.test.images, count=count)
             found = (
                 activations_of(candidate, dataset.test.images, count=count)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.kinds import Verdict
+from mnist_export.core.pixels import InputRange
 from mnist_export.core.statistics import wilson_interval
 from mnist_export.parity.comparison import Parity, Thresholds, compare
 from mnist_export.parity.diagnosis import diagnose
 from mnist_export.parity.pairs import pairs_of
+from mnist_export.parity.pixel_rules import adopt_rule, rule_conflict, unfit
 from mnist_export.parity.results import CandidateResult, CheckResult, ReferenceResult
 from mnist_export.parity.verdict import run_verdict
 from mnist_export.runtime.bench.isolated import measure_isolated
@@ -91,6 +94,8 @@ def check(
         reference.golden.require(split, label=reference.label)
     for runner in candidates:
         _same_classes(reference, runner)
+    if adopted := adopt_rule(reference, candidates):
+        notify(adopted)
     seconds: dict[str, float] = {}
     speed: dict[str, float] = {}
     speeds: list[float] = []
@@ -114,6 +119,15 @@ def check(
         )
         for runner, logits in zip(candidates, answers[1:], strict=True)
     ]
+    conflicts = [rule_conflict(reference, runner) for runner in candidates]
+    diagnoses = [
+        (adopted and unfit(parity)) or diagnose(runner, answers[0], logits, parity, split)
+        for runner, logits, parity in zip(candidates, answers[1:], parities, strict=True)
+    ]
+    parities = [
+        replace(parity, verdict=Verdict.FAIL, why=f"{conflict} {parity.why}") if conflict else parity
+        for parity, conflict in zip(parities, conflicts, strict=True)
+    ]
     started = time.perf_counter()
     runners = _timed(reference, candidates, floats) if timed else {}
     baselines = _float_baselines(candidates, floats)
@@ -128,7 +142,8 @@ def check(
             times=times,
             over_float=baselines.get(runner.name),
             speed=speeds[place + 1],
-            diagnosis=diagnose(runner, answers[0], logits, parity, split),
+            diagnosis=diagnoses[place],
+            conflict=conflicts[place],
         )
         for place, (runner, logits, parity) in enumerate(zip(candidates, answers[1:], parities, strict=True))
     )
@@ -142,7 +157,7 @@ def check(
         seconds=seconds,
         pairs=pairs_of(candidates, answers[1:]),
         timing="" if not timed else APART if isolate else TOGETHER,
-        notes=tuple(filter(None, [busy_note() if timed else ""])),
+        notes=tuple(filter(None, [adopted, busy_note() if timed else ""])),
     )
 
 
@@ -200,6 +215,7 @@ def _candidate(
     over_float: str | None,
     speed: float,
     diagnosis: str,
+    conflict: str,
 ) -> CandidateResult:
     samples = times.found.samples_us[name] if times else None
     judged = times is not None and times.found.baseline == _REFERENCE
@@ -224,6 +240,8 @@ def _candidate(
         batch=min(runner.preferred_batch, parity.images),
         images_per_second=speed,
         diagnosis=diagnosis,
+        conflict=conflict,
+        input_range=runner.input_range.span if isinstance(runner.input_range, InputRange) else None,
         notes=(
             *runner.notes,
             *parity.notes,

@@ -90,6 +90,8 @@ class CandidateResult:
         batch: images of one call when the answers were computed.
         images_per_second: of that, with the preparation of the images.
         diagnosis: what kind of damage the answers look like, empty where nothing is wrong.
+        conflict: what is wrong with the pixel rule that the file says it computes, empty where nothing is.
+        input_range: what pixels 0 and 255 become for the file; None for a rule by channel.
         notes: fallbacks that were taken.
     """
 
@@ -111,6 +113,8 @@ class CandidateResult:
     batch: int = 1
     images_per_second: float = 0.0
     diagnosis: str = ""
+    conflict: str = ""
+    input_range: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -187,6 +187,15 @@ def judge_signal(errors: LogitErrors | None) -> Judgement:
     return Judgement(verdict=check.verdict, why=why, checks=(check,))
 
 
+def pixel_rule_check(conflict: str) -> tuple[Check, ...]:
+    """The check that a file and the run mean the same pixels; none where nothing contradicts.
+
+    Args:
+        conflict: what contradicts what; empty where nothing does.
+    """
+    return (Check(name="pixel rule", verdict=Verdict.FAIL, why=conflict),) if conflict else ()
+
+
 def equality_check(verdict: Verdict, why: str, *, alone: str = "", missing: Iterable[str] = ()) -> Check:
     """Whether every implementation computes the same integers.
 

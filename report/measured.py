@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mnist_export.parity.comparison import Parity, Thresholds
 from mnist_export.parity.layers.error import LayerError
 from mnist_export.parity.results import CandidateResult, CheckResult
-from mnist_export.parity.verdict import label_checks
+from mnist_export.parity.verdict import label_checks, pixel_rule_check
 from mnist_export.report.parts import Matrix
 from mnist_export.report.schema import ArtifactResult, ReferenceInfo
 from mnist_export.runtime.timing.figures import Histogram, Latency
@@ -75,14 +75,18 @@ def artifact_of(
         vs_float_interval=candidate.vs_float.interval if candidate.vs_float else None,
         verdict=parity.verdict,
         why=_why(parity, candidate.diagnosis),
-        checks=label_checks(
-            parity.drop_pp, parity.agreement, parity.images, limits, diagnosis=candidate.diagnosis
+        checks=(
+            *label_checks(
+                parity.drop_pp, parity.agreement, parity.images, limits, diagnosis=candidate.diagnosis
+            ),
+            *pixel_rule_check(candidate.conflict),
         ),
         input_type=candidate.input_type,
         input_shape=tuple(1 if size < 0 else size for size in candidate.input_shape),
         input_layout=_layout(candidate.input_shape),
         output_type=candidate.output_type,
         pixel_rule=candidate.pixel_rule or None,
+        input_range=candidate.input_range,
         images_per_second={str(candidate.batch): candidate.images_per_second},
         load_ms=file.load_ms if file else None,
         per_class_accuracy=_per_class(parity.candidate_per_class),

@@ -60,6 +60,9 @@ def python_snippet(
     real = _real_values(artifact)
     if head != CLASSES and real is None:
         return None
+    is_float = (artifact.input_type or "float32").startswith("float")
+    if is_float and model.preprocessing is not None and artifact.input_range is None:
+        return None  # a file of others, whose pixels the caller has to bring into the model's rule
     shape = _image_shape(model)
     input_shape = tuple(artifact.input_shape or (1, *shape))
     return template.format(

@@ -72,7 +72,7 @@ class Metadata:
                 if fields.get("preprocessing") is not None
                 else None,
             )
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (InputError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(
                 f"{label}: the metadata '{METADATA_KEY}' cannot be read ({type(error).__name__}: {error}). "
                 "The file is damaged or from a newer version; export it again."

@@ -139,7 +139,7 @@ class GoldenMeta:
             _ = meta.pixels
             if meta.images < 1 or meta.classes < 2 or len(meta.image_shape) != 3:
                 raise ValueError(f"{meta.images} images, {meta.classes} classes, shape {meta.image_shape}")
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (InputError, KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
             raise InputError(f"{label}: the golden file's description is damaged ({error}).") from error
         return meta
 

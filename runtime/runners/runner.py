@@ -58,6 +58,8 @@ class Runner(ABC):
         source: the file that it was opened from; None for a model in memory.
         origin: ``file``, ``golden``, or for Keras ``shipped`` or ``trained``.
         metadata: what our own files say about themselves; None for foreign files.
+        input_range: how pixels become what the input tensor takes.
+        is_rule_stated: whether the caller or the file stated it.
         preferred_batch: images of a native call: what is fastest for the runtime, and fewer where an image is
             so large that memory would not hold as many.
     """
@@ -99,6 +101,7 @@ class Runner(ABC):
         self._output = outputs
         own = metadata.input_range if metadata else None
         computes = metadata is not None and metadata.preprocessing is not None
+        self.is_rule_stated = input_range is not None or own is not None
         self.input_range: PixelRule = (own if computes else input_range) or own or InputRange()
         self._closed = False
         self._tail = inputs.shape[1:]

@@ -152,7 +152,7 @@ def test_each_io_type_gives_the_same_verdict(brief, tmp_path, io):
         (["--precision", "int9"], "Did you mean 'int8'?"),
         (["-m", "lenet55"], "Did you mean 'lenet5'?"),
         (["-m", "nowhere.keras"], "no such file"),
-        (["--int8", "--input-range", "1,0"], "--input-range"),
+        (["--int8", "--input-range", "1,1"], "--input-range"),
         (["--int8", "--calibration-samples", "0"], "--calibration-samples"),
         (["--int8", "--calibration-method", "minmxa"], "Did you mean 'minmax'?"),
         (["--int8", "--keep-float", "nolayer"], "no layer matches 'nolayer'"),

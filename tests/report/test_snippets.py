@@ -70,6 +70,21 @@ def test_the_onnx_snippet_classifies_by_the_right_pixel(
     assert run(brightest(snippet, (1, 0, 2)), tmp_path) == ("class 10" if layout == "NCHW" else "class 8")
 
 
+def test_a_float_file_that_computes_the_pixel_rule_takes_its_own_range(report: Report) -> None:
+    info = ModelInfo(
+        name="a",
+        source="file",
+        input_shape=(2, 2, 3),
+        input_range=(-123.68, 151.061),
+        preprocessing="B - 103",
+    )
+    made = artifact(report, format="onnx", path="a.onnx", input_type="float32", input_range=(0.0, 1.0))
+    snippet = python_snippet(made, info)
+    assert snippet is not None
+    assert "pixels.astype(np.float32) / np.float32(255)\n" in snippet
+    assert python_snippet(artifact(report, format="onnx", path="a.onnx", input_type="float32"), info) is None
+
+
 # A RESHAPE from int8 (1, 2, 2, 1) to (1, 4), made with tf.lite.TFLiteConverter of TensorFlow 2.21
 # from a Keras Flatten layer quantized to int8, zlib and base64.
 TFLITE = (
