@@ -307,7 +307,7 @@ INTEGERS = (
     """
 transposed same|transposed valid|transposed output padding|upsampling nearest|resize nearest|split
 uneven split|stack|stack channels|unstack|take|take a channel|channels backwards|new axis|tile|roll|flip
-resize bilinear|upsampling bilinear|shrinking bilinear
+resize bilinear|upsampling bilinear|shrinking bilinear|global average 1d|global max 1d
 pad reflect|pad symmetric|pad value|min rows|softmax over rows|gelu|mish|softplus|selu|soft_shrink|log1p
 dense over a map|mixer|conv 1d causal|transposed 1d|upsampling 1d|lstm unrolled|gru unrolled
 time distributed|bidirectional|learned token|class token|repeat vector
