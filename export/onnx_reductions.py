@@ -32,6 +32,14 @@ def reduction(pool: str, reduce: str) -> Callable[[OnnxBuilder, Op], str]:
         keep = int(bool(op.options.get("keepDims")))
         if pool and len(source.shape) == 4 and wanted == [1, 2]:
             return _pooled(builder, op, pool, keep=keep)
+        if (
+            pool
+            and len(source.shape) == 3
+            and wanted == [1]
+            and op.inputs[0] in builder.codes
+            and has_codes(target)
+        ):
+            return _pooled_rows(builder, op, pool, keep=keep)
         # Without an axis of the four, what is left has the graph's own order.
         turned = len(source.shape) == 4 and not keep and 3 not in wanted
         if len(source.shape) == 4 and not turned:
@@ -62,6 +70,22 @@ def _pooled(builder: OnnxBuilder, op: Op, pool: str, *, keep: int) -> str:
         return builder.node("Reshape", [pooled, shape], f"{target.name}/out")
     # Codes are reshaped: ONNX Runtime fuses the pool with the QuantizeLinear behind it.
     builder.store(op.outputs[0], pooled)
+    codes = builder.codes[op.outputs[0]]
+    builder.codes[op.outputs[0]] = builder.node("Reshape", [codes, shape], f"{target.name}/flat")
+    return ""
+
+
+def _pooled_rows(builder: OnnxBuilder, op: Op, pool: str, *, keep: int) -> str:
+    """A mean or an extreme of codes over rows: by the pool's sums of integers, not by sums of floats."""
+    source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
+    if source.quant is None:
+        raise refuse(target, "has codes without a scale before it")
+    turned = builder.node("Transpose", [builder.codes[op.inputs[0]]], f"{target.name}/turned", perm=[0, 2, 1])
+    scalars = builder.scalars(source, source.quant)
+    value = builder.node("DequantizeLinear", [turned, *scalars], f"{source.name}/real")
+    builder.store(op.outputs[0], builder.node(pool, [value], f"{target.name}/pool"))
+    sizes = [0, 1, source.shape[2]] if keep else [0, source.shape[2]]
+    shape = builder.constant(f"{target.name}/shape", np.array(sizes, np.int64))
     codes = builder.codes[op.outputs[0]]
     builder.codes[op.outputs[0]] = builder.node("Reshape", [codes, shape], f"{target.name}/flat")
     return ""

@@ -145,7 +145,10 @@ _ENTRIES: tuple[Operator, ...] = (
     Operator(kind="L2_NORMALIZATION"),
     Operator(kind="CUMSUM"),
     Operator(kind="BATCH_MATMUL"),
-    Operator(kind="RESIZE_BILINEAR"),
+    Operator(
+        kind="RESIZE_BILINEAR", integers=True, int8_only=True, same_scale=True, passes_scale=True,
+        passes_shift=True, int8_version=2,
+    ),
     Operator(kind="CAST"),
     Operator(kind="SOFTMAX", integers=True, output=_PROBABILITY, int8_version=2, int16_version=3),
     _binary("DIV", "Div"),

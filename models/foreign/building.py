@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -218,10 +219,13 @@ def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
             f"{ingredients.stored_elements:,} numbers",
             "Weights are missing; save the whole model again.",
         )
+    rows: dict[int, Fraction] = {}
     for call in all_calls(plan):
         name = quoted(call.layer.name)
+        made = _rows_per_image(call, rows)
         for tensor in call.outputs:
             shape = tuple(tensor.shape)
+            rows[id(tensor)] = made
             elements = _size(shape)
             if elements > MAX_ACTIVATION_ELEMENTS:
                 raise refuse(
@@ -230,7 +234,7 @@ def _check_sizes(plan: Any, ingredients: Ingredients) -> None:
                     f"{elements:,} at {name}",
                     "Such a model is far beyond an edge device.",
                 )
-            if is_function(call.layer) and not _keeps_images_apart(call, shape):
+            if is_function(call.layer) and not (made.denominator == 1 and _keeps_images_apart(call, shape)):
                 raise refuse(
                     ingredients.where,
                     "operations that keep the images of a batch apart, as their first axis",
@@ -243,10 +247,21 @@ def _keeps_images_apart(call: Call, shape: tuple[int | None, ...]) -> bool:
     if not shape or shape[0] is not None or None in shape[1:]:
         return False
     kind = type(call.layer).__name__
-    if kind == "Reshape":  # several rows an image, as windows of attention are, and back; nothing between
-        before, after = _size(call.inputs[0].shape), _size(shape)
-        return max(before, after) % min(before, after) == 0
-    return kind not in allowlist.GROWING or _images_made_of_one(call) == {1}
+    return kind == "Reshape" or kind not in allowlist.GROWING or _images_made_of_one(call) == {1}
+
+
+def _rows_per_image(call: Call, known: Mapping[int, Fraction]) -> Fraction:
+    """Rows of the first axis that one image has in what a call makes: several, as windows of attention are.
+
+    Args:
+        call: of a layer or an operation.
+        known: the same of the tensors before, by their identity; one row where nothing is known.
+    """
+    rows = max((known.get(id(tensor), Fraction(1)) for tensor in call.inputs), default=Fraction(1))
+    if type(call.layer).__name__ != "Reshape" or not is_function(call.layer) or not call.outputs:
+        return rows
+    sizes = [_size(tensor.shape) for tensor in (call.inputs[0], call.outputs[0])]
+    return rows * sizes[0] / sizes[1]
 
 
 def _images_made_of_one(call: Call) -> set[int]:

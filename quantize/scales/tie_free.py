@@ -5,8 +5,8 @@ LiteRT computes it in fixed point and ONNX Runtime in float32; they part where t
 errors of the middle between two integers. With ``ra = p / N`` and ``rb = q / N`` for an odd N the result is a
 whole multiple of 1/N, and so at least 1/2N away from every such middle: more than any of these errors.
 
-A product, and a mean over height and width, is ``r`` times a whole number; runtimes multiply in float32, so
-that N may be larger, where no large numbers cancel.
+A product, and a mean over height and width or over rows, is ``r`` times a whole number; runtimes multiply in
+float32, so that N may be larger, where no large numbers cancel.
 """
 
 from __future__ import annotations
@@ -64,10 +64,13 @@ def tie_free(
 
 
 def pixels_of_mean(graph: Graph, op: Op) -> int:
-    """How many values a MEAN over height and width takes; 0 where it is another mean."""
+    """How many values a MEAN over height and width, or over the rows of a sequence, takes; else 0."""
+    shape, axes = graph.tensors[op.inputs[0]].shape, graph.tensors[op.inputs[1]].data
+    if axes is not None and len(shape) == 3 and [int(a) % 3 for a in axes.ravel()] == [1]:
+        return shape[1]
     if obstacle(graph, op):
         return 0
-    _, height, width, _ = graph.tensors[op.inputs[0]].shape
+    _, height, width, _ = shape
     return height * width
 
 

@@ -56,6 +56,7 @@ def cases() -> dict[str, tuple[tuple[int, ...], dict[str, Callable[[Any], Any]]]
 
     maps = {
         "resize bilinear": layers.Resizing(5, 17),
+        "shrinking bilinear": layers.Resizing(4, 3),
         "resize nearest": layers.Resizing(5, 17, interpolation="nearest"),
         "upsampling nearest": layers.UpSampling2D((2, 3)),
         "upsampling bilinear": layers.UpSampling2D(2, interpolation="bilinear"),
@@ -306,6 +307,7 @@ INTEGERS = (
     """
 transposed same|transposed valid|transposed output padding|upsampling nearest|resize nearest|split
 uneven split|stack|stack channels|unstack|take|take a channel|channels backwards|new axis|tile|roll|flip
+resize bilinear|upsampling bilinear|shrinking bilinear|global average 1d|global max 1d
 pad reflect|pad symmetric|pad value|min rows|softmax over rows|gelu|mish|softplus|selu|soft_shrink|log1p
 dense over a map|mixer|conv 1d causal|transposed 1d|upsampling 1d|lstm unrolled|gru unrolled
 time distributed|bidirectional|learned token|class token|repeat vector
@@ -320,7 +322,6 @@ PARTLY = [
     "group norm",
     "attention",
     "windows",
-    "resize bilinear",
     "unit norm",
     "dot of two maps",
 ]

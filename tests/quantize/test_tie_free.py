@@ -178,11 +178,13 @@ def test_an_operand_of_two_sums_fits_both_where_the_earlier_ones_scale_is_free(n
     assert [distance_from_ties(*found) > error_bound(found[0]) for found in sums] == [True, True]
 
 
-def mean_network(scale, point, side):
-    """A map of pixels to its mean."""
+def mean_network(scale, point, side, *, rows=False):
+    """A map of pixels, or as many rows of one value, to its mean."""
     pixels = QuantParams.per_tensor(1 / 255, -128)
-    entry = Tensor(name="image", shape=(-1, side, side, 1), dtype=np.dtype(np.int8), quant=pixels)
-    axes = Tensor(name="axes", shape=(2,), dtype=np.dtype(np.int32), data=np.array([1, 2], np.int32))
+    shape = (-1, side * side, 1) if rows else (-1, side, side, 1)
+    entry = Tensor(name="image", shape=shape, dtype=np.dtype(np.int8), quant=pixels)
+    over = np.array([1] if rows else [1, 2], np.int32)
+    axes = Tensor(name="axes", shape=over.shape, dtype=np.dtype(np.int32), data=over)
     out = Tensor(
         name="logits", shape=(-1, 1), dtype=np.dtype(np.int8), quant=QuantParams.per_tensor(scale, point)
     )
@@ -204,20 +206,22 @@ def every_sum(side):
     return maps.astype(np.int8).reshape(-1, side, side, 1)
 
 
+@pytest.mark.parametrize("rows", [False, True])
 @pytest.mark.parametrize(
     ("side", "share"), [(2, 0.9), (3, 0.37), (4, 0.61), (7, 0.23), (7, 0.5), (14, 0.0679), (14, 0.0438)]
 )
-def test_every_sum_of_a_map_has_one_mean(litert, side, share):
+def test_every_sum_of_a_map_has_one_mean(litert, side, share, rows):
     import onnxruntime
 
     asked = QuantParams.per_tensor(share / 255, -128)
-    plain = mean_network(share / 255, -128, side)
+    plain = mean_network(share / 255, -128, side, rows=rows)
     real = np.dtype(np.float32)
     tensors = tuple(t if t.is_constant else replace(t, dtype=real) for t in plain.tensors)
     as_float = replace(plain, tensors=tensors)
     params = {0: plain.tensors[0].quant, 2: asked}
     scale = float(tie_free(as_float, params, {0: 0, 2: 2})[2].scale[0])
-    graph, codes = mean_network(scale, -128, side), every_sum(side)
+    graph = mean_network(scale, -128, side, rows=rows)
+    codes = every_sum(side).reshape(-1, *graph.tensors[0].shape[1:])
     session = onnxruntime.InferenceSession(
         write_onnx(graph, io=IoType.INT8), providers=["CPUExecutionProvider"]
     )

@@ -204,6 +204,17 @@ def test_images_of_a_batch_that_are_mixed(refuse, kind, settings):
     refuse(change, "keep the images of a batch apart")
 
 
+def test_two_images_in_a_row(keras, refuses, export_main, tmp_path, out):
+    layers, ops = keras.layers, keras.ops
+    inputs = layers.Input((28, 28, 1))
+    windows = ops.reshape(layers.MaxPooling2D(2)(inputs), (-1, 7, 14, 1))  # two of an image: as it should be
+    x = layers.Dense(10)(layers.Flatten()(ops.reshape(windows, (-1, 14, 28, 1))))
+    path = tmp_path / "net.keras"
+    keras.Model(inputs, x).save(path)
+    words = ("-m", path, "--data", "digits", "--format", "tflite", "-q", "-o", out)
+    refuses(export_main, *words, says="keep the images of a batch apart")
+
+
 def test_a_name_that_is_none(refuse):
     def change(layer):
         layer["config"]["name"] = layer["name"] = "<script>/x"
