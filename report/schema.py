@@ -40,6 +40,7 @@ from mnist_export.report.parts import (
     check_interval,
     check_matrix,
 )
+from mnist_export.report.usage import Usage
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -243,6 +244,7 @@ class Report(Record):
         history: name of a training figure (such as ``val_accuracy``) to its value in each epoch.
         not_checked: what was left unchecked, each in a sentence.
         notes: fallbacks and other things the user has to know.
+        usage: code that runs the files in the place that they were written for.
         next_command: a command to copy.
         command: the command line that was run.
         head: what the outputs are: ``"classes"``, several ``"labels"``, or ``"values"``, which are numbers.
@@ -266,6 +268,7 @@ class Report(Record):
     history: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     not_checked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    usage: tuple[Usage, ...] = ()
     next_command: str | None = None
     command: str | None = None
     head: str = "classes"
