@@ -120,7 +120,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
             opset=job.opset,
             certify=certificate_json if job.extra.exact else None,
             deployment=job.deployment,
-            beside=beside_of(job, loaded, described.class_names),
+            beside=beside_of(job, loaded, network.input_range.span, described.class_names),
         )
         remember(item.sha256 for item in written.artifacts)
     with stages.stage("check", "checking parity and latency"):

@@ -34,13 +34,14 @@ USAGES: LazyRegistry[Callable[..., Usage | None]] = LazyRegistry(
 
 
 def beside_of(
-    job: Job, loaded: LoadedModel, class_names: tuple[str, ...]
+    job: Job, loaded: LoadedModel, pixels: tuple[float, float], class_names: tuple[str, ...]
 ) -> Callable[[str, Mapping[str, bytes]], Mapping[str, bytes]] | None:
     """What makes the files that a target wants beside the artifacts; None where it wants none.
 
     Args:
         job: what was asked for.
         loaded: the original.
+        pixels: what pixels 0 and 255 become for the files.
         class_names: in output order.
     """
     from mnist_export.models.judging import CLASSES
@@ -55,7 +56,7 @@ def beside_of(
         if content is None:
             return {}
         file = f"{stem}{board.extension}"
-        text = _program(board, content, file, loaded.name, _range(job), names)
+        text = _program(board, content, file, loaded.name, pixels, names)
         return {file: text.encode("ascii")}
 
     return make
@@ -82,10 +83,6 @@ def _board(job: Job) -> Board | None:
     return BOARDS.get(job.deployment.usage) if job.deployment is not None else None
 
 
-def _range(job: Job) -> tuple[float, float]:
-    return (job.input_range.lo, job.input_range.hi)
-
-
 def _on_board(artifact: ArtifactResult, report: Report, job: Job, board: Board | None) -> Usage | None:
     """What a report shows of a program: all but the array."""
     from mnist_export.report.heads import CLASSES
@@ -98,7 +95,8 @@ def _on_board(artifact: ArtifactResult, report: Report, job: Job, board: Board |
     if board is None:
         return _on_npu(artifact, path, title)
     kept = path.with_name(path.name.removesuffix(".tflite") + board.extension)
-    code = _program(board, path.read_bytes(), kept.name, report.model.name, _range(job), names, array=False)
+    pixels = artifact.input_range or report.model.input_range or (0.0, 1.0)
+    code = _program(board, path.read_bytes(), kept.name, report.model.name, pixels, names, array=False)
     return Usage(file=artifact.name, title=title, language="cpp", code=code, path=str(kept))
 
 

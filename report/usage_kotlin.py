@@ -89,7 +89,7 @@ def kotlin_usage(
         call=call,
         returns=returns,
         input_bytes=prod(shape) * _BYTES[source],
-        put=_put(source, model),
+        put=_put(source, artifact.input_range or model.input_range or (0.0, 1.0)),
         output_bytes=width * _BYTES[target],
         read=values,
         answer=answer,
@@ -99,12 +99,12 @@ def kotlin_usage(
     return Usage(file=artifact.name, title="LiteRT on Android", language="kotlin", code=text)
 
 
-def _put(kind: str, model: ModelInfo) -> str:
+def _put(kind: str, pixels: tuple[float, float]) -> str:
     if kind == "uint8":
         return "put(byte)"
     if kind == "int8":
         return "put((pixel - 128).toByte())"
-    lo, hi = model.input_range or (0.0, 1.0)
+    lo, hi = pixels
     return (
         f"putFloat(pixel / 255f * {hi - lo!r}f + {lo!r}f)"
         if (lo, hi) != (0.0, 1.0)

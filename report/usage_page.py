@@ -79,7 +79,7 @@ def page_usage(
 
 def _values(artifact: ArtifactResult, model: ModelInfo, shape: tuple[int, ...]) -> str:
     """The input's values, channels first where the file has them so."""
-    lo, hi = model.input_range or (0.0, 1.0)
+    lo, hi = artifact.input_range or model.input_range or (0.0, 1.0)
     real = "p" if (lo, hi) == (0.0, 255.0) else f"p / 255 * {hi - lo!r} + {lo!r}"
     if (lo, hi) == (0.0, 1.0):
         real = "p / 255"
