@@ -5,54 +5,28 @@ Ordinary int8 needs an interpreter with its kernels; only exact networks become 
 
 from __future__ import annotations
 
-from typing import Final
-
-from mnist_export.core.graph import Graph
+from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.export.c_names import rows
-from mnist_export.export.c_plan import plan_arena
-
-ALIGNMENT: Final = 16  # schema.fbs: buffers are 16-byte aligned within the file
-_TENSOR_BYTES: Final = 64
-"""TfLiteEvalTensor and the scratch that kernels keep a tensor, rounded up."""
-_OPERATOR_BYTES: Final = 256
-_INTERPRETER_BYTES: Final = 2048
+from mnist_export.export.tflm_source import ArenaSize, resolver_method
 
 
-def resolver_method(kind: str) -> str:
-    """The method of MicroMutableOpResolver that adds an operator, by TFLM's naming."""
-    words = [word if word[0].isdigit() else word.capitalize() for word in kind.split("_")]
-    return "Add" + "".join(words)
-
-
-def arena_estimate(graph: Graph) -> int:
-    """Bytes of tensor arena that TFLM is likely to need: activations placed greedily, plus its own tables.
-
-    An estimate: kernels ask for scratch buffers of their own. ``MicroInterpreter::arena_used_bytes`` tells.
-    """
-    activations = plan_arena(graph, place_input=True, alignment=ALIGNMENT).size_bytes
-    own = _INTERPRETER_BYTES + _TENSOR_BYTES * len(graph.tensors) + _OPERATOR_BYTES * len(graph.ops)
-    scratch = activations // 4
-    return -(-(activations + scratch + own) // 1024) * 1024
-
-
-def embed(content: bytes, graph: Graph, name: str, header_name: str) -> tuple[str, str]:
+def embed(content: bytes, name: str, header_name: str) -> tuple[str, str]:
     """Write a .tflite file as a C array.
 
     Args:
         content: the file.
-        graph: what is in it.
         name: a C identifier.
         header_name: the header's file name, for the include.
 
     Returns:
         The header's and the source's text.
     """
-    upper = name.upper()
+    upper, graph = name.upper(), read_tflite(content)
     methods = sorted({resolver_method(op.kind) for op in graph.ops})
     calls = "\n".join(f" *   resolver.{method}();" for method in methods)
     header = _HEADER.format(
-        upper=upper, name=name, size=len(content), arena=arena_estimate(graph), count=len(methods),
-        calls=calls, alignment=ALIGNMENT,
+        upper=upper, name=name, size=len(content), arena=ArenaSize.estimated(graph).size_bytes,
+        count=len(methods), calls=calls,
     )  # fmt: skip
     literals = rows([f"0x{byte:02x}" for byte in content]).rstrip(",")
     return header, _SOURCE.format(header=header_name, name=name, upper=upper, literals=literals)
@@ -76,7 +50,7 @@ extern "C" {{
 
 #define {upper}_TFLITE_BYTES {size}
 #define {upper}_OPERATORS {count}
-/* An estimate; interpreter.arena_used_bytes() tells what it needs. */
+/* An estimate for reference kernels; interpreter.arena_used_bytes() tells what it needs. */
 #define {upper}_ARENA_BYTES {arena}
 
 extern const unsigned char {name}_tflite[{upper}_TFLITE_BYTES];

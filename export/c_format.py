@@ -42,7 +42,7 @@ class CExporter:
         stem = request.stem or file_stem(request.name, None, model.precision, model.variant)
         if not is_exact(model):
             content = TfliteExporter().export(model, request)[".tflite"]
-            header, source = embed(content, model.graph, name, f"{stem}.h")
+            header, source = embed(content, name, f"{stem}.h")
             return {".c": source.encode("ascii"), ".h": header.encode("ascii")}
         written = generate(model.graph, name, f"{stem}.h")
         return {

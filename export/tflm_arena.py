@@ -119,11 +119,9 @@ def greedy_plan(buffers: Sequence[tuple[int, int, int]]) -> int:
     Args:
         buffers: size in bytes, first and last time of use of each, in TFLM's order.
     """
-    # TFLM bubbles the larger ones to the front: equal ones keep the order of the list
-    waiting = sorted(
-        ((_aligned(size), first, last) for size, first, last in buffers if size),
-        key=lambda buffer: -buffer[0],
-    )
+    # TFLM lists buffers from the last to the first and then bubbles larger ones to the front
+    rounded = [(_aligned(size), first, last) for size, first, last in reversed(buffers) if size]
+    waiting = sorted(rounded, key=lambda item: -item[0])
     placed: list[tuple[int, int, int, int]] = []  # offset, size, first, last; by offset
     for size, first, last in waiting:
         offset = 0

@@ -77,6 +77,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     from mnist_export.pipeline.methods.pixels import with_pixels
     from mnist_export.pipeline.network import make_network
     from mnist_export.pipeline.reporting import build_report, write_report
+    from mnist_export.pipeline.usage import beside_of, with_usage
     from mnist_export.quantize.lowering import lower
     from mnist_export.report.reworded import reworded
 
@@ -119,6 +120,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
             opset=job.opset,
             certify=certificate_json if job.extra.exact else None,
             deployment=job.deployment,
+            beside=beside_of(job, loaded, network.input_range.span, described.class_names),
         )
         remember(item.sha256 for item in written.artifacts)
     with stages.stage("check", "checking parity and latency"):
@@ -134,6 +136,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
         report = with_findings(report, made, dataset, result)
         report = _judged(report, job, written, result, dataset, loaded, progress)
         report = reworded(with_devices(report, on_devices, job), progress.wording)
+        report = with_usage(report, job)
         write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
     return report
 

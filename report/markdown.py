@@ -13,6 +13,7 @@ from mnist_export.report.head_words import head_columns, reference_column
 from mnist_export.report.heads import CLASSES, TITLES
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.text import cell, clean, pad, width
+from mnist_export.report.usage import usage_markdown, usage_text
 from mnist_export.report.wording import NOT_MEASURED, duration, headline, size, speed
 
 COLUMNS = (
@@ -83,6 +84,7 @@ def console_summary(report: Report) -> str:
         lines += ["", *(f"  {clean(why)}" for why in on_devices.device_reasons(report))]
     if report.notes:
         lines += ["", *(f"Note: {clean(note)}" for note in report.notes)]
+    lines += [clean(line) for line in usage_text(report.usage)]
     if report.next_command:
         lines += ["", "Next:", f"  {clean(report.next_command)}"]
     return "\n".join(lines) + "\n"
@@ -102,6 +104,7 @@ def markdown_summary(report: Report) -> str:
         lines += ["", *(f"- {cell(why)}" for why in on_devices.device_reasons(report))]
     if report.notes:
         lines += ["", *(f"> {cell(note)}" for note in report.notes)]
+    lines += usage_markdown(report.usage)
     if report.next_command:
         lines += ["", *_fence(clean(report.next_command))]
     return "\n".join(lines) + "\n"

@@ -25,6 +25,7 @@ from mnist_export.parity.verdict import Check
 from mnist_export.report.codec import decode_json, encode_json
 from mnist_export.report.context import DataInfo, Finding, Gap, ModelInfo
 from mnist_export.report.parts import Audit, Compression, Matrix, check_matrix
+from mnist_export.report.usage import Usage
 from mnist_export.runtime.environment import Environment
 from mnist_export.runtime.timing.figures import Latency
 
@@ -204,6 +205,7 @@ class Report(Record):
         history: name of a training figure (such as ``val_accuracy``) to its value in each epoch.
         not_checked: what was left unchecked, each in a sentence.
         notes: fallbacks and other things the user has to know.
+        usage: code that runs the files in the place that they were written for.
         next_command: a command to copy.
         command: the command line that was run.
         head: what the outputs are: ``"classes"``, several ``"labels"``, or ``"values"``, which are numbers.
@@ -227,6 +229,7 @@ class Report(Record):
     history: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     not_checked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    usage: tuple[Usage, ...] = ()
     next_command: str | None = None
     command: str | None = None
     head: str = "classes"

@@ -24,6 +24,7 @@ from mnist_export.report.markup import (
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.snippets import python_snippet
 from mnist_export.report.svg import share_bar
+from mnist_export.report.usage import usage_html
 
 MICRO = "\u00b5s"
 DASH = NOTHING
@@ -194,7 +195,7 @@ def _logit_error(artifact: ArtifactResult) -> str | None:
 
 def how_to_use(report: Report) -> Html:
     """The pixel rule and a snippet of Python for each file, and the next command."""
-    parts: list[Html] = []
+    parts: list[Html] = usage_html(report.usage)
     for artifact in report.artifacts:
         snippet = python_snippet(artifact, report.model, report.data.class_names, report.head)
         if snippet is None and artifact.pixel_rule is None:

@@ -63,7 +63,7 @@ def python_snippet(
     is_float = (artifact.input_type or "float32").startswith("float")
     if is_float and model.preprocessing is not None and artifact.input_range is None:
         return None  # a file of others, whose pixels the caller has to bring into the model's rule
-    shape = _image_shape(model)
+    shape = image_shape(model)
     input_shape = tuple(artifact.input_shape or (1, *shape))
     return template.format(
         classes=f"CLASSES = {list(class_names)!a}\n" if class_names and head != VALUES else "",
@@ -94,7 +94,8 @@ def _real_values(artifact: ArtifactResult) -> str | None:
     return f"{scale} * (logits.astype(np.float32) - {zero})"
 
 
-def _image_shape(model: ModelInfo) -> tuple[int, ...]:
+def image_shape(model: ModelInfo) -> tuple[int, ...]:
+    """Height, width and channels of a model's image."""
     shape = tuple(model.input_shape or _DEFAULT_SHAPE)
     if len(shape) == 1:
         side = round(shape[0] ** 0.5)

@@ -148,7 +148,14 @@ def _next(run: _Run) -> tuple[Any, TrialSpec]:
             for limit in run.space.budget
             if not limit.at_least and limit.figure.name in BEFORE_TRAINING
         },
+        target=_target_of(run.space),
     )
+
+
+def _target_of(space: Space) -> str | None:
+    """The plain form where a microcontroller's memory is judged: blocks for LiteRT's kernels cost arena."""
+    judged = {*(figure.name for figure in space.objectives), *(limit.figure.name for limit in space.budget)}
+    return "portable" if judged & {"ram", "arena"} else None
 
 
 def floor_of(tried: list[Tried]) -> tuple[float, ...]:

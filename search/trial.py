@@ -36,6 +36,7 @@ class TrialSpec:
         choices: what Optuna's trial chose in ``build``.
         floor: validation accuracy of each epoch below which the training is given up; may be empty.
         ceilings: figure to its largest allowed value, of figures that are known before training.
+        target: what files are written for where the scheme names no target.
     """
 
     index: int
@@ -47,6 +48,7 @@ class TrialSpec:
     choices: Mapping[str, Any] = field(default_factory=dict)
     floor: tuple[float, ...] = ()
     ceilings: Mapping[str, float] = field(default_factory=dict)
+    target: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +212,7 @@ def _figures_before_training(spec: TrialSpec, model: Any, dataset: Dataset, fold
     return {name: figures[name] for name in BEFORE_TRAINING}
 
 
-BEFORE_TRAINING: Final = ("flash", "weights", "ram", "macs", "parameters")
+BEFORE_TRAINING: Final = ("flash", "weights", "ram", "arena", "values", "macs", "parameters")
 """Figures that are known before training."""
 
 
@@ -220,6 +222,7 @@ def _exported(
     from mnist_export.pipeline.export import run_job
     from mnist_export.pipeline.jobs.progress import SILENT
     from mnist_export.pipeline.request import job_with
+    from mnist_export.search.inside import sizes_inside
 
     scheme = _group(spec.values, "scheme")
     if quick:
@@ -229,12 +232,9 @@ def _exported(
         scheme["calibration_samples"] = 8
     if not str(scheme.get("format", "tflite")).startswith("tflite"):
         raise InputError("scheme.format: expected tflite first, since figures are measured on the .tflite.")
-    report = run_job(
-        job_with(**{"input_range": "0,1", **scheme, "model": str(path), "data": dataset, "output": output}),
-        SILENT,
-    )
-    first = report.artifacts[0]
-    return report, {**_measured(report), **_inside(Path(first.path))}
+    given = {"input_range": "0,1", "target": spec.target, "on": "none", **scheme}
+    report = run_job(job_with(**given, model=str(path), data=dataset, output=output), SILENT)
+    return report, {**_measured(report), **sizes_inside([Path(item.path) for item in report.artifacts])}
 
 
 def _measured(report: Report) -> dict[str, float]:
@@ -248,19 +248,6 @@ def _measured(report: Report) -> dict[str, float]:
         "latency": first.latency_us.p50 if first.latency_us else None,
     }
     return {name: float(value) for name, value in found.items() if value is not None}
-
-
-def _inside(path: Path) -> dict[str, float]:
-    """Bytes of constants and of live values, from the .tflite itself."""
-    from mnist_export.core.graph.tflite_reader import read_tflite
-    from mnist_export.runtime.runners.litert import LiteRtRunner
-    from mnist_export.runtime.timing.arena import activation_memory
-
-    content = path.read_bytes()
-    graph = read_tflite(content)
-    weights = sum(tensor.data.nbytes for tensor in graph.tensors if tensor.data is not None)
-    memory = activation_memory(LiteRtRunner(content))
-    return {"weights": float(weights), "ram": float(memory.live_tensor_peak_bytes)}
 
 
 def _group(values: Mapping[str, Any], group: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ TFLM: Final = OperatorTable(
     source="tflite-micro 0.dev20261023182759, MicroMutableOpResolver",
     kinds=frozenset(_OF_TFLM.split()),
     hint="Replace the layer by one that it has, export the part before it with `until`, or leave out "
-    '`target` and use `exact=True`, `format="c"`, which needs no runtime.',
+    '`target` and use `exact=True`, `formats="c"`, which needs no runtime.',
 )
 ETHOS_U: Final = OperatorTable(
     runtime="Ethos-U",

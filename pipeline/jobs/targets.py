@@ -71,7 +71,7 @@ def choose(arguments: Options) -> Chosen:
         raise unknown_name("`io` type", io, ["int8", "uint8", "float32"])
     if place is None:
         return Chosen(formats=formats, precision=precision, io=io, form=name, deployment=None)
-    _require("format", formats, place.reads, str(name))
+    _require("formats", formats, place.reads, str(name))
     _require("precision", (precision,), place.precisions, str(name))
     if io is not None:
         _require("io", (io,), place.ios, str(name))

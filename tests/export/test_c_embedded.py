@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
-from mnist_export.core.kinds import Precision
-from mnist_export.export.c_embed import arena_estimate, resolver_method
+from mnist_export.core.kinds import IoType, Precision
 from mnist_export.export.c_format import CExporter
 from mnist_export.export.request import ExportRequest
 from mnist_export.export.tflite_format import TfliteExporter
+from mnist_export.export.tflm_source import resolver_method
 from mnist_export.quantize import quantize
 from mnist_export.quantize.network.scheme import SchemeConfig
 from mnist_export.runtime.runners.opening import open_runner
@@ -72,11 +73,18 @@ def test_the_header_names_each_operator_once_and_how_many(model):
 
 def test_the_arena_holds_at_least_what_lives_at_one_time(model):
     # the convolution reads 784 bytes and writes 28 * 28 * 4
-    assert arena_estimate(model.graph) >= 784 + 28 * 28 * 4
+    header = CExporter().export(model, REQUEST)[".h"].decode("ascii")
+    assert int(re.search(r"EDGES_ARENA_BYTES (\d+)", header)[1]) >= 784 + 28 * 28 * 4
+
+
+def test_the_operators_at_the_ends_of_a_float_file_are_among_those_to_add(model):
+    header = CExporter().export(model, replace(REQUEST, io=IoType.FLOAT32))[".h"].decode("ascii")
+    assert {"AddQuantize", "AddDequantize"} <= set(re.findall(r"resolver\.(\w+)\(\);", header))
 
 
 def test_operators_without_an_entry_follow_the_resolvers_naming():
     assert resolver_method("HARD_SWISH") == "AddHardSwish"
+    assert resolver_method("PADV2") == "AddPadV2"
 
 
 def test_it_answers_in_litert_like_the_file_it_holds(tmp_path, model, digits):

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from mnist_export.cli.search import main
 from mnist_export.core.errors import InputError, OutputError
-from mnist_export.search.engine import floor_of
+from mnist_export.search.engine import _target_of, floor_of
 from mnist_export.search.saved import load_search
 from mnist_export.search.space import space_of
 from mnist_export.search.store import STORE, Store, Tried, locked
@@ -107,6 +108,24 @@ def test_a_network_over_budget_is_not_trained_and_one_that_fails_is_a_result():
     found = run_trial(wrong)
     assert found.ended == "failed"
     assert "at least 32x32" in found.why
+
+
+def test_a_budget_of_memory_is_the_arena_of_a_microcontroller_in_the_plain_form():
+    values = {"network.family": "plain", "network.width": 4, "scheme.precision": "int8"}
+    spec = TrialSpec(index=0, values=values, data="digits", seed=0, ceilings={"ram": 1000.0})
+    native = run_trial(spec).figures
+    plain = run_trial(replace(spec, target="portable")).figures
+    assert plain["ram"] == plain["arena"] > plain["values"] > 1000
+    assert plain["arena"] < native["arena"]
+    of_c = {**values, "scheme.exact": True, "scheme.format": "tflite,c"}
+    found = run_trial(replace(spec, values=of_c, target="portable")).figures
+    assert found["ram"] < 0.8 * found["arena"]
+
+
+def test_files_get_the_plain_form_where_memory_is_judged():
+    assert _target_of(space_of({"minimize": "arena"})) == "portable"
+    assert _target_of(space_of({"budget": "ram<=8kB"})) == "portable"
+    assert _target_of(space_of({"budget": "flash<=8kB"})) is None
 
 
 def test_a_process_that_dies_is_a_failed_trial_and_the_next_one_goes_on():
