@@ -19,12 +19,13 @@ from mnist_export.arguments import (
     scratch,
     words_of,
 )
-from mnist_export.errors import InputError
 from mnist_export.result import Result
 
 if TYPE_CHECKING:
     from mnist_export.arguments import Data, Numbers, Range
     from mnist_export.models.trained import Trained
+    from mnist_export.parity.integer_check import IntegersResult
+    from mnist_export.parity.integer_golden import IntegerGolden
     from mnist_export.runtime.runners.golden import Golden
 
 
@@ -199,13 +200,14 @@ def check(
     architecture: str | None = None,
     latency: bool = True,
     isolate: bool = False,
+    on: str | Sequence[str] | None = None,
     progress: bool = False,
-) -> Result:
+) -> Result | IntegersResult:
     """Compare exported files with their original, as ``mnist-parity check`` does.
 
     Args:
-        reference: golden .npz, .keras, .h5, SavedModel, .tflite, .onnx, an architecture's name, or a Keras
-            model in memory.
+        reference: golden .npz (of answers, or of integers: each has to be equal), .keras, .h5, SavedModel,
+            .tflite, .onnx, an architecture's name, or a Keras model in memory.
         candidates: .tflite and .onnx files.
         data: see `export`; None takes the recording's own, else ``"auto"``.
         images: only so many of the first test images.
@@ -224,6 +226,7 @@ def check(
         architecture: of a reference that is a file of weights, see `export`.
         latency: whether to measure it.
         isolate: time each model in a process of its own.
+        on: devices that the files are checked on too, such as ``"tflm,cortex-a72"``.
         progress: say on stderr what is being done.
 
     Raises:
@@ -231,22 +234,22 @@ def check(
     """
     with quieted(progress), scratch() as folder:
         from mnist_export.parity.thresholds import thresholds_from
-        from mnist_export.pipeline.comparing import compare_files
+        from mnist_export.pipeline.goldens import check_files
+        from mnist_export.report.schema import Report
 
         files = [candidates] if isinstance(candidates, str | Path) else list(candidates)
-        return Result(
-            compare_files(
-                model_path(reference, folder), [str(path) for path in files],
-                data=None if data is None else data_of(data, 0), images=images,
-                thresholds=thresholds_from(
-                    config=path_of(config), max_drop=max_drop, min_agreement=min_agreement
-                ),
-                input_range=pixels_of(input_range, mean, std, channels, preprocess),
-                kernels=kernels, threads=threads, trust=trust,
-                beside=beside_of(trust, custom, architecture), timed=latency, isolate=isolate,
-                progress=progress_of(progress),
-            )
+        found = check_files(
+            model_path(reference, folder), [str(path) for path in files],
+            data=None if data is None else data_of(data, 0), images=images,
+            thresholds=thresholds_from(
+                config=path_of(config), max_drop=max_drop, min_agreement=min_agreement
+            ),
+            input_range=pixels_of(input_range, mean, std, channels, preprocess),
+            kernels=kernels, threads=threads, trust=trust,
+            beside=beside_of(trust, custom, architecture), timed=latency, isolate=isolate,
+            on=None if on is None else words_of(on), progress=progress_of(progress),
         )  # fmt: skip
+        return Result(found) if isinstance(found, Report) else found
 
 
 def record(
@@ -265,15 +268,16 @@ def record(
     custom: str | Path | None = None,
     architecture: str | None = None,
     latency: bool = True,
+    integers: bool = False,
     progress: bool = False,
-) -> Golden:
+) -> Golden | IntegerGolden:
     """Record a model's answers on the test images into a golden file, as ``mnist-parity record`` does.
 
     Args:
         model: see `check`.
         output: the .npz to write.
         data: see `export`.
-        images: only so many of the first test images.
+        images: only so many of the first test images; with ``integers``, how many to keep (64).
         input_range: what pixels 0 and 255 become; None takes the file's own, else 0..1.
         mean: see `export`.
         std: see `export`.
@@ -284,6 +288,7 @@ def record(
         custom: a Python file that defines the model's own layers.
         architecture: of a file of weights, see `export`.
         latency: whether to measure it.
+        integers: keep an exported file's own integers; an output that ends in .h is C for a microcontroller.
         progress: say on stderr what is being done.
 
     Returns:
@@ -292,27 +297,22 @@ def record(
     Raises:
         InputError: what the command would refuse with exit code 2.
     """
-    path = Path(output)
-    if path.suffix != ".npz":
-        raise InputError(f"output: expected a name that ends in .npz, found '{output}'.")
     with quieted(progress), scratch() as folder:
-        from mnist_export.parity.recording import record as record_answers
-        from mnist_export.pipeline.comparing import data_for, open_reference
+        from mnist_export.pipeline.goldens import record_answers, record_golden
 
-        dataset = data_for(data_of(data, 0), None, images, progress_of(progress), trust=trust)
-        spec = model_path(model, folder)
-        with open_reference(
-            spec, dataset, threads=threads, trust=trust,
-            input_range=pixels_of(input_range, mean, std, channels, preprocess),
-            beside=beside_of(trust, custom, architecture),
-        ) as runner:  # fmt: skip
-            golden = record_answers(
-                runner, dataset, data=str(data) if isinstance(data, str) and data != "auto" else dataset.name,
-                timed=latency, layers=None,
-                parameters=getattr(runner, "parameters", 0), macs=getattr(runner, "macs", 0),
-            )  # fmt: skip
-        golden.save(path)
-        return golden
+        spec, chosen, told = model_path(model, folder), data_of(data, 0), progress_of(progress)
+        given: dict[str, Any] = {
+            "threads": threads,
+            "trust": trust,
+            "input_range": pixels_of(input_range, mean, std, channels, preprocess),
+        }
+        if integers:
+            return record_golden(spec, Path(output), data=chosen, images=images, progress=told, **given)
+        beside = beside_of(trust, custom, architecture)
+        return record_answers(
+            spec, Path(output), data=chosen, images=images, beside=beside, latency=latency, progress=told,
+            **given,
+        )  # fmt: skip
 
 
 def train(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """examples:
   mnist-parity check lenet5.keras exports/lenet5-mnist.int8.tflite exports/lenet5-mnist.int8.onnx
   mnist-parity check golden.npz model.tflite --max-drop 0.2 --min-agreement 99.5 --junit parity.xml
+  mnist-parity check integers.npz int8.tflite int8.onnx --on tflm        # record --integers: every integer
   mnist-parity check float.onnx int8.onnx --data digits --json
   mnist-parity check lenet5.keras int8.tflite int8.onnx --isolate --pin
   mnist-parity check lenet5.keras int8.tflite int8.onnx --on tflm,openvino
@@ -84,6 +85,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``check``; returns 0 where every candidate passes, on each device of ``--on`` too, else 1."""
+    from mnist_export.parity.integer_golden import is_integers
+
+    if is_integers(arguments.reference):
+        from mnist_export.cli.parity_integers import check_golden
+
+        return check_golden(arguments, console)
+    return _compare(arguments, console)
+
+
+def _compare(arguments: argparse.Namespace, console: Console) -> int:
+    """Check files against answers of the original."""
     from mnist_export.parity.checking import check
     from mnist_export.parity.on_devices import check_on_devices
     from mnist_export.parity.verdict import run_verdict

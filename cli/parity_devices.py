@@ -45,7 +45,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     for entry in listed:
         state = "ready" if entry["ready"] else f"{entry['why']}; run: {entry['command']}"
         rows.append((entry["name"], entry["title"], ", ".join(entry["formats"]), state))
-    emit(_table(rows))
+    emit(table_of(rows))
     return EXIT_PASS
 
 
@@ -64,15 +64,9 @@ def _described(device: Device) -> dict[str, Any]:
 
 def chosen(arguments: argparse.Namespace) -> tuple[Device, ...]:
     """The devices of ``--on``, refused in one line where one is not ready or reads none of the files."""
-    if arguments.on is None:
-        return ()
-    from mnist_export.parity.on_devices import require_readable
-    from mnist_export.runtime.devices.registry import devices_of, require_ready
+    from mnist_export.pipeline.on_devices import devices_named
 
-    devices = devices_of("--on", arguments.on)
-    require_ready(devices)
-    require_readable(devices, [Path(path) for path in arguments.candidates])
-    return devices
+    return devices_named(arguments.on, [Path(path) for path in arguments.candidates])
 
 
 def rows_as_json(rows: Sequence[OnDevice]) -> list[Any]:
@@ -116,12 +110,12 @@ def print_rows(rows: Sequence[OnDevice]) -> None:
         elif row.differing:
             reasons += [printable(f"  {row.file} on {row.device}: {text}") for text in row.figures.values()]
     emit("\nOn devices, against each file's own runtime here (the verdict is against the original):\n")
-    emit(_table(table))
+    emit(table_of(table))
     if reasons:
         emit("\n".join(["", "Why:", *reasons]))
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
+def table_of(rows: Sequence[tuple[str, ...]]) -> str:
     """Columns of one width, a line under the first row."""
     clean = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*clean, strict=True)]

@@ -122,10 +122,11 @@ def is_keras(spec: str) -> bool:
     return runtime_of(path) == "keras" if path.exists() else not path.suffix
 
 
-def open_kernels(path: str, arguments: argparse.Namespace) -> Runner:
+def open_kernels(path: str, arguments: argparse.Namespace, *, rule: PixelRule | None = None) -> Runner:
     """Open a .tflite, .onnx or golden file with the options of the command line.
 
-    ``--kernels`` applies to the runtime that knows the name; the other one keeps its default.
+    ``--kernels`` applies to the runtime that knows the name; the other one keeps its default. ``rule`` is
+    what pixels become where the options do not say it.
     """
     from mnist_export.core.registry import unknown_name
     from mnist_export.runtime.runners.litert import KERNELS
@@ -140,7 +141,7 @@ def open_kernels(path: str, arguments: argparse.Namespace) -> Runner:
         path,
         threads=arguments.threads,
         kernels=arguments.kernels if arguments.kernels in names else "default",
-        input_range=input_range_of(arguments),
+        input_range=rule or input_range_of(arguments),
         trust=arguments.trust,
         beside=beside_of(arguments),
     )

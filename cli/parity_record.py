@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """examples:
   mnist-parity record lenet5.keras -o lenet5.golden.npz
   KERAS_BACKEND=jax mnist-parity record lenet5.keras --data mnist -o lenet5.golden.npz
+  mnist-parity record lenet5.int8.tflite --integers -o integers.npz      # the file's own integers
+  mnist-parity record integers.npz --integers --format c -o golden.h     # the same for a microcontroller
 """
 
 
@@ -29,6 +31,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help=".keras, .h5, SavedModel, .tflite, .onnx, or a name")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="GOLDEN.npz", help="file to write"
+    )
+    parser.add_argument(
+        "--integers",
+        action="store_true",
+        help="keep the own output integers of a .tflite, .onnx or .c on --images N images (64), chosen to "
+        "show changes of its weights",
+    )
+    parser.add_argument(
+        "--format",
+        default="npz",
+        metavar="F",
+        help="of --integers: npz (default), or c: arrays and a loop for a microcontroller, GOLDEN.h and .c",
     )
     add_model_options(parser)
     parser.add_argument("--layers", action="store_true", help="record activations of the first images too")
@@ -40,6 +54,14 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     from mnist_export.parity.recording import record
 
     output: Path = arguments.output
+    if arguments.integers:
+        from mnist_export.cli.parity_integers import record_golden
+
+        return record_golden(arguments, console)
+    if arguments.format != "npz":
+        raise InputError(
+            f"--format: is of a golden of integers; found {arguments.format} without --integers."
+        )
     if output.suffix != ".npz":
         raise InputError(f"-o: expected a name that ends in .npz, found '{output}'.")
     if Path(arguments.model).exists() and output.exists() and output.samefile(arguments.model):

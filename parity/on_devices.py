@@ -125,11 +125,15 @@ def check_on_devices(
         notify: told what is being done.
     """
     rows: list[OnDevice] = []
-    workers = max(1, min(len(devices), len(os.sched_getaffinity(0))))
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    with side_by_side(devices) as pool:
         for runner in runners:
             rows += _rows(pool, devices, runner, split, reference, thresholds, notify)
     return tuple(rows)
+
+
+def side_by_side(devices: Sequence[Device]) -> ThreadPoolExecutor:
+    """Threads for as many devices as there are processors."""
+    return ThreadPoolExecutor(max_workers=max(1, min(len(devices), len(os.sched_getaffinity(0)))))
 
 
 def _rows(
@@ -143,20 +147,7 @@ def _rows(
 ) -> list[OnDevice]:
     """One file on all devices, side by side where there are processors for it."""
     kind = runner.source.format if runner.source else ""
-    asked = [device for device in devices if kind in device.formats]
-    found: dict[str, list[Answer] | MnistExportError] = {device.name: [] for device in asked}
-    if asked:
-        names = ", ".join(device.name for device in asked)
-        notify(f"{runner.label}: {len(split):,} images on {names}")
-        for question in _questions(runner, split):
-            open_ones = [device for device in asked if isinstance(found[device.name], list)]
-            answers = pool.map(_answer, open_ones, [question] * len(open_ones))
-            for device, answer in zip(open_ones, answers, strict=True):
-                kept = found[device.name]
-                if isinstance(answer, MnistExportError):
-                    found[device.name] = answer
-                elif isinstance(kept, list):
-                    kept.append(answer)
+    found = answers_of(pool, devices, runner, split, notify)
     own = runner.run_integers(split.images) if any(isinstance(a, list) for a in found.values()) else None
     rows = []
     for device in devices:
@@ -179,6 +170,43 @@ def _rows(
 def _compiled(row: OnDevice, answer: Answer) -> OnDevice:
     verdict = DeviceVerdict.COMPILED if answer.figures else DeviceVerdict.NOT_RUN
     return replace(row, verdict=verdict, figures=dict(answer.figures), why=answer.summary)
+
+
+def answers_of(
+    pool: ThreadPoolExecutor,
+    devices: Sequence[Device],
+    runner: Runner,
+    split: Split,
+    notify: Callable[[str], None],
+) -> dict[str, list[Answer] | MnistExportError]:
+    """Ask those devices that read a file's format, side by side where there are processors for it.
+
+    Args:
+        pool: as many threads as devices may run at once.
+        devices: ready ones.
+        runner: the file, open.
+        split: images and labels.
+        notify: told what is being done.
+
+    Returns:
+        Device's name to its answers for pieces of the images in their order, or to why it gave none.
+    """
+    kind = runner.source.format if runner.source else ""
+    asked = [device for device in devices if kind in device.formats]
+    found: dict[str, list[Answer] | MnistExportError] = {device.name: [] for device in asked}
+    if asked:
+        names = ", ".join(device.name for device in asked)
+        notify(f"{runner.label}: {len(split):,} images on {names}")
+        for question in _questions(runner, split):
+            open_ones = [device for device in asked if isinstance(found[device.name], list)]
+            answers = pool.map(_answer, open_ones, [question] * len(open_ones))
+            for device, answer in zip(open_ones, answers, strict=True):
+                kept = found[device.name]
+                if isinstance(answer, MnistExportError):
+                    found[device.name] = answer
+                elif isinstance(kept, list):
+                    kept.append(answer)
+    return found
 
 
 def _answer(device: Device, question: Question) -> Answer | MnistExportError:

@@ -4,6 +4,9 @@ Example::
 
     def test_the_edge_gives_the_original_answers(parity):
         parity("lenet5.golden.npz", "lenet5.int8.tflite", "lenet5.int8.onnx", max_drop=0.2)
+
+    def test_the_edge_gives_the_files_own_integers(parity):
+        parity("integers.npz", "lenet5.int8.tflite")
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from mnist_export.core.pixels import InputRange
+    from mnist_export.parity.integer_check import IntegersResult
     from mnist_export.parity.results import CheckResult
 
 Spec = str | Path
@@ -30,11 +35,11 @@ def check_files(
     kernels: str = "default",
     trust: bool = False,
     isolate: bool = False,
-) -> CheckResult:
+) -> CheckResult | IntegersResult:
     """Compare files with their original and fail the test where a verdict fails.
 
     Args:
-        reference: golden .npz, .keras, .h5, SavedModel, .tflite, .onnx.
+        reference: golden .npz (of integers: each has to be equal), .keras, .h5, SavedModel, .tflite, .onnx.
         candidates: .tflite and .onnx files, at least one.
         data: as ``--data`` takes it; None takes the recording's own, else ``auto``.
         max_drop: largest loss of top-1, percentage points; None takes ``parity.toml``, else 0.5.
@@ -53,12 +58,15 @@ def check_files(
     from mnist_export.core.pixels import InputRange
     from mnist_export.data import load_dataset
     from mnist_export.parity.checking import check
+    from mnist_export.parity.integer_golden import is_integers
     from mnist_export.parity.thresholds import thresholds_from
     from mnist_export.runtime.runners.golden import GoldenRunner
     from mnist_export.runtime.runners.opening import open_runner
 
     pixels = InputRange(lo=input_range[0], hi=input_range[1]) if input_range else None
     limits = thresholds_from(max_drop=max_drop, min_agreement=min_agreement)
+    if is_integers(reference):
+        return _check_integers(reference, candidates, pixels, kernels=kernels, trust=trust)
     with contextlib.ExitStack() as stack:
         original = stack.enter_context(open_runner(reference, input_range=pixels, trust=trust))
         recorded = original.golden.meta.data if isinstance(original, GoldenRunner) else None
@@ -72,6 +80,30 @@ def check_files(
     if failed:
         lines = [f"{c.label}: {c.parity.why} {c.diagnosis}".rstrip() for c in failed]
         pytest.fail("\n".join(lines), pytrace=False)
+    return result
+
+
+def _check_integers(
+    reference: Spec, candidates: tuple[Spec, ...], pixels: InputRange | None, *, kernels: str, trust: bool
+) -> IntegersResult:
+    import contextlib
+
+    from mnist_export.parity.integer_check import check_integers
+    from mnist_export.parity.integer_golden import load_integers
+    from mnist_export.runtime.runners.opening import open_runner
+
+    golden = load_integers(reference)
+    with contextlib.ExitStack() as stack:
+        runners = [
+            stack.enter_context(
+                open_runner(path, kernels=kernels, input_range=pixels or golden.meta.rule, trust=trust)
+            )
+            for path in candidates
+        ]
+        result = check_integers(golden, runners)
+    failed = [row for row in result.rows if row.verdict == "fail"]
+    if failed:
+        pytest.fail("\n".join(f"{row.file}: {row.why}" for row in failed), pytrace=False)
     return result
 
 

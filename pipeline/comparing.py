@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.comparison import Thresholds
     from mnist_export.report.schema import Report
+    from mnist_export.runtime.devices.device import Device
     from mnist_export.runtime.runners.runner import Runner
 
 
@@ -101,6 +102,7 @@ def compare_files(
     beside: Beside | None = None,
     timed: bool = True,
     isolate: bool = False,
+    devices: Sequence[Device] = (),
     progress: Progress = SILENT,
 ) -> Report:
     """Compare files with their original over the test images, and time them in turns.
@@ -118,13 +120,16 @@ def compare_files(
         beside: code of the reference's own layers, or the architecture of a file of weights.
         timed: whether to measure latency.
         isolate: time each model in a process of its own.
+        devices: ready ones, that the files are checked on too.
         progress: told what is being done.
 
     Raises:
         InputError: a file that is not there or refused, no images, or other data than a recording's.
     """
     from mnist_export.parity.checking import check
+    from mnist_export.parity.on_devices import check_on_devices
     from mnist_export.pipeline.check_report import build_report
+    from mnist_export.pipeline.on_devices import with_named_devices
     from mnist_export.runtime.runners.golden import GoldenRunner
     from mnist_export.runtime.runners.opening import open_runner
 
@@ -152,4 +157,9 @@ def compare_files(
             original, runners, dataset.test,
             thresholds=thresholds, timed=timed, isolate=isolate, notify=progress.note,
         )  # fmt: skip
-    return build_report(result, dataset, original, layers=[()] * len(runners), threads=threads)
+        logits = result.reference.logits
+        rows = check_on_devices(
+            devices, runners, dataset.test, logits, thresholds=thresholds, notify=progress.note
+        )
+    report = build_report(result, dataset, original, layers=[()] * len(runners), threads=threads)
+    return with_named_devices(report, rows)

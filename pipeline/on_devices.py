@@ -13,6 +13,8 @@ from mnist_export.parity.verdict import run_verdict
 from mnist_export.pipeline.targets import ON_CPU, devices_of_target
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 
@@ -67,6 +69,44 @@ def devices_for(job: Job) -> tuple[Device, ...]:
                 "or leave the device out."
             )
     return devices
+
+
+def devices_named(names: str | None, paths: Sequence[Path]) -> tuple[Device, ...]:
+    """The devices of ``on``; none where nothing is said.
+
+    Args:
+        names: separated by commas.
+        paths: the files; each device has to read one of them.
+
+    Raises:
+        InputError: an unknown device, one that is not ready, or one that reads none of the files.
+    """
+    if names is None:
+        return ()
+    from mnist_export.parity.on_devices import require_readable
+    from mnist_export.runtime.devices.registry import devices_of, require_ready
+
+    devices = devices_of("`on`", names)
+    require_ready(devices)
+    require_readable(devices, paths)
+    return devices
+
+
+def with_named_devices(report: Report, rows: Sequence[OnDevice]) -> Report:
+    """Add the rows of devices that the user named to a report; one that fails makes the report fail."""
+    if not rows:
+        return report
+    from mnist_export.parity.results import to_json
+    from mnist_export.report.context import DeviceInfo
+
+    found = []
+    for row in rows:
+        fields: dict[str, Any] = to_json(row)
+        fields.pop("runtime")
+        state = row.verdict.value if row.verdict else "compiled" if row.figures else "not run"
+        found.append(DeviceInfo(**(fields | {"verdict": state})))
+    failed = any(row.verdict == "fail" for row in found)
+    return replace(report, devices=tuple(found), verdict=Verdict.FAIL if failed else report.verdict)
 
 
 def run_on_devices(

@@ -50,6 +50,25 @@ def render_junit(report: Report) -> bytes:
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
+def render_cases(name: str, cases: Sequence[tuple[str, bool, str]]) -> bytes:
+    """JUnit XML as UTF-8 bytes of checks that belong to no report.
+
+    Args:
+        name: of the one suite.
+        cases: what is checked, whether it failed, and why.
+    """
+    checks = [
+        Check(name=what, verdict=Verdict.FAIL if failed else Verdict.PASS, why=why)
+        for what, failed, why in cases
+    ]
+    root = ET.Element(
+        "testsuites", name=clean(name), tests=str(len(checks)), failures=str(_failures(checks)), errors="0"
+    )
+    _append_suite(root, name, checks, {})
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
 def _append_suite(root: ET.Element, name: str, checks: Sequence[Check], properties: dict[str, str]) -> None:
     suite = ET.SubElement(
         root,

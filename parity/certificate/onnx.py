@@ -86,25 +86,27 @@ _NUMBERS: Final[Mapping[int, np.dtype[Any]]] = {6: np.dtype(np.int32), 7: np.dty
 """ONNX's numbers of types that places in a table may have."""
 
 
-def onnx_layers(content: bytes, *, label: str) -> list[CertifiedLayer]:
+def onnx_layers(content: bytes, *, label: str, linear: list[Linear] | None = None) -> list[CertifiedLayer]:
     """Certify every operator of a file.
 
     Args:
         content: the whole file.
         label: its name for messages.
+        linear: where given, layers with weights are added to it as they are read, in the file's order.
 
     Raises:
         InputError: damaged, or not an ONNX model.
         UnsupportedError: external data, functions, operators that are not known.
     """
     check_onnx(content, label=label)
-    return _Reader(read_model(content, label=label).graph).layers()
+    return _Reader(read_model(content, label=label).graph, linear).layers()
 
 
 class _Reader:
     """Walks a graph's nodes, keeping what each real value was dequantized from."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, linear: list[Linear] | None = None) -> None:
+        self._seen = linear if linear is not None else []
         self._nodes = graph.nodes
         self._constants = {name: tensor.array() for name, tensor in graph.constants().items()}
         self._readers: dict[str, list[Node]] = {}
@@ -328,20 +330,20 @@ class _Reader:
         values = self._constants.get(bias.source) if bias is not None else None
         if values is not None and (values.dtype != np.int32 or values.size != len(rows)):
             return broken(name, kind, "has a bias that is not int32, one a channel")
-        return certify_linear(
-            Linear(
-                name=name,
-                operator=kind,
-                source=source,
-                target=target,
-                weights=rows.astype(np.int64),
-                weight_zero_point=int(np.abs(weights.zero_points).max()),
-                weight_scales=np.broadcast_to(weights.scales, (len(rows),)),
-                bias=values.ravel().astype(np.int64) if values is not None else None,
-                bias_scales=bias.scales if bias is not None else None,
-                ceiling=ceiling,
-            )
+        layer = Linear(
+            name=name,
+            operator=kind,
+            source=source,
+            target=target,
+            weights=rows.astype(np.int64),
+            weight_zero_point=int(np.abs(weights.zero_points).max()),
+            weight_scales=np.broadcast_to(weights.scales, (len(rows),)),
+            bias=values.ravel().astype(np.int64) if values is not None else None,
+            bias_scales=bias.scales if bias is not None else None,
+            ceiling=ceiling,
         )
+        self._seen.append(layer)
+        return certify_linear(layer)
 
 
 def _unweighted(

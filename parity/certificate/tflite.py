@@ -25,12 +25,13 @@ from mnist_export.runtime.foreign.tflite_check import check_tflite
 _CEILING: Final = {Activation.RELU6: 6.0, Activation.RELU_N1_TO_1: 1.0}
 
 
-def tflite_layers(content: bytes, *, label: str) -> list[CertifiedLayer]:
+def tflite_layers(content: bytes, *, label: str, linear: list[Linear] | None = None) -> list[CertifiedLayer]:
     """Certify every operator of a file.
 
     Args:
         content: the whole file.
         label: its name for messages.
+        linear: where given, layers with weights are added to it as they are read, in the file's order.
 
     Raises:
         InputError: damaged, or not a TFLite model.
@@ -39,10 +40,11 @@ def tflite_layers(content: bytes, *, label: str) -> list[CertifiedLayer]:
     check_tflite(content, label=label)
     graph = read_tflite(content, where=label)
     between = Between(graph)
-    return [between.layer(op) or _layer(graph, op) for op in graph.ops]
+    found = linear if linear is not None else []
+    return [between.layer(op) or _layer(graph, op, found) for op in graph.ops]
 
 
-def _layer(graph: Graph, op: Op) -> CertifiedLayer:
+def _layer(graph: Graph, op: Op, linear: list[Linear]) -> CertifiedLayer:
     name = graph.tensors[op.outputs[0]].name if op.outputs else op.kind
     if family(op.kind) == Family.BOUNDARY:
         return _boundary(graph, op, name)
@@ -55,7 +57,9 @@ def _layer(graph: Graph, op: Op) -> CertifiedLayer:
         return broken(name, op.kind, f"computes in {dtype}, expected 8-bit integers with one scale a tensor")
     kind = Activation(op.options.get("fusedActivationFunction", 0) or 0)
     if operator(op.kind).has_weights:
-        return _linear(graph, op, name, source=known[0], target=target, ceiling=_CEILING.get(kind))
+        layer = _linear(graph, op, name, source=known[0], target=target, ceiling=_CEILING.get(kind))
+        linear += [layer] if isinstance(layer, Linear) else []
+        return certify_linear(layer) if isinstance(layer, Linear) else layer
     if op.kind in {"ADD", "SUB"} and len(known) == 2:
         return certify_sum(name, op.kind, known, target, _CEILING.get(kind))
     if _copies(op, len(known)) and kind == Activation.NONE:
@@ -87,7 +91,8 @@ def _boundary(graph: Graph, op: Op, name: str) -> CertifiedLayer:
 
 def _linear(
     graph: Graph, op: Op, name: str, *, source: Codes, target: Codes, ceiling: float | None
-) -> CertifiedLayer:
+) -> Linear | CertifiedLayer:
+    """Describe a layer with weights, or say what breaks its exactness before any rule is tried."""
     weights = graph.tensors[op.inputs[1]]
     if weights.data is None or weights.quant is None or weights.dtype != np.int8:
         return broken(name, op.kind, f"has weights of type {weights.dtype}, expected constant int8")
@@ -98,17 +103,15 @@ def _linear(
     bias = graph.tensors[op.inputs[2]] if len(op.inputs) > 2 and op.inputs[2] >= 0 else None
     if bias is not None and (bias.data is None or bias.dtype != np.int32 or bias.data.size != len(rows)):
         return broken(name, op.kind, "has a bias that is not a constant int32 a channel")
-    return certify_linear(
-        Linear(
-            name=name,
-            operator=op.kind,
-            source=source,
-            target=target,
-            weights=rows.astype(np.int64),
-            weight_zero_point=int(np.abs(weights.quant.zero_point).max()),
-            weight_scales=np.broadcast_to(weights.quant.scale, (len(rows),)),
-            bias=bias.data.ravel().astype(np.int64) if bias is not None and bias.data is not None else None,
-            bias_scales=bias.quant.scale if bias is not None and bias.quant is not None else None,
-            ceiling=ceiling,
-        )
+    return Linear(
+        name=name,
+        operator=op.kind,
+        source=source,
+        target=target,
+        weights=rows.astype(np.int64),
+        weight_zero_point=int(np.abs(weights.quant.zero_point).max()),
+        weight_scales=np.broadcast_to(weights.quant.scale, (len(rows),)),
+        bias=bias.data.ravel().astype(np.int64) if bias is not None and bias.data is not None else None,
+        bias_scales=bias.quant.scale if bias is not None and bias.quant is not None else None,
+        ceiling=ceiling,
     )

@@ -94,6 +94,10 @@ class Table:
         """Length of a vector field whose elements have ``size`` bytes."""
         return self._vector(index, size)[1]
 
+    def place(self, index: int) -> tuple[int, int]:
+        """Where a vector of bytes starts in the buffer, and how many there are; (0, 0) where absent."""
+        return self._vector(index, 1)
+
     def numbers(self, index: int, code: str) -> tuple[int | float, ...]:
         """Read a vector of numbers of one struct code."""
         start, count = self._vector(index, struct.calcsize("<" + code))

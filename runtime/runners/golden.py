@@ -7,10 +7,7 @@ An .npz of plain arrays: ``meta`` (JSON as uint8), ``logits`` float32 (n, classe
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,12 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
-from mnist_export.core.files import sha256_bytes, write_atomic_one
+from mnist_export.core.files import sha256_bytes
 from mnist_export.core.images import Images
 from mnist_export.core.pixel_rules import ChannelRule, PixelRule
 from mnist_export.core.pixels import InputRange
-from mnist_export.data.limits import check_array_bytes
-from mnist_export.data.npz import parse_npy_header
+from mnist_export.runtime.runners.members import member_array, read_members, write_members
 from mnist_export.runtime.runners.model_file import ModelFile
 from mnist_export.runtime.runners.runner import Runner, TensorInfo
 
@@ -33,8 +29,6 @@ if TYPE_CHECKING:
     from mnist_export.data.dataset import Split
 
 SCHEMA_VERSION: Final = 1
-MAX_BYTES: Final = 1 << 30
-MAX_MEMBERS: Final = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +116,11 @@ class GoldenMeta:
         Raises:
             InputError: another schema version, or fields that are missing or of another kind.
         """
+        if isinstance(fields, dict) and fields.get("kind") == "integers":
+            raise InputError(
+                f"{label}: holds an artifact's own integers, which only that network's files are checked "
+                "against: mnist-parity check GOLDEN.npz FILE..."
+            )
         if not isinstance(fields, dict) or fields.get("kind") != "golden":
             raise InputError(f"{label}: expected a golden file of this tool, found other data.")
         version = fields.get("schema_version")
@@ -202,15 +201,7 @@ class Golden:
         }
         for index, name in enumerate(self.meta.layers):
             arrays[f"layer_{index:03d}"] = np.asarray(self.layers[name], np.float32)
-        stream = io.BytesIO()
-        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in arrays.items():
-                member = io.BytesIO()
-                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-                entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, member.getvalue())
-        write_atomic_one(path, stream.getvalue())
+        write_members(path, arrays)
 
 
 def labels_sha256(labels: npt.NDArray[Any]) -> str:
@@ -226,58 +217,21 @@ def load_golden(path: str | Path) -> Golden:
     """
     path = Path(path)
     label = path.name
-    members = _members(path)
+    members = read_members(path)
     try:
-        fields = json.loads(_array(members, "meta", np.uint8, label).tobytes())
+        fields = json.loads(member_array(members, "meta", np.uint8, label).tobytes())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{label}: the golden file's description is not JSON. Record it again.") from error
     meta = GoldenMeta.from_json(fields, label=label)
     layers = {
-        name: _array(members, f"layer_{index:03d}", np.float32, label)
+        name: member_array(members, f"layer_{index:03d}", np.float32, label)
         for index, name in enumerate(meta.layers)
     }
-    golden = Golden(meta=meta, logits=_array(members, "logits", np.float32, label), layers=layers)
-    predictions = _array(members, "predictions", np.int64, label)
+    golden = Golden(meta=meta, logits=member_array(members, "logits", np.float32, label), layers=layers)
+    predictions = member_array(members, "predictions", np.int64, label)
     if not np.array_equal(predictions, golden.logits.argmax(axis=1)):
         raise InputError(f"{label}: predictions and logits disagree. The file was changed; record it again.")
     return golden
-
-
-def _members(path: Path) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            total = sum(entry.file_size for entry in entries)
-            if len(entries) > MAX_MEMBERS or total > MAX_BYTES:
-                raise InputError(f"{path}: claims {len(entries)} arrays of {total} bytes, which is refused.")
-            for entry in entries:
-                check_array_bytes(path, entry.file_size, max(entry.compress_size, 1))
-            if len({entry.filename for entry in entries}) != len(entries):
-                raise InputError(f"{path}: holds an array twice. Record it again.")
-            return {entry.filename.removesuffix(".npy"): archive.read(entry) for entry in entries}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected a golden .npz, found a damaged archive ({error}). Record it again."
-        ) from error
-    except Exception as error:  # zlib.error has no base but Exception
-        if type(error).__name__ != "error":
-            raise
-        raise InputError(f"{path}: the archive's data is damaged ({error}). Record it again.") from error
-
-
-def _array(members: dict[str, bytes], name: str, dtype: npt.DTypeLike, label: str) -> npt.NDArray[Any]:
-    if name not in members:
-        raise InputError(f"{label}: expected the array '{name}' of a golden file, found none of that name.")
-    header, start = parse_npy_header(io.BytesIO(members[name]), f"{label}: the array '{name}'")
-    shape, found, body = header.shape, header.dtype, members[name][start:]
-    if found != np.dtype(dtype) or header.fortran_order or math.prod(shape) * found.itemsize != len(body):
-        raise InputError(
-            f"{label}: expected '{name}' as {np.dtype(dtype)}, found {found} of shape {shape} in "
-            f"{len(body)} bytes. Record it again."
-        )
-    return np.frombuffer(body, found).reshape(shape)
 
 
 class GoldenRunner(Runner):

@@ -1,0 +1,182 @@
+"""Goldens without a command line: answers and integers recorded, written as C, checked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_export.core.errors import InputError
+from mnist_export.pipeline.comparing import compare_files, data_for, open_reference
+from mnist_export.pipeline.jobs.progress import SILENT, Progress
+from mnist_export.pipeline.on_devices import devices_named
+
+if TYPE_CHECKING:
+    from mnist_export.core.pixel_rules import PixelRule
+    from mnist_export.data import Dataset
+    from mnist_export.models.foreign.beside import Beside
+    from mnist_export.parity.integer_check import IntegersResult
+    from mnist_export.parity.integer_golden import IntegerGolden
+    from mnist_export.report.schema import Report
+    from mnist_export.runtime.runners.golden import Golden
+
+
+def record_golden(
+    file: str,
+    output: Path,
+    *,
+    data: str | Dataset = "auto",
+    images: int | None = None,
+    input_range: PixelRule | None = None,
+    threads: int = 1,
+    trust: bool = False,
+    progress: Progress = SILENT,
+) -> IntegerGolden:
+    """Record a file's own integers, see `record_integers`, and write them.
+
+    Args:
+        file: a .tflite, .onnx or .c; where the output is C, a golden of integers too.
+        output: an .npz, or the .h beside which the .c is written.
+        data: see `data_for`.
+        images: how many to keep; None is 64.
+        input_range: what pixels 0 and 255 become; None takes the file's own.
+        threads: of one inference.
+        trust: the file is known: skip the trial run, compile C.
+        progress: told what is being done.
+
+    Raises:
+        InputError: a file that is not there or refused, or another ending of the output.
+        UnsupportedError: the file's outputs are no integers.
+    """
+    from mnist_export.core.files import write_atomic
+    from mnist_export.parity.goldens.c_source import c_files
+    from mnist_export.parity.goldens.recording import DEFAULT_IMAGES, record_integers
+    from mnist_export.parity.integer_golden import is_integers, load_integers
+    from mnist_export.runtime.runners.opening import open_runner
+
+    if output.suffix not in {".npz", ".h"}:
+        raise InputError(f"output: expected a name that ends in .npz or .h, found '{output}'.")
+    if output.suffix == ".h" and is_integers(file):
+        golden = load_integers(file)
+    else:
+        with open_runner(file, threads=threads, trust=trust, input_range=input_range) as runner:
+            dataset = data_for(data, None, None, progress, trust=trust)
+            golden = record_integers(
+                runner,
+                dataset,
+                DEFAULT_IMAGES if images is None else images,
+                data=data if isinstance(data, str) and data != "auto" else dataset.name,
+                notify=progress.note,
+            )
+    if output.suffix == ".h":
+        write_atomic(c_files(golden, output))
+    else:
+        golden.save(output)
+    return golden
+
+
+def record_answers(
+    model: str,
+    output: Path,
+    *,
+    data: str | Dataset = "auto",
+    images: int | None = None,
+    input_range: PixelRule | None = None,
+    threads: int = 1,
+    trust: bool = False,
+    beside: Beside | None = None,
+    latency: bool = True,
+    progress: Progress = SILENT,
+) -> Golden:
+    """Record an original's answers, see `parity.recording.record`, and write them.
+
+    Args:
+        model: what `open_reference` takes.
+        output: the .npz.
+        data: see `data_for`.
+        images: only so many of the first test images.
+        input_range: what pixels 0 and 255 become; None takes the file's own.
+        threads: of one inference.
+        trust: open a SavedModel, and files without a trial run first.
+        beside: code of the model's own layers, or the architecture of a file of weights.
+        latency: whether to measure it.
+        progress: told what is being done.
+
+    Raises:
+        InputError: a file that is not there or refused, or another ending of the output.
+    """
+    from mnist_export.parity.recording import record
+
+    if output.suffix != ".npz":
+        raise InputError(f"output: expected a name that ends in .npz, found '{output}'.")
+    dataset = data_for(data, None, images, progress, trust=trust)
+    with open_reference(
+        model, dataset, threads=threads, input_range=input_range, trust=trust, beside=beside
+    ) as runner:
+        golden = record(
+            runner,
+            dataset,
+            data=data if isinstance(data, str) and data != "auto" else dataset.name,
+            timed=latency,
+            layers=None,
+            parameters=getattr(runner, "parameters", 0),
+            macs=getattr(runner, "macs", 0),
+        )
+    golden.save(output)
+    return golden
+
+
+def check_files(
+    reference: str,
+    candidates: Sequence[str],
+    *,
+    on: str | None = None,
+    input_range: PixelRule | None = None,
+    kernels: str = "default",
+    threads: int = 1,
+    trust: bool = False,
+    progress: Progress = SILENT,
+    **more: Any,
+) -> Report | IntegersResult:
+    """Compare files with their original, or with a golden of integers.
+
+    Args:
+        reference: what `compare_files` takes, or a golden of integers.
+        candidates: .tflite, .onnx and .c files, at least one.
+        on: devices that the files are checked on too, separated by commas.
+        input_range: what pixels 0 and 255 become; None takes the recording's, else the files' own.
+        kernels: of LiteRT or ONNX Runtime.
+        threads: of one inference.
+        trust: the files are known: skip the trial run, compile C.
+        progress: told what is being done.
+        **more: what else `compare_files` takes; a golden of integers has no use for it.
+
+    Raises:
+        InputError: a file that is not there or refused, or one of another network.
+    """
+    from mnist_export.parity.integer_golden import is_integers
+
+    for path in candidates:
+        if not Path(path).exists():
+            raise InputError(f"{path}: no such file. Check the path.")
+    devices = devices_named(on, [Path(path) for path in candidates])
+    if not is_integers(reference):
+        return compare_files(
+            reference, candidates, devices=devices, input_range=input_range, kernels=kernels,
+            threads=threads, trust=trust, progress=progress, **more,
+        )  # fmt: skip
+    from mnist_export.parity.integer_check import check_integers
+    from mnist_export.parity.integer_golden import load_integers
+    from mnist_export.runtime.runners.opening import open_runner
+
+    recorded = load_integers(reference)
+    pixels = input_range or recorded.meta.rule
+    with contextlib.ExitStack() as stack:
+        runners = [
+            stack.enter_context(
+                open_runner(path, threads=threads, kernels=kernels, trust=trust, input_range=pixels)
+            )
+            for path in candidates
+        ]
+        return check_integers(recorded, runners, devices, notify=progress.note)
