@@ -42,6 +42,7 @@ class Call:
         kind: what its name begins with.
         wide: the function's text for processors with vectors; ``@NAME@`` is its name, ``@ID@`` its number.
         narrow: for processors without; the same where it is None.
+        helpers: functions that the narrow text calls, which layers share.
         arrays: its constants, in the order of its parameters.
         scratch: bytes that it needs while it runs.
         takes_scratch: whether it has a parameter for them.
@@ -52,6 +53,7 @@ class Call:
     kind: str
     wide: str
     narrow: str | None = None
+    helpers: tuple[str, ...] = ()
     arrays: tuple[npt.NDArray[Any], ...] = ()
     scratch: int = 0
     takes_scratch: bool = False
@@ -110,14 +112,15 @@ def _conv(graph: Graph, step: Step) -> list[Call]:
         return [_short(values, weights, pooled=pooled, rows=True)]
     taps = padded(weights.taps, values["PADDED"])
     wide = gather(values, tap="tap_t", fill=weights.zero_in) + c_dot.conv_function(values, pooled=pooled)
-    narrow = c_pairs.conv_function(values, pooled=pooled, group=weights.group())
+    narrow = c_pairs.conv_function(values, weights, pooled=pooled)
     return [
         Call(
             kind="conv",
             wide=wide,
             narrow=narrow,
+            helpers=(c_pairs.ADD_HALVES, c_pairs.halves_function(values, weights)),
             arrays=_arrays(weights, taps),
-            scratch=8 * values["TAPS"],
+            scratch=8 * values["TAPS"] + 32,
             takes_scratch=True,
         )
     ]
@@ -136,9 +139,10 @@ def _short(values: dict[str, Any], weights: Weights, *, pooled: bool, rows: bool
     return Call(
         kind="conv",
         wide=wide,
-        narrow=c_pairs.conv_function(values, pooled=pooled, group=weights.group()),
+        narrow=c_pairs.conv_function(values, weights, pooled=pooled),
+        helpers=(c_pairs.ADD_HALVES, c_pairs.halves_function(values, weights)),
         arrays=_arrays(weights, taps),
-        scratch=8 * values["TAPS"],
+        scratch=8 * values["TAPS"] + 32,
         takes_scratch=True,
     )
 

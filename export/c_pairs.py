@@ -1,38 +1,51 @@
 """The same layers for processors without vectors, such as microcontrollers: integers of 32 bits alone.
 
 Two windows share a multiplication: their activations lie in the upper and the lower half of a word, and so
-do the sums. Groups of taps are chosen so that no sum leaves its 16 bits; starting from 0x80008000 no half
-borrows from the other.
+do the sums. Runs of taps are chosen so that no half leaves its 16 bits.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
+from mnist_export.export.c_names import rows
 from mnist_export.export.c_text import filled
+from mnist_export.export.c_weights import PIXEL, Weights
+
+_LONGEST: Final = 255
 
 _PAIR: Final = """\
 /* Two windows side by side, in the lower and the upper half of every other word. */
 static void pair@ID@(const uint8_t *in, uint32_t *to, int y, int x, int under, int beside)
 {
-    int r, t, i;
-    for (r = 0; r < @KH@; r++) {
-@INSIDE@@BY_TAP@    }
+    int r, @COUNTERS@;
+@INSIDE@    for (r = 0; r < @KH@; r++@STEP@) {
+@ROWS@    }
 }
 """
 _INSIDE: Final = """\
-        @IF@{
-            const uint8_t *a = in + ((y + r * @DY@) * @W@ + x) * @C@;
-            const uint8_t *b = in + ((under + r * @DY@) * @W@ + beside) * @C@;
+    const int within = x >= 0 && beside >= 0 && x <= @W@ - @KW@ && beside <= @W@ - @KW@;
+"""
+_STEP: Final = ", y += @DY@, under += @DY@"
+_COPY: Final = """\
+        const uint8_t *a = in + (y * @W@ + x) * @C@, *b = in + (under * @W@ + beside) * @C@;
+        for (i = 0; i < @ROW@; i++, to += 2) *to = a[i] | (uint32_t)b[i] << 16;
+"""
+_COPY_WITHIN: Final = """\
+        if (within && y >= 0 && under >= 0 && y < @H@ && under < @H@) {
+            const uint8_t *a = in + (y * @W@ + x) * @C@, *b = in + (under * @W@ + beside) * @C@;
             for (i = 0; i < @ROW@; i++, to += 2) *to = a[i] | (uint32_t)b[i] << 16;
-            @CONTINUE@
+            continue;
         }
 """
-_IF_INSIDE: Final = (
-    "if (x >= 0 && beside >= 0 && x <= @W@ - @KW@ && beside <= @W@ - @KW@ && y + r * @DY@ >= 0\n"
-    "            && under + r * @DY@ >= 0 && y + r * @DY@ < @H@ && under + r * @DY@ < @H@) "
-)
 _BY_TAP: Final = """\
+        for (t = 0; t < @KW@; t++)
+            for (i = 0; i < @C@; i++, to += 2)
+                *to = tap@ID@(in, y, x + t * @DX@, i) | tap@ID@(in, under, beside + t * @DX@, i) << 16;
+"""
+_TAP: Final = """\
         for (t = 0; t < @KW@; t++)
             for (i = 0; i < @C@; i++, to += 2)
                 *to = tap@ID@(in, y + r * @DY@, x + t * @DX@, i)
@@ -46,34 +59,62 @@ static uint32_t tap@ID@(const uint8_t *in, int y, int x, int i)
 }
 """
 
+ADD_HALVES: Final = """\
+/* Lifted, the lower half is not negative and borrows nothing from the upper one; the bias has it deducted. */
+static void add_halves(int32_t *sums, int32_t both)
+{
+    const uint32_t lifted = (uint32_t)both + 0x80008000u;
+    sums[0] += (int32_t)(lifted & 0xffffu);
+    sums[1] += (int32_t)(lifted >> 16);
+}
+"""
+_HALVES: Final = """\
+/* Sums of both halves of two words' products with two rows of weights, for as many taps as 16 bits hold. */
+NOT_INLINE static void halves@UNROLL@@KIND@(const int32_t *t, const int8_t *v, const int8_t *w, int turns,
+                                      int32_t *sums)
+{
+    int32_t q = 0, r = 0, s = 0, u = 0;
+    for (; turns > 0; turns--, t += @T_STEP@, v += @V_STEP@, w += @V_STEP@) {
+        int32_t m, l, x;
+@TERMS@    }
+    add_halves(sums, q);
+    add_halves(sums + 2, r);
+    add_halves(sums + 4, s);
+    add_halves(sums + 6, u);
+}
+"""
 _CONV: Final = """\
 static void @NAME@(const uint8_t *in, uint8_t *out, @PARAMETERS@)
 {
-    int n, o, @GROUP_COUNTER@i;
+@RUNS@    int32_t *const sums = (int32_t *)scratch + 2 * @TAPS@; /* in memory: registers are few */
+    int n, o, k, i;
     for (n = 0; n < @COUNT@; n += @STRIDE@) {
-@FIRST@        for (o = 0; o < @OUTS@; o += 2) {
+@FIRST@        const uint8_t *run = runs;
+        for (o = 0; o < @OUTS@; o += 2) {
             const int z = @FIRST_OUT@;
             const int8_t *v = w + z * @V_OUT@;
-            const uint32_t *t = scratch;
-            int32_t a = bias[z] - @OFFSET@, b = a, c = a, d = a;
-            int32_t e = bias[z + @NEXT@] - @OFFSET@, f = e, g = e, h = e;
-            @GROUPS@{
-                uint32_t q = 0x80008000u, r = q, s = q, u = q;
-                for (i = 0; i < @STEPS@; i++, v += @V_STEP@, t += @T_STEP@) {
-@TERMS@
-                }
-                a += (int32_t)(q & 0xffffu);
-                b += (int32_t)(q >> 16);
-                c += (int32_t)(r & 0xffffu);
-                d += (int32_t)(r >> 16);
-                e += (int32_t)(s & 0xffffu);
-                f += (int32_t)(s >> 16);
-                g += (int32_t)(u & 0xffffu);
-                h += (int32_t)(u >> 16);
+            const int32_t *t = (const int32_t *)scratch;
+            int32_t a = bias[z] - 32768 * *run, b = bias[z + @NEXT@] - 32768 * *run;
+            sums[0] = sums[1] = sums[2] = sums[3] = a;
+            sums[4] = sums[5] = sums[6] = sums[7] = b;
+            for (k = *run++; k > 0; k--, run++) {
+                halves@UNROLL@@KIND@(t, v, v + @APART@, *run, sums);
+                t += *run * @T_STEP@;
+                v += *run * @V_STEP@;
             }
 @STORE@        }
     }
 }
+"""
+_TAP_PAIRS: Final = """\
+        m = t[@T@];
+        l = t[@T1@];
+        x = v[@V@];
+        q += m * x;
+        r += l * x;
+        x = w[@V@];
+        s += m * x;
+        u += l * x;
 """
 _POOLED: Final = {
     "FIRST": """\
@@ -82,12 +123,14 @@ _POOLED: Final = {
         pair@ID@(in, scratch + 1, y + @SY@, x, y + @SY@, x + @SX@);
 """,
     "STORE": """\
-            a = a > b ? a : b;
-            c = c > d ? c : d;
-            e = e > f ? e : f;
-            g = g > h ? g : h;
-            out[n * @OUTS@ + z] = requantize(a > c ? a : c, shifts[z], @LOW@, @HIGH@);
-            out[n * @OUTS@ + z + @NEXT@] = requantize(e > g ? e : g, shifts[z + @NEXT@], @LOW@, @HIGH@);
+            a = sums[0];
+            b = sums[4];
+            for (i = 1; i < 4; i++) {
+                a = a > sums[i] ? a : sums[i];
+                b = b > sums[4 + i] ? b : sums[4 + i];
+            }
+            out[n * @OUTS@ + z] = requantize(a, shifts[z], @LOW@, @HIGH@);
+            out[n * @OUTS@ + z + @NEXT@] = requantize(b, shifts[z + @NEXT@], @LOW@, @HIGH@);
 """,
 }
 _FOUR: Final = {
@@ -98,17 +141,10 @@ _FOUR: Final = {
                      (m + i + 1) / @OW@ * @SY@ - @TOP@, (m + i + 1) % @OW@ * @SX@ - @LEFT@);
 """,
     "STORE": """\
-            {
-                uint8_t *to = out + m * @OUTS@ + z;
-                to[0] = requantize(a, shifts[z], @LOW@, @HIGH@);
-                to[@OUTS@] = requantize(b, shifts[z], @LOW@, @HIGH@);
-                to[2 * @OUTS@] = requantize(c, shifts[z], @LOW@, @HIGH@);
-                to[3 * @OUTS@] = requantize(d, shifts[z], @LOW@, @HIGH@);
-                to += @NEXT@;
-                to[0] = requantize(e, shifts[z + @NEXT@], @LOW@, @HIGH@);
-                to[@OUTS@] = requantize(f, shifts[z + @NEXT@], @LOW@, @HIGH@);
-                to[2 * @OUTS@] = requantize(g, shifts[z + @NEXT@], @LOW@, @HIGH@);
-                to[3 * @OUTS@] = requantize(h, shifts[z + @NEXT@], @LOW@, @HIGH@);
+            for (i = 0; i < 4; i++) {
+                uint8_t *to = out + (m + i) * @OUTS@ + z;
+                to[0] = requantize(sums[i], shifts[z], @LOW@, @HIGH@);
+                to[@NEXT@] = requantize(sums[4 + i], shifts[z + @NEXT@], @LOW@, @HIGH@);
             }
 """,
 }
@@ -138,35 +174,27 @@ _NAMES: Final = "abcd"
 
 def unroll_of(count: int) -> int:
     """How many taps a turn of a loop takes: a divisor of their number."""
-    return next(size for size in (6, 5, 4, 3, 2, 1) if count % size == 0)
+    return next(size for size in (8, 6, 5, 4, 3, 2, 1) if count % size == 0)
 
 
-def conv_function(values: dict[str, Any], *, pooled: bool, group: int) -> str:
+def conv_function(values: dict[str, Any], weights: Weights, *, pooled: bool) -> str:
     """A convolution over two pairs of windows and two outputs at a time.
 
     Args:
         values: the layer's constants.
+        weights: its integers, for how many taps may be added up in 16 bits.
         pooled: whether the maximum of each four windows is what is wanted.
-        group: taps whose sums stay within 16 bits; it divides their number.
     """
-    unroll, count = unroll_of(group), values["TAPS"] // group
+    unroll = turn_of(weights)
+    runs = [number for each in runs_of(weights, unroll) for number in (len(each), *each)]
+    literals = rows([str(number) for number in runs], indent=" " * 8).rstrip(",")
     following = 1 if values["OUTS"] > 1 else 0
     apart, step = values["V_OUT"] * following, values["V_TAP"]
-    terms = []
-    for k in range(unroll):
-        for lane, tap in zip("qr", (2 * k, 2 * k + 1), strict=True):
-            terms.append(f"{lane} += t[{tap}] * (uint32_t)v[{k * step}];")
-        for lane, tap in zip("su", (2 * k, 2 * k + 1), strict=True):
-            terms.append(f"{lane} += t[{tap}] * (uint32_t)v[{k * step + apart}];")
     last = values["OUTS"] - 2
     own = {
-        "GROUP_COUNTER": "k, " if count > 1 else "",
-        "GROUPS": f"for (k = 0; k < {count}; k++) " if count > 1 else "",
-        "TERMS": "\n".join(f"                    {term}" for term in terms),
-        "STEPS": group // unroll,
-        "V_STEP": unroll * step,
-        "T_STEP": 2 * unroll,
-        "OFFSET": 32768 * count,
+        "RUNS": f"    static const uint8_t runs[{len(runs)}] = {{\n{literals}\n    }};\n",
+        **_turn(unroll, step),
+        "APART": apart,
         "NEXT": following,
         "FIRST_OUT": "o" if values["OUTS"] % 2 == 0 or last < 0 else f"o < {last} ? o : {last}",
         "STRIDE": 1 if pooled else 4,
@@ -175,16 +203,71 @@ def conv_function(values: dict[str, Any], *, pooled: bool, group: int) -> str:
     return pair_functions(values) + filled(text, {**values, **own})
 
 
+def _turn(unroll: int, step: int) -> dict[str, object]:
+    """What the loop over taps of one turn is called, and how far it goes."""
+    kind = "" if step == 1 else f"_{step}"
+    return {"UNROLL": unroll, "KIND": kind, "T_STEP": 2 * unroll, "V_STEP": unroll * step}
+
+
+def halves_function(values: dict[str, Any], weights: Weights) -> str:
+    """The function for a run of taps that a convolution calls."""
+    unroll, step = turn_of(weights), values["V_TAP"]
+    terms = [filled(_TAP_PAIRS, {"T": 2 * k, "T1": 2 * k + 1, "V": k * step}) for k in range(unroll)]
+    return filled(_HALVES, {**_turn(unroll, step), "TERMS": "".join(terms)})
+
+
 def pair_functions(values: dict[str, Any]) -> str:
     """What puts two windows side by side."""
     contiguous, padded = values["DX"] == 1, bool(values["PADS"])
-    inside = "" if not contiguous else _INSIDE.replace("@IF@", _IF_INSIDE if padded else "")
-    inside = inside.replace("            @CONTINUE@\n", "            continue;\n" if padded else "")
     by_tap = padded or not contiguous
-    text = _PAIR.replace("@INSIDE@", inside).replace("@BY_TAP@", _BY_TAP if by_tap else "")
-    if not by_tap:
-        text = text.replace("int r, t, i;", "int r, i;")
+    rows = (_COPY_WITHIN if by_tap else _COPY) if contiguous else ""
+    own = {
+        "COUNTERS": "t, i" if by_tap else "i",
+        "INSIDE": _INSIDE if contiguous and by_tap else "",
+        "STEP": _STEP,
+        "ROWS": rows + (_BY_TAP if by_tap else ""),
+    }
+    text = filled(_PAIR, {name: f"@{name}@" for name in values} | own)
     return filled((_TAP if by_tap else "") + text, values)
+
+
+def runs_of(weights: Weights, unroll: int) -> list[list[int]]:
+    """For each two outputs, runs of turns of the loop whose sums stay within 16 signed bits.
+
+    Args:
+        weights: the layer's integers.
+        unroll: taps of a turn; it divides their number, and each turn's own sums must stay within.
+    """
+    outs, count = weights.taps.shape
+    turns = weights.taps.reshape(outs, count // unroll, unroll)
+    up, down = PIXEL * np.maximum(turns, 0).sum(axis=2), -PIXEL * np.minimum(turns, 0).sum(axis=2)
+    found = []
+    for first in range(0, outs, 2):
+        two = slice(max(min(first, outs - 2), 0), None)
+        reach = np.stack([up[two][:2], down[two][:2]]).reshape(-1, turns.shape[1])
+        runs, total = [0], np.zeros(len(reach), np.int64)
+        for turn in range(turns.shape[1]):
+            if (total + reach[:, turn] >= 2**15).any() or runs[-1] == _LONGEST:
+                runs.append(0)
+                total = np.zeros(len(reach), np.int64)
+            total = total + reach[:, turn]
+            runs[-1] += 1
+        found.append(runs)
+    return found
+
+
+def turn_of(weights: Weights) -> int:
+    """How many taps a turn of a convolution's loop takes."""
+    count = weights.taps.shape[1]
+    for size in (6, 5, 4, 3, 2):
+        if count % size == 0:
+            parts = weights.taps.reshape(len(weights.taps), -1, size)
+            if (
+                max(np.maximum(parts, 0).sum(axis=2).max(), -np.minimum(parts, 0).sum(axis=2).min()) * PIXEL
+                < 2**15
+            ):
+                return size
+    return 1
 
 
 def single_function(values: dict[str, Any], *, gathered: bool) -> str:

@@ -83,6 +83,7 @@ class _Writer:
         self.constants: list[str] = []
         self.calls: list[str] = []
         self.weight_bytes = 0
+        self._helpers: set[str] = set()
         self._known: dict[tuple[str, str | None], str] = {}
         steps = steps_of(graph)
         made = [(step, self._kernel(step)) for step in steps]
@@ -112,6 +113,10 @@ class _Writer:
         return f"arena + {offset}" if offset else "arena"
 
     def _write(self, step: Step, call: Call, scratch: int) -> None:
+        for text in call.helpers:
+            if text not in self._helpers:
+                self._helpers.add(text)
+                self.functions.append(f"#if {self._wide} == 0\n{text}#endif\n")
         key = (call.wide, call.narrow)
         if key not in self._known:
             number = len(self._known)
@@ -211,6 +216,11 @@ _HEAD = """\
 #else
 #define @UPPER@_KERNELS 0
 #endif
+#endif
+#if defined(__GNUC__)
+#define NOT_INLINE __attribute__((noinline)) /* registers are few: inlined, it would spill most of them */
+#else
+#define NOT_INLINE
 #endif
 #ifndef @UPPER@_ARENA
 #define @UPPER@_ARENA

@@ -54,19 +54,6 @@ class Weights:
         """Whether each output's sum over some taps has less than 2**16 values."""
         return bool((PIXEL * np.abs(self.taps[:, start:end]).sum(axis=1) < 2 * _HALF).all())
 
-    def group(self) -> int:
-        """The largest divisor of the number of taps for which no group's sum leaves 16 signed bits."""
-        outputs, count = self.taps.shape
-        for size in range(count, 1, -1):
-            if count % size:
-                continue
-            parts = self.taps.reshape(outputs, -1, size)
-            up = PIXEL * np.maximum(parts, 0).sum(axis=2).max()
-            down = PIXEL * np.minimum(parts, 0).sum(axis=2).min()
-            if up < _HALF and down >= -_HALF:
-                return size
-        return 1
-
 
 def weights_of(graph: Graph, op: Op) -> Weights:
     """Fold a weighted layer's integers.
