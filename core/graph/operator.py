@@ -68,7 +68,6 @@ class Operator:
         idle_code: the int8 operand that leaves the other one as it is.
         activation: the fused activation that does the same.
         onnx: the ONNX operator that takes the same operands and no attributes.
-        c_function: what the kernel is called in generated C.
         int8_version: the lowest TFLite version whose kernels take int8.
         int16_version: likewise for int16.
     """
@@ -87,7 +86,6 @@ class Operator:
     idle_code: int | None = None
     activation: Activation | None = None
     onnx: str = ""
-    c_function: str = ""
     int8_version: int = 1
     int16_version: int = 1
 

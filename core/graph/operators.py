@@ -51,14 +51,14 @@ def _binary(kind: str, onnx: str = "") -> Operator:
 
 
 _ENTRIES: tuple[Operator, ...] = (
-    _weighted("CONV_2D", Family.CONVOLUTION, 0, c_function="conv", int8_version=3, int16_version=4),
+    _weighted("CONV_2D", Family.CONVOLUTION, 0, int8_version=3, int16_version=4),
     _weighted(
-        "DEPTHWISE_CONV_2D", Family.CONVOLUTION, 3, c_function="depthwise", int8_version=3, int16_version=5,
+        "DEPTHWISE_CONV_2D", Family.CONVOLUTION, 3, int8_version=3, int16_version=5,
     ),
-    _weighted("FULLY_CONNECTED", Family.DENSE, 0, c_function="dense", int8_version=4, int16_version=7),
+    _weighted("FULLY_CONNECTED", Family.DENSE, 0, int8_version=4, int16_version=7),
     Operator(
         kind="MAX_POOL_2D", family=Family.POOL, integers=True, same_scale=True, copies=True,
-        passes_scale=True, passes_shift=True, c_function="max_pool", int8_version=2, int16_version=3,
+        passes_scale=True, passes_shift=True, int8_version=2, int16_version=3,
     ),
     Operator(
         kind="AVERAGE_POOL_2D", family=Family.POOL, integers=True, same_scale=True, averages=True,
@@ -83,7 +83,7 @@ _ENTRIES: tuple[Operator, ...] = (
     _view("RESHAPE"),
     _view("SQUEEZE"),
     _view("EXPAND_DIMS"),
-    _move("PAD", passes_scale=True, c_function="pad", int8_version=2, int16_version=4),
+    _move("PAD", passes_scale=True, int8_version=2, int16_version=4),
     _move("TRANSPOSE", int8_version=2, int16_version=4),
     _move("STRIDED_SLICE", int8_version=2, int16_version=4),
     _move("CONCATENATION", int8_version=2, int16_version=3),

@@ -24,11 +24,13 @@ from mnist_export.runtime.runners.opening import open_runner
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+CHECKED = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
 WAYS = [
     ("-O0",),
     ("-O2",),
     ("-O3",),
-    ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"),
+    ("-O3", "-march=native"),
+    *((*way, f"-DLENET_KERNELS={kernels}") for kernels in (0, 1, 2) for way in (("-O2",), CHECKED)),
 ]
 ARM = "arm-none-eabi-gcc"
 QEMU = "qemu-system-arm"
@@ -112,6 +114,71 @@ def test_a_32_bit_program_gives_the_same_integers(tmp_path, everything):
     expected = run_graph(everything.graph, images)[everything.graph.outputs[0]]
     found = run_compiled(files[".c"], files[".h"], images, flags=[*STRICT, "-m32", "-O2"])
     np.testing.assert_array_equal(found, expected)
+
+
+TWO_AT_ONCE = """
+#include <pthread.h>
+#include <string.h>
+#include "net.h"
+
+static uint8_t images[2][LENET_PIXELS];
+static int8_t alone[2][LENET_CLASSES];
+static lenet_context contexts[2];
+static int wrong[2];
+
+static void *work(void *which)
+{
+    int number = *(int *)which, turn;
+    for (turn = 0; turn < 300; turn++) {
+        int8_t logits[LENET_CLASSES];
+        (void)lenet_run(&contexts[number], images[number], logits);
+        wrong[number] += memcmp(logits, alone[number], sizeof logits) != 0;
+    }
+    return 0;
+}
+
+int main(void)
+{
+    pthread_t threads[2];
+    int numbers[2] = {0, 1}, i, j;
+    for (i = 0; i < 2; i++) {
+        for (j = 0; j < LENET_PIXELS; j++) images[i][j] = (uint8_t)(j * (37 + 11 * i));
+        (void)lenet_run(&contexts[i], images[i], alone[i]);
+    }
+    for (i = 0; i < 2; i++) pthread_create(&threads[i], 0, work, &numbers[i]);
+    for (i = 0; i < 2; i++) pthread_join(threads[i], 0);
+    return wrong[0] || wrong[1] || memcmp(alone[0], alone[1], sizeof alone[0]) == 0;
+}
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize("kernels", [0, 1, 2])
+def test_calls_with_contexts_of_their_own_may_run_at_one_time(tmp_path, exact_lenet, kernels):
+    write(tmp_path, exact_lenet, request_of(stem="net"))
+    (tmp_path / "main.c").write_text(TWO_AT_ONCE)
+    flags = ["-O1", "-g", "-fsanitize=thread", f"-DLENET_KERNELS={kernels}", "-DLENET_NO_STATIC", "-pthread"]
+    command = ["gcc", "-std=c99", *flags, "-o", "main", "main.c", "net.c"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    ran = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@needs_compiler
+def test_a_macro_places_the_static_context(tmp_path, exact_lenet):
+    write(tmp_path, exact_lenet, request_of(stem="net"))
+    place = '-DLENET_ARENA=__attribute__((section(".fast_ram")))'
+    command = [COMPILERS[0], *STRICT, "-O2", place, "-c", "net.c", "-o", "net.o"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    listed = subprocess.run(
+        ["objdump", "-h", "net.o"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    (line,) = [text for text in listed.stdout.splitlines() if ".fast_ram" in text]
+    header = (tmp_path / "net.h").read_text()
+    (stated,) = re.findall(r"_ARENA_BYTES (\d+)", header)
+    assert int(line.split()[2], 16) == int(stated)
 
 
 STARTUP = """
