@@ -13,8 +13,8 @@ def commands_page() -> str:
     """Every command with its options, defaults and examples, as Markdown."""
     parts = [
         "# Commands\n",
-        "Made from the commands' own parsers. Exit codes: 0 all verdicts pass, 1 a verdict fails, 2 bad usage or input, "
-        "130 interrupted, 143 terminated. Messages go to stderr, results to stdout.\n",
+        "Made from the commands' own parsers. Exit codes: 0 all verdicts pass, 1 a verdict fails, 2 bad "
+        "usage or input, 130 interrupted, 143 terminated. Messages go to stderr, results to stdout.\n",
     ]
     parts.append(_section(_parser("export"), 2))
     parity = importlib.import_module("mnist_export.cli.parity")
@@ -42,7 +42,11 @@ def _section(parser: argparse.ArgumentParser, level: int) -> str:
         rows = [_row(action) for action in group._group_actions if action.help is not argparse.SUPPRESS]
         if rows:
             about = f"\n\n{_text(group.description)}" if group.description else ""
-            lines.append(f"**{group.title}**{about}\n\n| option | what it does |\n| --- | --- |\n" + "\n".join(rows) + "\n")
+            lines.append(
+                f"**{group.title}**{about}\n\n| option | what it does |\n| --- | --- |\n"
+                + "\n".join(rows)
+                + "\n"
+            )
     if parser.epilog:
         lines.append(f"```text\n{parser.epilog.strip()}\n```\n")
     return "\n".join(lines)

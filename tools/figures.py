@@ -1,14 +1,15 @@
 """Figures in prose, looked up in the recorded results that they come from.
 
-A comment before a paragraph, list or table names a file of ``benchmarks/results`` and, line by line, where each figure
-of the block that follows is found there::
+A comment before a paragraph, list or table names a file of ``benchmarks/results`` and, line by line, where
+each figure of the block that follows is found there::
 
     <!-- figures: peers.json
     models[model={lenet5,custom2}].rows[tool=original][batch=1].{top1,size_bytes}
     -->
 
-``[key=value]`` chooses from a list, ``{a,b}`` stands for several paths. Every number of the block must be named, in the
-order of the text; ``99.37 %`` is a share of 1 in the file, and a number is compared with as many decimals as it shows.
+``[key=value]`` chooses from a list, ``{a,b}`` stands for several paths. Every number of the block must be
+named, in the order of the text; ``99.37 %`` is a share of 1 in the file, and a number is compared with as
+many decimals as it shows.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ def wrong_figures(page: Path, results: Path = RESULTS) -> list[Wrong]:
             continue
         shown = numbers(mark[3])
         if len(shown) != len(values):
-            why = f"{len(shown)} figures, {len(values)} looked up: {[number for number, _ in shown]}, {values}"
+            why = (
+                f"{len(shown)} figures, {len(values)} looked up: {[number for number, _ in shown]}, {values}"
+            )
             found.append(Wrong(page=page, line=line, why=why))
             continue
         found += [
@@ -135,7 +138,10 @@ def unmarked_percentages(page: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    pages = [Path(name) for name in sys.argv[1:]] or [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = [Path(name) for name in sys.argv[1:]] or [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
     every = [wrong for page in pages for wrong in wrong_figures(page)]
     sys.stdout.write("".join(f"{wrong.page}:{wrong.line}: {wrong.why}\n" for wrong in every))
     sys.exit(1 if every else 0)

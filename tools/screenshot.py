@@ -1,7 +1,7 @@
 """Takes a picture of a page in Chromium: of a report, for the README, or to look at one's own work.
 
-``python tools/screenshot.py exports/lenet5-mnist.int8.report.html docs/images/report.png`` takes a Chromium of
-the machine, else that of the device ``web`` (``mnist-parity devices --prepare web``).
+``python tools/screenshot.py exports/lenet5-mnist.int8.report.html docs/images/report.png`` takes a Chromium
+of the machine, else that of the device ``web`` (``mnist-parity devices --prepare web``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def small(png: bytes) -> bytes:
 
 def main() -> int:
     """Take the picture that the arguments describe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("page", help="a file or an address")
     parser.add_argument("picture", type=Path, help="the .png to write, or a .pdf as it would be printed")
     parser.add_argument("--width", type=int, default=1100)

@@ -10,7 +10,12 @@ import pytest
 from figures import ROOT, agrees, look_up, numbers, spread, unmarked_percentages, wrong_figures
 from printed_commands import pages
 
-RESULTS = {"rows": [{"tool": "a", "batch": 1, "top1": 0.99371, "size": 12345}, {"tool": "a", "batch": 8, "top1": 0.5}]}
+RESULTS = {
+    "rows": [
+        {"tool": "a", "batch": 1, "top1": 0.99371, "size": 12345},
+        {"tool": "a", "batch": 8, "top1": 0.5},
+    ]
+}
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda p: str(p.relative_to(ROOT)))
@@ -41,18 +46,26 @@ def test_generated_tables_are_those_of_the_results(module, page, result, monkeyp
 def planted(folder, figures):
     (folder / "r.json").write_text(json.dumps(RESULTS))
     page = folder / "page.md"
-    page.write_text(f"<!-- figures: r.json\nrows[tool=a][batch=1].{{top1,size}}\n-->\nIt has {figures}.\n\nAnd 3 more.\n")
+    page.write_text(
+        f"<!-- figures: r.json\nrows[tool=a][batch=1].{{top1,size}}\n-->\nIt has {figures}.\n\nAnd 3 more.\n"
+    )
     return page
 
 
-@pytest.mark.parametrize("figures", ["99.37 % in 12,345 bytes", "99.4 % in 12,345 bytes of `code 7`", "99 %, int8, 12,345"])
+@pytest.mark.parametrize(
+    "figures", ["99.37 % in 12,345 bytes", "99.4 % in 12,345 bytes of `code 7`", "99 %, int8, 12,345"]
+)
 def test_figures_that_agree_pass(figures, tmp_path):
     assert wrong_figures(planted(tmp_path, figures), tmp_path) == []
 
 
 @pytest.mark.parametrize(
     ("figures", "told"),
-    [("99.38 % in 12,345 bytes", "99.38 %: r.json has 0.99371"), ("99.37 %", "1 figures, 2"), ("0.99 and 12,346", "12,346")],
+    [
+        ("99.38 % in 12,345 bytes", "99.38 %: r.json has 0.99371"),
+        ("99.37 %", "1 figures, 2"),
+        ("0.99 and 12,346", "12,346"),
+    ],
 )
 def test_a_stale_figure_is_found(figures, told, tmp_path):
     (wrong,) = wrong_figures(planted(tmp_path, figures), tmp_path)
@@ -78,6 +91,10 @@ def test_an_unmarked_figure_is_found(tmp_path):
 def test_paths_spread_and_numbers_are_told_from_names():
     assert list(spread("a[k={x,y}].{p,q}")) == ["a[k=x].p", "a[k=x].q", "a[k=y].p", "a[k=y].q"]
     assert look_up(RESULTS, "rows[1].top1") == 0.5
-    assert numbers("int8 of LeNet-5, top-1 99.37 %, 10,000 images, 0.28") == [("99.37", True), ("10,000", False), ("0.28", False)]
+    assert numbers("int8 of LeNet-5, top-1 99.37 %, 10,000 images, 0.28") == [
+        ("99.37", True),
+        ("10,000", False),
+        ("0.28", False),
+    ]
     assert agrees("0.3", False, 0.25)
     assert not agrees("1", False, True)
