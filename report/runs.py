@@ -37,7 +37,8 @@ class RunFile(Record):
         p50_us: median of one call.
         vs_float: time over that of the float32 file in the same runtime and run.
         verdict: its own.
-        top1_change_pp: top-1 minus that of the first run's file of this format, percentage points.
+        top1_change_pp: top-1 minus that of the first run's file of this format, percentage points; None where
+            the test data differ.
         size_ratio: size over that of the first run's file of this format.
         cells: size, the three columns of accuracy, p50 and the speed against float, as they are shown.
     """
@@ -101,8 +102,9 @@ def compare_runs(reports: Sequence[tuple[str, Report]]) -> Runs:
             "the same kind."
         )
     first = {artifact.format: artifact for artifact in reversed(reports[0][1].artifacts)}
+    same_data = len({(report.data.name, report.data.images) for _, report in reports}) == 1
     files = [
-        _file(name, artifact, first.get(artifact.format), report.head)
+        _file(name, artifact, first.get(artifact.format), report.head, same_data)
         for name, report in reports
         for artifact in report.artifacts
     ]
@@ -128,11 +130,13 @@ def named_runs(paths: Sequence[Path]) -> list[tuple[str, Path]]:
     ]
 
 
-def _file(run: str, artifact: ArtifactResult, first: ArtifactResult | None, head: str) -> RunFile:
+def _file(
+    run: str, artifact: ArtifactResult, first: ArtifactResult | None, head: str, same_data: bool
+) -> RunFile:
     p50 = artifact.latency_us.p50 if artifact.latency_us else None
     change = ratio = None
     if first is not None and first is not artifact:
-        if artifact.top1 is not None and first.top1 is not None:
+        if same_data and artifact.top1 is not None and first.top1 is not None:
             change = 100 * (artifact.top1 - first.top1)
         ratio = artifact.size_bytes / first.size_bytes if first.size_bytes else None
     return RunFile(
@@ -232,7 +236,6 @@ def runs_grid(runs: Runs) -> Html:
     rows = []
     for file in runs.files:
         texts = [NOTHING if text in {wording.NOT_MEASURED, "-"} else text for text in _row(file)]
-        rows.append([el("code", file.name), *texts, badge(file.verdict is Verdict.PASS)])
+        rows.append([*texts, badge(file.verdict is Verdict.PASS)])
     classes = [file.verdict.value for file in runs.files]
-    columns = ("file", *_header(runs))
-    return table(columns, rows, numeric=tuple(range(4, 11)), kind="cards", row_classes=classes)
+    return table(_header(runs), rows, numeric=tuple(range(3, 10)), kind="cards", row_classes=classes)

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_export.data import load_dataset
 
 ROOT = Path(__file__).parents[2]
 TRAIN, TEST = 600, 150
@@ -89,7 +88,7 @@ def _models(folder):
 
     from mnist_export.models.loading import load_model
 
-    model = load_model("lenet5", load_dataset("digits")).model
+    model = load_model("lenet5", None).model  # the weights that `lenet5` has on MNIST
     model.save(folder / "lenet5.keras")
     model.save(folder / "mynet.keras")
     image = keras.Input(model.input_shape[1:])
@@ -135,9 +134,9 @@ def prepared(tmp_path_factory, digits):
         _settings(folder)
         _models(folder)
         for line in (
-            "mnist-export lenet5.keras --format tflite,onnx --int8 --data mnist -q",
-            "mnist-export lenet5.keras --format tflite,onnx --data mnist -q",
-            "mnist-export lenet5.keras --exact --format tflite,onnx,c --data mnist --on none -q",
+            "mnist-export lenet5 --format tflite,onnx --int8 --data mnist -q",
+            "mnist-export lenet5 --format tflite,onnx --data mnist -q",
+            "mnist-export lenet5 --exact --format tflite,onnx,c --data mnist --on none -q",
             "mnist-parity record lenet5.keras --data mnist -o golden.npz -q",
         ):
             code, output = _run(line, folder)

@@ -52,7 +52,7 @@ def test_every_option_of_every_command_is_in_the_reference():
     page = commands_page()
     for name in ("mnist-export", "mnist-parity", "mnist-train", "mnist-bench", "mnist-search"):
         assert f"\n## {name}\n" in page
-    for option in ("--keep-float", "--qat", "--junit", "--against", "--allow-extra", "--epochs", "--budget", "--pin"):
+    for option in ("--keep-float", "--qat", "--junit", "--against", "--allow-extra", "--epochs", "--budget"):
         assert f"`{option}" in page
     assert "%%" not in page
 
