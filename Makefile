@@ -39,6 +39,10 @@ bench:
 sbom:
 	$(PYTHON) tools/sbom.py -o dist/mnist-export.cdx.json
 
+# Wheel, sdist and bill of materials, checked; publishes nothing.
+release:
+	$(PYTHON) tools/release.py
+
 # Known vulnerabilities of what the lock file pins; needs pip-audit and the network.
 audit:
 	pip-audit --requirement requirements.lock --disable-pip --no-deps

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-
 ROOT = Path(__file__).parents[2]
 TRAIN, TEST = 600, 150
 

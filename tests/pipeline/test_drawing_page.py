@@ -36,7 +36,7 @@ def exported(tmp_path_factory):
 @pytest.fixture
 def vendored(monkeypatch):
     """The runtime's files stand for themselves where they were not fetched."""
-    runtime = {name: b"// not fetched" for name in ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.wasm")}
+    runtime = dict.fromkeys(("ort.wasm.min.mjs", "ort-wasm-simd-threaded.wasm"), b"// not fetched")
     monkeypatch.setattr(drawing_page, "_runtime_files", lambda: runtime)
 
 
