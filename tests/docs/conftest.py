@@ -152,7 +152,7 @@ def prepared(tmp_path_factory, digits):
             shutil.copy(path, folder / f"lenet5.{kind}")
             shutil.copy(path, folder / kind.replace("float32", "float"))
     shutil.copy(folder / "int8.tflite", folder / "model.tflite")
-    shutil.copy(folder / "int8.tflite", folder / "somebody-elses.tflite")
+    shutil.copy(folder / "int8-exact.tflite", folder / "somebody-elses.tflite")
     return root
 
 

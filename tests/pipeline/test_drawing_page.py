@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import http.server
+import itertools
 import json
 import threading
 from pathlib import Path
@@ -57,13 +58,15 @@ def test_the_folder_holds_the_very_file_and_what_it_answers(exported, digits, ve
 
 
 def test_a_file_that_gives_no_integers_and_another_format_are_refused(exported, digits, tmp_path, capsys):
-    with pytest.raises(UnsupportedError, match="expected an .onnx"):
+    with pytest.raises(UnsupportedError, match=r"expected an \.onnx"):
         write_drawing_page(exported.with_suffix(".tflite"), digits, tmp_path / "page")
     words = ["--format", "onnx", "--data", "digits", "-o", str(tmp_path), "-q"]
     assert export.main(words) == 0
-    with open_runner(tmp_path / "lenet5-digits.float32.onnx", trust=True) as runner:
-        with pytest.raises(UnsupportedError, match="export with --int8"):
-            page_facts(runner, digits)
+    with (
+        open_runner(tmp_path / "lenet5-digits.float32.onnx", trust=True) as runner,
+        pytest.raises(UnsupportedError, match="export with --int8"),
+    ):
+        page_facts(runner, digits)
 
 
 def test_the_command_says_how_to_fetch_the_runtime(exported, tmp_path, monkeypatch, capsys):
@@ -98,7 +101,7 @@ def draw(browser, points):
     """Draw lines with the mouse, or with a finger, in the pad's own coordinates."""
     box = browser.evaluate("(({x, y, width}) => [x, y, width / 280])(pad.getBoundingClientRect())")
     steps = []
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         steps += [(x0 + (x1 - x0) * i / 12, y0 + (y1 - y0) * i / 12) for i in range(13)]
     place = [{"x": box[0] + x * box[2], "y": box[1] + y * box[2]} for x, y in steps]
     mouse = functools.partial(browser.call, "Input.dispatchMouseEvent", button="left", clickCount=1)
