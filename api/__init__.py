@@ -19,17 +19,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnist_export.calls import check, export, record, train
+    from mnist_export.comparing import compare
     from mnist_export.errors import InputError
     from mnist_export.file_calls import certify, profile
-    from mnist_export.result import Artifact, Result
+    from mnist_export.result import Artifact, Comparison, Result
 
 __all__ = [
     "Artifact",
+    "Comparison",
     "InputError",
     "Result",
     "__version__",
     "certify",
     "check",
+    "compare",
     "export",
     "profile",
     "record",
@@ -38,10 +41,12 @@ __all__ = [
 
 _PLACES = {
     "Artifact": "result",
+    "Comparison": "result",
     "InputError": "errors",
     "Result": "result",
     "certify": "file_calls",
     "check": "calls",
+    "compare": "comparing",
     "export": "calls",
     "profile": "file_calls",
     "record": "calls",

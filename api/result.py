@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mnist_export.report.runs import Runs
     from mnist_export.report.schema import ArtifactResult, Report
 
 
@@ -53,6 +54,39 @@ class Artifact:
             passed=found.verdict.value == "pass",
             why=found.why or "",
         )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Several runs side by side: a table in a terminal, HTML in a notebook.
+
+    Attributes:
+        runs: every file of every run, against the first run's; `to_json` gives it as JSON.
+    """
+
+    runs: Runs
+
+    def to_json(self) -> str:
+        """What ``mnist-parity compare --json`` prints."""
+        return self.runs.to_json()
+
+    def to_html(self) -> str:
+        """The whole page that ``mnist-parity compare -o`` writes."""
+        from mnist_export.report.runs import runs_page
+
+        return runs_page(self.runs)
+
+    def __repr__(self) -> str:
+        """The table, as the command prints it."""
+        from mnist_export.report.runs import runs_table
+
+        return runs_table(self.runs).rstrip()
+
+    def _repr_html_(self) -> str:
+        """The table as HTML, for notebooks."""
+        from mnist_export.report.runs import runs_grid
+
+        return runs_grid(self.runs)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

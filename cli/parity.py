@@ -20,6 +20,8 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "certify": ("mnist_export.cli.parity_certify", "prove that no rounding rule can change a file's answers"),
     "layers": ("mnist_export.cli.parity_layers", "find the layer at which two models part"),
     "devices": ("mnist_export.cli.parity_devices", "other runtimes that check --on can ask, and their state"),
+    "compare": ("mnist_export.cli.parity_compare", "the reports of several runs side by side"),
+    "page": ("mnist_export.cli.parity_page", "a page that reads drawn digits with an exported .onnx"),
     "profile": ("mnist_export.cli.parity_profile", "a file's time by operator, and why int8 is slow"),
 }
 

@@ -1,4 +1,4 @@
-"""A headless Chromium that is told what to do over a pipe (the DevTools protocol); no package is needed for it."""
+"""A headless Chromium that is told what to do over a pipe, by the DevTools protocol."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe",
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
+    "--hide-scrollbars", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--remote-debugging-pipe",
 )  # fmt: skip
 
 
 def find_chromium() -> tuple[Path, dict[str, str]] | None:
-    """A Chromium of this machine, else that of the device ``web``, and its environment; None where there is none."""
+    """A Chromium of this machine, else that of the device ``web``, with its environment."""
     for name in NAMES:
         if found := shutil.which(name):
             return Path(found), {}

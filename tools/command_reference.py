@@ -13,8 +13,8 @@ def commands_page() -> str:
     """Every command with its options, defaults and examples, as Markdown."""
     parts = [
         "# Commands\n",
-        "Made from the commands' own parsers. Exit codes: 0 all verdicts pass, 1 a verdict fails, 2 bad usage or input, "
-        "130 interrupted, 143 terminated. Messages go to stderr, results to stdout.\n",
+        "Made from the commands' own parsers. Exit codes: 0 all verdicts pass, 1 a verdict fails, 2 bad "
+        "usage or input, 130 interrupted, 143 terminated. Messages go to stderr, results to stdout.\n",
     ]
     parts.append(_section(_parser("export"), 2))
     parity = importlib.import_module("mnist_export.cli.parity")

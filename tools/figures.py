@@ -1,14 +1,15 @@
 """Figures in prose, looked up in the recorded results that they come from.
 
-A comment before a paragraph, list or table names a file of ``benchmarks/results`` and, line by line, where each figure
-of the block that follows is found there::
+A comment before a paragraph, list or table names a file of ``benchmarks/results`` and, line by line, where
+each figure of the block that follows is found there::
 
     <!-- figures: peers.json
     models[model={lenet5,custom2}].rows[tool=original][batch=1].{top1,size_bytes}
     -->
 
-``[key=value]`` chooses from a list, ``{a,b}`` stands for several paths. Every number of the block must be named, in the
-order of the text; ``99.37 %`` is a share of 1 in the file, and a number is compared with as many decimals as it shows.
+``[key=value]`` chooses from a list, ``{a,b}`` stands for several paths. Every number of the block must be
+named, in the order of the text; ``99.37 %`` is a share of 1 in the file, and a number is compared with as
+many decimals as it shows.
 """
 
 from __future__ import annotations

@@ -13,22 +13,17 @@ _ANCHOR = re.compile(r'id="([^"]+)"|\{#([\w-]+)\}')
 
 
 def slug(heading: str) -> str:
-    """A heading's anchor, as Python-Markdown makes it: runs of hyphens are one."""
-    text = re.sub(r"[^\w\s-]", "", heading.replace("`", "")).strip().lower()
-    return re.sub(r"[-\s]+", "-", text)
-
-
-def _github_slug(heading: str) -> str:
+    """A heading's anchor, as repositories' hosts and the site make it."""
     text = re.sub(r"[^\w\s-]", "", heading.replace("`", "")).strip().lower()
     return text.replace(" ", "-")
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as the site and as a repository's host make them."""
+    """The anchors of a page's headings, and those that are written out."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     headings = _HEADING.findall(text)
     own = {one or other for one, other in _ANCHOR.findall(text)}
-    return {slug(heading) for heading in headings} | {_github_slug(heading) for heading in headings} | own
+    return {slug(heading) for heading in headings} | own
 
 
 def dead_links(page: Path) -> list[str]:

@@ -2,8 +2,10 @@
 
 A comment before a block says how it is tried:
 
-- ``<!-- run with: --epochs 1 -->``: these words are added to each command of the product, to keep the trial short;
+- ``<!-- run with: --epochs 1 -->``: these words are added to each command, to keep the trial short;
 - ``<!-- exits with: 1 -->``: that is the code of the block's last command;
+- ``<!-- needs: tflm, web -->``: it is run where these devices are prepared;
+- ``<!-- file: train.py -->``: a Python block is that file, and run;
 - ``<!-- not run: REASON -->``: what it would need; its commands are parsed all the same.
 """
 
@@ -16,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("mnist-export", "mnist-parity", "mnist-train", "mnist-bench", "mnist-search")
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.M | re.S)
-_COMMENT = re.compile(r"<!-- (ci|run with|not run|exits with): (.*?) -->\s*\Z")
+_COMMENT = re.compile(r"<!-- (ci|run with|not run|exits with|needs|file): (.*?) -->\s*\Z")
 _REMARK = re.compile(r"\s{2,}#.*$|^#.*$")
 _PROGRAM = re.compile(rf"^(?:[A-Z_]+=\S+ )*({'|'.join(PROGRAMS)})\b")
 
@@ -32,6 +34,8 @@ class Block:
         text: without the fence.
         added: words that are added to the product's commands.
         code: that the last command exits with.
+        ci: the name by which ``.ci/run`` runs it; empty where it does not.
+        devices: that have to be prepared for it.
         reason: why it is not run; empty where it is.
     """
 
@@ -41,6 +45,8 @@ class Block:
     text: str
     added: str = ""
     code: int = 0
+    ci: str = ""
+    devices: tuple[str, ...] = ()
     reason: str = ""
 
     @property
@@ -73,6 +79,10 @@ def blocks_of(page: Path) -> list[Block]:
                 block = replace(block, added=mark[2])
             elif mark[1] == "exits with":
                 block = replace(block, code=int(mark[2]))
+            elif mark[1] == "ci":
+                block = replace(block, ci=mark[2])
+            elif mark[1] == "needs":
+                block = replace(block, devices=tuple(re.split(r",\s*", mark[2])))
             elif mark[1] == "not run":
                 block = replace(block, reason=mark[2])
         found.append(block)

@@ -1,4 +1,4 @@
-"""The JSON schema of report.json, from the types that write it; descriptions are those of their docstrings."""
+"""The JSON schema of report.json, from the types that write it and their docstrings."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _told(kind: Any) -> dict[str, str]:
     return found
 
 
-def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+def _schema(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:  # noqa: PLR0911 - one for each kind
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         inner = [_schema(one, definitions) for one in arguments if one is not type(None)]

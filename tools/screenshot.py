@@ -1,7 +1,7 @@
 """Takes a picture of a page in Chromium: of a report, for the README, or to look at one's own work.
 
-``python tools/screenshot.py exports/lenet5-mnist.int8.report.html docs/images/report.png`` takes a Chromium of
-the machine, else that of the device ``web`` (``mnist-parity devices --prepare web``).
+``python tools/screenshot.py exports/lenet5-mnist.int8.report.html docs/images/report.png`` takes a Chromium
+of the machine, else that of the device ``web`` (``mnist-parity devices --prepare web``).
 """
 
 from __future__ import annotations

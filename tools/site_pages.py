@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(Path(__file__).parent))
-
-_TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+_TOP = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 _OUTSIDE = re.compile(r"\]\((?:\.\./)+((?:benchmarks/results|examples)/[^)#]+|[A-Z]+\.md)(#[^)]*)?\)")
 _INSIDE = re.compile(r"\]\(docs/([^)]+)\)")
 
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the reference that is made from the code, and what pages link to outside of ``docs``."""
+    # MkDocs puts this folder on the path only while it loads the hook
+    sys.path.insert(0, str(Path(__file__).parent))
     from command_reference import commands_page
     from mkdocs.structure.files import File
     from report_schema import report_schema
@@ -29,7 +29,7 @@ def on_files(files: Any, config: Any) -> Any:
     }
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
-    linked = set(_TOP[1:])
+    linked = set(_TOP)
     for page in sorted((ROOT / "docs").rglob("*.md")):
         linked |= {match[1] for match in _OUTSIDE.finditer(page.read_text(encoding="utf-8"))}
     for name in sorted(linked - {"README.md"}):
@@ -64,8 +64,3 @@ def decisions() -> str:
         title = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
         rows.append(f"- [{title}]({path.name})")
     return "# Decisions\n\nWhat cuts across the project, and why it is so.\n\n" + "\n".join(rows) + "\n"
-
-
-def on_nav(nav: Any, config: Any, files: Any) -> Any:
-    """Decisions are listed by their own page; the navigation need not name each."""
-    return nav

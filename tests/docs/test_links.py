@@ -36,5 +36,5 @@ def test_a_dead_link_is_found(link, dead, tmp_path):
 
 
 def test_headings_become_anchors_as_on_the_pages():
-    assert slug("Outputs: `--head H`") == "outputs-head-h"
+    assert slug("Outputs: `--head H`") == "outputs---head-h"
     assert slug("What's new, 2nd?") == "whats-new-2nd"
