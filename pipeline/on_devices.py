@@ -96,17 +96,8 @@ def with_named_devices(report: Report, rows: Sequence[OnDevice]) -> Report:
     """Add the rows of devices that the user named to a report; one that fails makes the report fail."""
     if not rows:
         return report
-    from mnist_export.parity.results import to_json
-    from mnist_export.report.context import DeviceInfo
-
-    found = []
-    for row in rows:
-        fields: dict[str, Any] = to_json(row)
-        fields.pop("runtime")
-        state = row.verdict.value if row.verdict else "compiled" if row.figures else "not run"
-        found.append(DeviceInfo(**(fields | {"verdict": state})))
-    failed = any(row.verdict == "fail" for row in found)
-    return replace(report, devices=tuple(found), verdict=Verdict.FAIL if failed else report.verdict)
+    verdict = run_verdict([report.verdict, *(row.verdict for row in rows)])
+    return replace(report, devices=tuple(rows), verdict=verdict)
 
 
 def run_on_devices(

@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
+from mnist_export.report.context import ModelInfo
 from mnist_export.report.heads import CLASSES, LABELS
-from mnist_export.report.schema import ArtifactResult, ModelInfo
+from mnist_export.report.schema import ArtifactResult
 from mnist_export.report.snippets import image_shape
 from mnist_export.report.usage import Usage
 

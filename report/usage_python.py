@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from mnist_export.report.schema import ArtifactResult, ModelInfo
+from mnist_export.report.context import ModelInfo
+from mnist_export.report.schema import ArtifactResult
 from mnist_export.report.snippets import python_snippet
 from mnist_export.report.usage import Usage
 

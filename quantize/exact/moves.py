@@ -84,7 +84,7 @@ def _slice(graph: Graph, op: Op, values: Sequence[Values], fill: float) -> Value
         slice(first, None if count == -1 else first + count)
         for first, count in zip(begin[1:], size[1:], strict=True)
     ]
-    return values[0][tuple(picked)]
+    return np.asarray(values[0][tuple(picked)])
 
 
 def _gather(graph: Graph, op: Op, values: Sequence[Values], fill: float) -> Values:
