@@ -25,11 +25,15 @@ static void @NAME@(const uint8_t *restrict in, uint8_t *restrict out, @PARAMETER
     (void)scratch;
     for (n = 0; n < @COUNT@; n++, out += @OUTS@) {
         uint8_t t[@MANY@];
+        uint16_t sums[@OUTS@];
 @WINDOWS@
         for (o = 0; o < @OUTS@; o++) {
 @SUMS@
-            out[o] = requantize((int32_t)a - lift[o] + bias[o], shifts[o], @LOW@, @HIGH@);
+            sums[o] = a;
         }
+        /* A loop of its own: not every vector unit can shift each lane by another number. */
+        for (o = 0; o < @OUTS@; o++)
+            out[o] = requantize((int32_t)sums[o] - lift[o] + bias[o], shifts[o], @LOW@, @HIGH@);
     }
 }
 """

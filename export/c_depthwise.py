@@ -24,9 +24,13 @@ static void @NAME@(const uint8_t *restrict in, uint8_t *restrict out@PARAMETERS@
 @SOURCE@            for (o = 0; o < @OUTS@; o++) {
 @BODY@
             }
-        }
+@AFTER@        }
     }
 }
+"""
+_REQUANTIZED: Final = """\
+            for (o = 0; o < @OUTS@; o++)
+                out[o] = requantize((int32_t)sums[o] - lift[o] + bias[o], shifts[o], @LOW@, @HIGH@);
 """
 _DIRECT: Final = """\
             const uint8_t *r = in + (iy * @W@ + ix) * @C@;
@@ -68,11 +72,12 @@ def _source(values: dict[str, Any]) -> str:
     return _EITHER
 
 
-def _map(values: dict[str, Any], parameters: str, body: list[str], table: str = "") -> str:
+def _map(values: dict[str, Any], parameters: str, body: list[str], table: str = "", after: str = "") -> str:
     text = (
         _MAP.replace("@SOURCE@", _source(values))
         .replace("@PARAMETERS@", parameters)
         .replace("@TABLE@", table)
+        .replace("@AFTER@", after)
     )
     within = f"iy >= 0 && iy <= {values['H'] - values['KH']} && ix >= 0 && ix <= {values['W'] - values['KW']}"
     lines = "\n".join(f"                {line}" for line in body)
@@ -115,12 +120,9 @@ def depthwise_function(values: dict[str, Any], weights: Weights, *, short: bool)
             terms.append(f"r[{index}] * w[{f'{tap * outs} + ' if tap else ''}o]")
     expression = summed(terms, " " * 20)
     if short:
-        body = [
-            f"const uint16_t sum = (uint16_t)({expression} + lift[o]);",
-            "const int32_t whole = (int32_t)sum - lift[o] + bias[o];",
-            f"out[o] = requantize(whole, shifts[o], {values['LOW']}, {values['HIGH']});",
-        ]
-        return _map(values, f", {_WEIGHTS}", body, lift_table(-weights.spans[0]))
+        table = lift_table(-weights.spans[0]) + f"    uint16_t sums[{outs}];\n"
+        body = [f"sums[o] = (uint16_t)({expression} + lift[o]);"]
+        return _map(values, f", {_WEIGHTS}", body, table, _REQUANTIZED)
     body = [
         f"const int32_t sum = {expression} + bias[o];",
         f"out[o] = requantize(sum, shifts[o], {values['LOW']}, {values['HIGH']});",

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from mnist_export.export.c_text import filled
 
-ALIGN: Final = 16
-"""Rows of taps are padded to a multiple of this many, so that vectors leave no rest."""
+ALIGN: Final = 32
+"""Sums run over a multiple of this many taps, so that vectors leave no rest: behind a window's taps lie
+zeros, which meet the next output's weights."""
 
 REQUANTIZE: Final = """\
 /* The bias holds both zero points and the rounding: what is below 0 would be cut off by the least code. */
@@ -39,7 +40,7 @@ static void @NAME@(const uint8_t *restrict in, uint8_t *restrict out, @PARAMETER
             window@ID@(in, taps + p * @PADDED@, y * @SY@ - @TOP@, x * @SX@ - @LEFT@);
         }
         for (o = 0; o < @OUTS@; o++) {
-            const int8_t *v = w + o * @PADDED@;
+            const int8_t *v = w + o * @TAPS@;
             int32_t a = 0, b = 0, c = 0, d = 0;
             for (i = 0; i < @PADDED@; i++) {
                 a += taps[i] * v[i];
@@ -93,7 +94,7 @@ static void @NAME@(const uint8_t *restrict in, uint8_t *restrict out, @PARAMETER
     for (i = @TAPS@; i < @PADDED@; i++) taps[i] = 0;
 @LOOP@    for (o = 0; o < @OUTS@; o += @MANY@) {
         const int z = @FIRST_OUT@;
-        const int8_t *v = w + z * @PADDED@;
+        const int8_t *v = w + z * @TAPS@;
         int32_t @STARTS@;
         for (i = 0; i < @PADDED@; i++) {
 @TERMS@
@@ -134,7 +135,7 @@ def single_function(values: dict[str, Any], *, gathered: bool) -> str:
     """
     many = 4 if values["OUTS"] >= 4 else 1
     names = "abcd"[:many]
-    pad = values["PADDED"]
+    row = values["TAPS"]
     pieces: dict[str, object] = {
         "LOOP": _GATHERED if gathered else _COPIED,
         "COUNTER": ", n" if gathered else "",
@@ -143,7 +144,7 @@ def single_function(values: dict[str, Any], *, gathered: bool) -> str:
         "FIRST_OUT": f"o < {values['OUTS'] - many} ? o : {values['OUTS'] - many}",
         "STARTS": ", ".join(f"{name} = 0" for name in names),
         "TERMS": "\n".join(
-            f"            {name} += taps[i] * v[{f'{k * pad} + ' if k else ''}i];"
+            f"            {name} += taps[i] * v[{f'{k * row} + ' if k else ''}i];"
             for k, name in enumerate(names)
         ),
         "STORES": "\n".join(

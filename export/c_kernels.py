@@ -27,7 +27,7 @@ from mnist_export.export.c_depthwise import (
 )
 from mnist_export.export.c_moves import add_function, copy_function, pad_function
 from mnist_export.export.c_steps import Step, window_for
-from mnist_export.export.c_weights import Weights, padded, weights_of
+from mnist_export.export.c_weights import Weights, lengthened, weights_of
 from mnist_export.export.c_window import gather
 from mnist_export.quantize.exact.arithmetic import code_range, zero_point
 
@@ -91,7 +91,7 @@ def _conv(graph: Graph, step: Step) -> list[Call]:
     weights = weights_of(graph, step.op)
     values = _values(graph, step)
     values |= {"ZERO": weights.zero_in, "LOW": weights.low, "HIGH": weights.high}
-    values |= {"V_OUT": values["PADDED"], "V_TAP": 1}
+    values |= {"V_OUT": values["TAPS"], "V_TAP": 1}
     pooled = step.pool is not None
     if not pooled and values["COUNT"] < 4:
         window = gather(values, tap="tap_t", fill=weights.zero_in)
@@ -101,7 +101,7 @@ def _conv(graph: Graph, step: Step) -> list[Call]:
                 kind="conv",
                 wide=window + c_dot.single_function(values, gathered=True),
                 narrow=bytes_window + c_pairs.single_function(values, gathered=True),
-                arrays=_arrays(weights, padded(weights.taps, values["PADDED"])),
+                arrays=_arrays(weights, lengthened(weights, values["PADDED"])),
                 scratch=values["TAPS"],
                 takes_scratch=True,
             )
@@ -110,7 +110,7 @@ def _conv(graph: Graph, step: Step) -> list[Call]:
         return [_short(values, weights, pooled=pooled, rows=False)]
     if c_rows.fits(values, weights, pooled=pooled):
         return [_short(values, weights, pooled=pooled, rows=True)]
-    taps = padded(weights.taps, values["PADDED"])
+    taps = lengthened(weights, values["PADDED"])
     wide = gather(values, tap="tap_t", fill=weights.zero_in) + c_dot.conv_function(values, pooled=pooled)
     narrow = c_pairs.conv_function(values, weights, pooled=pooled)
     return [
@@ -152,7 +152,7 @@ def _dense(graph: Graph, step: Step) -> list[Call]:
     outs, count = weights.taps.shape
     length = -(-count // c_dot.ALIGN) * c_dot.ALIGN
     values = {
-        "PARAMETERS": PARAMETERS, "OUTS": outs, "TAPS": count, "PADDED": length, "V_OUT": length, "V_TAP": 1,
+        "PARAMETERS": PARAMETERS, "OUTS": outs, "TAPS": count, "PADDED": length, "V_OUT": count, "V_TAP": 1,
         "LOW": weights.low, "HIGH": weights.high, "NAME": "@NAME@",
     }  # fmt: skip
     return [
@@ -160,7 +160,7 @@ def _dense(graph: Graph, step: Step) -> list[Call]:
             kind="dense",
             wide=c_dot.single_function(values, gathered=False),
             narrow=c_pairs.single_function(values, gathered=False),
-            arrays=_arrays(weights, padded(weights.taps, length)),
+            arrays=_arrays(weights, lengthened(weights, length)),
             takes_scratch=True,
         )
     ]

@@ -46,12 +46,6 @@ _BY_TAP: Final = """\
                 *to = tap@ID@(in, y, x + t * @DX@, i) | tap@ID@(in, under, beside + t * @DX@, i) << 16;
 """
 _TAP: Final = """\
-        for (t = 0; t < @KW@; t++)
-            for (i = 0; i < @C@; i++, to += 2)
-                *to = tap@ID@(in, y + r * @DY@, x + t * @DX@, i)
-                      | tap@ID@(in, under + r * @DY@, beside + t * @DX@, i) << 16;
-"""
-_TAP: Final = """\
 static uint32_t tap@ID@(const uint8_t *in, int y, int x, int i)
 {
     if (y < 0 || y >= @H@ || x < 0 || x >= @W@) return @ZERO@;

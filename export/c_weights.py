@@ -104,6 +104,6 @@ def _rows(op: Op, data: npt.NDArray[Any]) -> Integers:
     return data.reshape(data.shape[0], -1)
 
 
-def padded(taps: Integers, length: int) -> Integers:
-    """Rows of taps lengthened by weights of 0."""
-    return np.pad(taps, ((0, 0), (0, length - taps.shape[1])))
+def lengthened(weights: Weights, length: int) -> Integers:
+    """All taps in a row, and as many zeros that the last output's sum may run over ``length`` of them."""
+    return np.pad(weights.taps.ravel(), (0, length - weights.taps.shape[1]))
