@@ -8,6 +8,7 @@ import numpy as np
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.core.kinds import IoType
 
 
@@ -24,20 +25,22 @@ def with_io(graph: Graph, io: IoType) -> Graph:
     inner = graph.tensors[graph.inputs[0]]
     if inner.quant is None or str(inner.dtype) == str(io):
         return graph
-    tensors = list(graph.tensors)
-    ops = list(graph.ops)
-    inputs, outputs = [], []
-    for index in graph.inputs:
-        tensors.append(_outer(tensors[index], io))
-        tensors[index] = replace(tensors[index], name=f"{tensors[index].name}/{tensors[index].dtype}")
-        ops.insert(0, _converter(tensors, len(tensors) - 1, index))
-        inputs.append(len(tensors) - 1)
-    for index in graph.outputs:
-        tensors.append(_outer(tensors[index], io))
-        tensors[index] = replace(tensors[index], name=f"{tensors[index].name}/{tensors[index].dtype}")
-        ops.append(_converter(tensors, index, len(tensors) - 1))
-        outputs.append(len(tensors) - 1)
-    return Graph(tensors=tuple(tensors), ops=tuple(ops), inputs=tuple(inputs), outputs=tuple(outputs))
+    editor = GraphEditor.in_place(graph)
+    editor.inputs = tuple(_with_outer(editor, index, io) for index in graph.inputs)
+    for inner_end, outer in zip(graph.inputs, editor.inputs, strict=True):
+        editor.ops.insert(0, _converter(editor, outer, inner_end))
+    editor.outputs = tuple(_with_outer(editor, index, io) for index in graph.outputs)
+    for inner_end, outer in zip(graph.outputs, editor.outputs, strict=True):
+        editor.keep(_converter(editor, inner_end, outer))
+    return editor.snapshot()
+
+
+def _with_outer(editor: GraphEditor, index: int, io: IoType) -> int:
+    """Append the public end of a tensor, under its name; the inner one is named after its type."""
+    inner = editor.tensor(index)
+    outer = editor.add_successor(_outer(inner, io))
+    editor.set_tensor(index, replace(inner, name=f"{inner.name}/{inner.dtype}"))
+    return outer
 
 
 def with_batch(graph: Graph, batch: int) -> Graph:
@@ -65,6 +68,6 @@ def _outer(inner: Tensor, io: IoType) -> Tensor:
     return replace(inner, dtype=dtype, quant=shifted)
 
 
-def _converter(tensors: list[Tensor], source: int, target: int) -> Op:
-    kind = "DEQUANTIZE" if tensors[target].dtype == np.float32 else "QUANTIZE"
+def _converter(editor: GraphEditor, source: int, target: int) -> Op:
+    kind = "DEQUANTIZE" if editor.tensor(target).dtype == np.float32 else "QUANTIZE"
     return Op(kind=kind, inputs=(source,), outputs=(target,))

@@ -13,6 +13,7 @@ from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError, MnistExportError
 from mnist_export.core.kinds import Verdict
 from mnist_export.parity.on_devices import answers_of, side_by_side
+from mnist_export.parity.verdict import outcome
 
 if TYPE_CHECKING:
     from mnist_export.parity.integer_golden import IntegerGolden
@@ -139,8 +140,8 @@ def _require(golden: IntegerGolden, runner: Runner) -> None:
     if runner.output.quant is None:
         raise InputError(
             f"{runner.label}: expected integer outputs as recorded from {meta.model}, found "
-            f"{runner.output.dtype}. Check it against the original's answers (mnist-parity record without "
-            "--integers)."
+            f"{runner.output.dtype}. Check it against the original's answers (a recording without "
+            "`integers`)."
         )
 
 
@@ -155,7 +156,7 @@ def _row(
     away = np.abs(found - expected)
     count = int(np.count_nonzero(away))
     why = _other_scale(quant, meta.scale)
-    verdict = Verdict.FAIL if why or count else Verdict.PASS
+    verdict = outcome(not why and not count)
     if count:
         image, output = (int(i) for i in np.argwhere(away)[0])
         chosen = int(golden.places[image])
@@ -191,7 +192,7 @@ def _cause(same: bool, *, device: bool) -> str:
     if not same:
         return "The file is not the recorded one: it was changed, or exported anew."
     if device:
-        return "The file is the recorded one: kernels there round differently (--exact has one answer)."
+        return "The file is the recorded one: kernels there round differently (`exact=True` has one answer)."
     return "The file is the recorded one: this machine's kernels compute otherwise."
 
 

@@ -62,7 +62,7 @@ def write_drawing_page(path: Path, dataset: Dataset, folder: Path, *, trust: boo
     if path.suffix != ".onnx":
         raise UnsupportedError(
             f"{path.name}: expected an .onnx, which onnxruntime-web runs in a page as it is, found "
-            f"'{path.suffix}'. Export it with --format onnx."
+            f"'{path.suffix}'. Export it with `formats=\"onnx\"`."
         )
     runtime = _runtime_files()
     with output_folder(folder), open_runner(path, trust=trust) as runner:
@@ -101,7 +101,7 @@ def page_facts(runner: Runner, dataset: Dataset) -> dict[str, Any]:
     if quant is None or not dtypes <= {"int8", "uint8"}:
         raise UnsupportedError(
             f"{runner.label}: expected 8-bit integers in and out, found {' and '.join(sorted(dtypes))}. The "
-            "page compares integers; export with --int8, without --io float32."
+            'page compares integers; export with `int8=True`, without `io="float32"`.'
         )
     height, width, channels = images.shape[1:]
     if channels not in {1, 3}:

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from mnist_export.core.kinds import Verdict
-from mnist_export.parity.verdict import Check
+from mnist_export.parity.verdict import Check, outcome
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.text import clean
 from mnist_export.report.wording import finding, headline
@@ -57,10 +57,7 @@ def render_cases(name: str, cases: Sequence[tuple[str, bool, str]]) -> bytes:
         name: of the one suite.
         cases: what is checked, whether it failed, and why.
     """
-    checks = [
-        Check(name=what, verdict=Verdict.FAIL if failed else Verdict.PASS, why=why)
-        for what, failed, why in cases
-    ]
+    checks = [Check(name=what, verdict=outcome(not failed), why=why) for what, failed, why in cases]
     root = ET.Element(
         "testsuites", name=clean(name), tests=str(len(checks)), failures=str(_failures(checks)), errors="0"
     )

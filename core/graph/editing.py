@@ -22,6 +22,7 @@ class GraphEditor:
     Attributes:
         graph: what is being rewritten; it stays as it is.
         ops: the operators in execution order.
+        inputs: indices of the graph's inputs.
         outputs: indices of the graph's outputs.
     """
 
@@ -29,6 +30,7 @@ class GraphEditor:
         """Start with all tensors and no operators."""
         self.graph = graph
         self.ops: list[Op] = []
+        self.inputs = graph.inputs
         self.outputs = graph.outputs
         self._tensors = list(graph.tensors)
         self._names = {t.name for t in graph.tensors}
@@ -40,6 +42,11 @@ class GraphEditor:
         editor = cls(graph)
         editor.ops = list(graph.ops)
         return editor
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The tensors as they stand."""
+        return tuple(self._tensors)
 
     def tensor(self, index: int) -> Tensor:
         """A tensor of the copy."""
@@ -206,7 +213,7 @@ class GraphEditor:
     def snapshot(self) -> Graph:
         """The graph as it stands; tensors keep their indices."""
         return Graph(
-            tensors=tuple(self._tensors), ops=tuple(self.ops), inputs=self.graph.inputs, outputs=self.outputs
+            tensors=tuple(self._tensors), ops=tuple(self.ops), inputs=self.inputs, outputs=self.outputs
         )
 
     def finish(self) -> Graph:

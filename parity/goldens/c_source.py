@@ -68,7 +68,7 @@ def c_files(golden: IntegerGolden, header: Path) -> dict[Path, bytes]:
         InputError: a name that gives none in C, or ends in something else than .h.
     """
     if header.suffix != ".h":
-        raise InputError(f"-o: expected a name that ends in .h of --format c, found '{header}'.")
+        raise InputError(f"`output`: expected a name that ends in .h of `formats=\"c\"`, found '{header}'.")
     name = re.sub(r"\W+", "_", header.stem, flags=re.ASCII).strip("_").lower()
     if not name or name[0].isdigit() or name in _WORDS:
         name = f"golden_{name}".rstrip("_")

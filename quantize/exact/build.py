@@ -114,7 +114,7 @@ def build(
             own, floats = codes[op.inputs[0]], observed.inputs[op.inputs[0]]
             made = _quantized(prepared, editor, op, (own, floats), config=config, seed=seed)
             editor.keep(made)
-            codes[op.outputs[0]] = advance(editor.snapshot().tensors, made, own)
+            codes[op.outputs[0]] = advance(editor.tensors, made, own)
         else:
             added = _unweighted(editor, op, form, plan)
             codes[op.outputs[0]] = _run(editor.snapshot(), added, codes)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from mnist_export.core.graph import Activation, Graph, Op, Tensor
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.network.layers import has_bias
 
 
@@ -29,31 +30,25 @@ def preactivation(
     Returns:
         A graph of one float32 output, that of ``op`` without its fused activation.
     """
-    tensors = list(graph.tensors)
-
-    def add(tensor: Tensor) -> int:
-        tensors.append(tensor)
-        return len(tensors) - 1
-
-    before = graph.ops[: graph.ops.index(op)]
+    editor = GraphEditor(graph)
+    editor.ops = list(graph.ops[: graph.ops.index(op)])
+    float32 = np.dtype(np.float32)
     source = op.inputs[0]
-    extra: tuple[Op, ...] = ()
-    if graph.tensors[source].quant is not None and graph.tensors[source].dtype != np.float32:
-        plain = replace(graph.tensors[source], name="cut/input", dtype=np.dtype(np.float32), quant=None)
-        real = add(plain)
-        extra = (Op(kind="DEQUANTIZE", inputs=(source,), outputs=(real,)),)
+    if graph.tensors[source].quant is not None and graph.tensors[source].dtype != float32:
+        plain = replace(graph.tensors[source], name="cut/input", dtype=float32, quant=None)
+        real = editor.add_tensor(plain)
+        editor.add("DEQUANTIZE", (source,), (real,))
         source = real
-    inputs = [source, add(_plain(weights or graph.tensors[op.inputs[1]]))]
+    inputs = [source, editor.add_tensor(_plain(weights or graph.tensors[op.inputs[1]]))]
     if has_bias(op):
-        inputs.append(add(_plain(bias or graph.tensors[op.inputs[2]])))
-    result = add(
-        replace(graph.tensors[op.outputs[0]], name="cut/output", dtype=np.dtype(np.float32), quant=None)
+        inputs.append(editor.add_tensor(_plain(bias or graph.tensors[op.inputs[2]])))
+    result = editor.add_tensor(
+        replace(graph.tensors[op.outputs[0]], name="cut/output", dtype=float32, quant=None)
     )
     options = dict(op.options) | {"fusedActivationFunction": int(Activation.NONE)}
-    cut = replace(op, inputs=tuple(inputs), outputs=(result,), options=MappingProxyType(options))
-    return Graph(
-        tensors=tuple(tensors), ops=(*before, *extra, cut), inputs=graph.inputs, outputs=(result,)
-    ).pruned()
+    editor.keep(replace(op, inputs=tuple(inputs), outputs=(result,), options=MappingProxyType(options)))
+    editor.outputs = (result,)
+    return editor.finish()
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -6,15 +6,16 @@ A class token that a layer broadcasts to the batch comes out of the converter as
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.core.graph.operator import Family
 from mnist_export.core.graph.operators import kinds
 
+_FLOAT = np.dtype(np.float32)
 _BROADCAST = {*kinds(Family.SUM, Family.PRODUCT, Family.EXTREME, Family.BINARY), "BATCH_MATMUL"} - {"SELECT"}
 
 
@@ -28,19 +29,18 @@ def free_constants(graph: Graph, batch: int) -> Graph:
     Raises:
         ConversionError: a constant's rows differ from image to image; its layer is named.
     """
-    tensors = list(graph.tensors)
-    ops: list[Op] = []
+    editor = GraphEditor(graph)
     for op in graph.ops:
         rows = [i for i in op.inputs if i >= 0 and _has_rows(graph, op, i, batch)]
         if op.kind in _BROADCAST:
             for index in rows:
-                tensors[index] = _one_row(tensors[index])
-            ops.append(op)
+                editor.set_tensor(index, _one_row(editor.tensor(index)))
+            editor.keep(op)
         elif op.kind == "CONCATENATION" and rows:
-            ops += _padded(graph, tensors, op, rows)
+            _add_padded(editor, op, rows)
         else:
-            ops.append(op)
-    return replace(graph, tensors=tuple(tensors), ops=tuple(ops)).pruned()
+            editor.keep(op)
+    return editor.finish()
 
 
 def _has_rows(graph: Graph, op: Op, index: int, batch: int) -> bool:
@@ -61,8 +61,9 @@ def _one_row(tensor: Tensor) -> Tensor:
     return replace(tensor, data=data[:1].copy(), shape=(1, *data.shape[1:]))
 
 
-def _padded(graph: Graph, tensors: list[Tensor], op: Op, rows: list[int]) -> list[Op]:
+def _add_padded(editor: GraphEditor, op: Op, rows: list[int]) -> None:
     """A CONCATENATION with constants: zeros around what is computed, and the constants added to them."""
+    graph = editor.graph
     axis = int(op.options["axis"]) % len(graph.tensors[op.outputs[0]].shape)
     computed = [place for place, i in enumerate(op.inputs) if i not in rows]
     if not computed or computed != list(range(computed[0], computed[-1] + 1)) or axis == 0:
@@ -74,7 +75,7 @@ def _padded(graph: Graph, tensors: list[Tensor], op: Op, rows: list[int]) -> lis
     target = graph.tensors[op.outputs[0]]
     sizes = [graph.tensors[i].shape[axis] for i in op.inputs]
     before, behind = sum(sizes[: computed[0]]), sum(sizes[computed[-1] + 1 :])
-    parts = [tensors[i] for i in op.inputs]
+    parts = [editor.tensor(i) for i in op.inputs]
     shape = (1, *target.shape[1:])
     table = np.zeros(shape, np.float32)
     place = 0
@@ -85,33 +86,15 @@ def _padded(graph: Graph, tensors: list[Tensor], op: Op, rows: list[int]) -> lis
             slot[axis] = slice(place, place + size)
             table[tuple(slot)] = data
         place += size
-    added: list[Op] = []
-
-    def tensor(name: str, shape: tuple[int, ...], data: np.ndarray | None = None) -> int:
-        dtype = np.dtype(np.float32) if data is None else data.dtype
-        tensors.append(Tensor(name=f"{target.name}/{name}", shape=shape, dtype=dtype, data=data))
-        return len(tensors) - 1
-
     source = op.inputs[computed[0]]
     inner = target.shape[axis] - before - behind
     if len(computed) > 1:
-        whole = tensor("joined", (*target.shape[:axis], inner, *target.shape[axis + 1 :]))
-        added.append(replace(op, inputs=tuple(op.inputs[p] for p in computed), outputs=(whole,)))
-        source = whole
+        whole = (*target.shape[:axis], inner, *target.shape[axis + 1 :])
+        source = editor.add_tensor(Tensor(name=f"{target.name}/joined", shape=whole, dtype=_FLOAT))
+        editor.keep(replace(op, inputs=tuple(op.inputs[p] for p in computed), outputs=(source,)))
     pads = np.zeros((len(shape), 2), np.int32)
     pads[axis] = before, behind
-    padded = tensor("padded", target.shape)
-    added.append(
-        Op(
-            kind="PAD",
-            inputs=(source, tensor("pads", pads.shape, pads)),
-            outputs=(padded,),
-            options_type="PadOptions",
-        )
-    )
-    options = MappingProxyType({"fusedActivationFunction": 0})
-    inputs = (padded, tensor("constant", shape, table))
-    added.append(
-        Op(kind="ADD", inputs=inputs, outputs=op.outputs, options_type="AddOptions", options=options)
-    )
-    return added
+    padded = editor.add_tensor(Tensor(name=f"{target.name}/padded", shape=target.shape, dtype=_FLOAT))
+    editor.add("PAD", (source, editor.constant(f"{target.name}/pads", pads)), (padded,), "PadOptions")
+    inputs = (padded, editor.constant(f"{target.name}/constant", table))
+    editor.add("ADD", inputs, op.outputs, "AddOptions", {"fusedActivationFunction": 0})

@@ -13,6 +13,7 @@ import numpy as np
 
 from mnist_export.core.errors import ConversionError
 from mnist_export.core.graph import Graph, Op, Tensor
+from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.core.graph.operator import Family
 from mnist_export.core.graph.operators import kinds
 
@@ -50,10 +51,9 @@ class _Keeper:
     def __init__(self, graph: Graph, batch: int) -> None:
         self.graph = graph
         self.batch = batch
-        self.tensors = list(graph.tensors)
+        self.editor = GraphEditor(graph)
         self.orders: dict[int, Order] = {}
         self.alias: dict[int, int] = {}
-        self.ops: list[Op] = []
 
     def kept(self) -> Graph:
         forms: Mapping[str, Callable[[Op], None]] = {
@@ -68,7 +68,7 @@ class _Keeper:
             op = replace(original, inputs=tuple(self.alias.get(i, i) for i in original.inputs))
             moved = any(i in self.orders for i in op.inputs)
             if not moved and not _moves_batch(self.graph, original):
-                self.ops.append(op)
+                self.editor.keep(op)
             elif op.kind in forms:
                 forms[op.kind](op)
             elif (
@@ -77,8 +77,8 @@ class _Keeper:
                 self._leave(op, op.outputs[0], self.orders[op.inputs[0]])
             else:
                 raise self._refusal(op)
-        outputs = tuple(self.alias.get(i, i) for i in self.graph.outputs)
-        return replace(self.graph, tensors=tuple(self.tensors), ops=tuple(self.ops), outputs=outputs).pruned()
+        self.editor.outputs = tuple(self.alias.get(i, i) for i in self.graph.outputs)
+        return self.editor.finish()
 
     def _keeps_last(self, index: int) -> bool:
         order = self._order(index)
@@ -92,7 +92,7 @@ class _Keeper:
         )
 
     def _order(self, index: int) -> Order:
-        return self.orders.get(index) or tuple(range(len(self.tensors[index].shape)))
+        return self.orders.get(index) or tuple(range(len(self.editor.tensor(index).shape)))
 
     def _set(self, index: int, order: Order) -> None:
         """Note a result's order of axes, its batch first."""
@@ -103,7 +103,8 @@ class _Keeper:
                 f"the shape {tensor.shape} for {self.batch} images. Replace the layer by one that keeps "
                 "images apart."
             )
-        self.tensors[index] = replace(tensor, shape=tuple(tensor.shape[axis] for axis in order))
+        shape = tuple(tensor.shape[axis] for axis in order)
+        self.editor.set_tensor(index, replace(tensor, shape=shape))
         if order == tuple(range(len(order))):
             self.orders.pop(index, None)
         else:
@@ -111,15 +112,14 @@ class _Keeper:
 
     def _leave(self, op: Op, index: int, order: Order, **options: int) -> None:
         self._set(index, order)
-        self.ops.append(replace(op, options=MappingProxyType(dict(op.options) | options)))
+        self.editor.keep(replace(op, options=MappingProxyType(dict(op.options) | options)))
 
     def _constant(self, index: int, values: list[int]) -> int:
         tensor = self.graph.tensors[index]
         data = np.asarray(values, np.int32)
-        self.tensors.append(
-            replace(tensor, name=f"{tensor.name}/{len(self.tensors)}", data=data, shape=data.shape)
+        return self.editor.add_tensor(
+            replace(tensor, name=f"{tensor.name}/kept", data=data, shape=data.shape)
         )
-        return len(self.tensors) - 1
 
     def _transpose(self, op: Op) -> None:
         source, target = op.inputs[0], op.outputs[0]
@@ -139,31 +139,17 @@ class _Keeper:
             self._alias_order(target, source)
             return
         table = self._constant(op.inputs[1], wanted)
-        self.ops.append(replace(op, inputs=(source, table)))
+        self.editor.keep(replace(op, inputs=(source, table)))
 
     def _alias_order(self, target: int, source: int) -> None:
-        """An alias with another order of named axes needs a tensor of its own number."""
+        """Give an alias with another order of named axes a tensor of its own."""
         if self.orders.get(target) == self.orders.get(source):
             return
         self.alias.pop(target)
-        shape = self._constant_shape(target)
-        self.ops.append(
-            Op(
-                kind="RESHAPE",
-                inputs=(source, shape),
-                outputs=(target,),
-                options_type="ReshapeOptions",
-                options=MappingProxyType({"newShape": list(self.tensors[target].shape)}),
-            )
-        )
-
-    def _constant_shape(self, target: int) -> int:
-        tensor = self.tensors[target]
-        data = np.asarray(tensor.shape, np.int32)
-        self.tensors.append(
-            Tensor(name=f"{tensor.name}/shape", shape=data.shape, dtype=data.dtype, data=data)
-        )
-        return len(self.tensors) - 1
+        sizes = np.asarray(self.editor.tensor(target).shape, np.int32)
+        shape = self.editor.constant(f"{self.editor.tensor(target).name}/shape", sizes)
+        options = {"newShape": sizes.tolist()}
+        self.editor.add("RESHAPE", (source, shape), (target,), "ReshapeOptions", options)
 
     def _pack(self, op: Op) -> None:
         if any(i in self.orders for i in op.inputs):
@@ -182,7 +168,9 @@ class _Keeper:
             raise self._refusal(op)
         for index in op.outputs:
             self._set(index, self._without(order, {axis}))
-        self.ops.append(replace(op, options=MappingProxyType(dict(op.options) | {"axis": order.index(axis)})))
+        self.editor.keep(
+            replace(op, options=MappingProxyType(dict(op.options) | {"axis": order.index(axis)}))
+        )
 
     def _slice(self, op: Op) -> None:
         order = self._order(op.inputs[0])
