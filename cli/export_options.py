@@ -7,8 +7,6 @@ from typing import Any
 
 from mnist_export.cli.flags import as_flags, flag_of, keywords_of_export
 from mnist_export.cli.parser import completes
-from mnist_export.core.pixel_options import CHANNELS
-from mnist_export.core.pixel_rules import PRESETS
 from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.methods import method_options
 
@@ -35,13 +33,13 @@ def add_pixel_options(parser: Any) -> None:
     channels = parser.add_argument(
         "--channels", metavar="C", help="order in which the model takes colours: rgb (default) or bgr"
     )
-    completes(channels, known=CHANNELS)
+    completes(channels, known=("rgb", "bgr"))
     presets = parser.add_argument(
         "--preprocess", metavar="P",
         help="the whole rule, as in keras.applications: caffe (BGR, ImageNet's mean taken off), torch (its "
         "mean and std on 0..1), tf (-1..1)",
     )  # fmt: skip
-    completes(presets, known=tuple(PRESETS))
+    completes(presets, known=("caffe", "torch", "tf"))
 
 
 def add_method_options(first: Any, topics: Mapping[str, Any]) -> None:

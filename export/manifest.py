@@ -56,6 +56,7 @@ def manifest_text(
             "variant": model.variant,
             "io": str(request.io) if request.io else "default",
             "input_range": [model.input_range.lo, model.input_range.hi],
+            **({} if model.preprocessing is None else {"preprocessing": model.preprocessing.to_json()}),
             "calibration_images": model.calibration_images,
             "seed": described.seed,
             **dict(sorted(model.options.items())),
