@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -76,7 +76,8 @@ def activations_of(runner: Runner, images: Images, *, count: int | None = None) 
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        found = READERS.get(runner.name)(runner, images[: count or default_images(images)])
+        some = images[: count or default_images(images)]
+        found = [_by_image(kept, len(some)) for kept in READERS.get(runner.name)(runner, some)]
     if not found:
         raise InputError(f"{runner.label}: has no layers that can be read.")
     for activation in found:
@@ -86,6 +87,14 @@ def activations_of(runner: Runner, images: Images, *, count: int | None = None) 
                 "first that does: look at its weights."
             )
     return found
+
+
+def _by_image(kept: Activation, images: int) -> Activation:
+    """A layer's values with one row an image: windows of attention have several, one image after another."""
+    rows = len(kept.values)
+    if not images or rows == images or rows % images:
+        return kept
+    return replace(kept, values=kept.values.reshape(images, rows // images, *kept.values.shape[1:]))
 
 
 def read_golden(runner: Any, images: npt.NDArray[np.uint8]) -> list[Activation]:

@@ -52,7 +52,8 @@ def _run(runner: LiteRtRunner, native: npt.NDArray[Any]) -> tuple[Any, dict[int,
         interpreter.invoke()
         for index in indices:
             try:
-                parts[index].append(interpreter.get_tensor(index)[: len(piece)])
+                values = interpreter.get_tensor(index)
+                parts[index].append(values[: len(piece) * max(1, len(values) // step)])
             except ValueError as error:
                 raise InputError(
                     f"{runner.label}: LiteRT does not keep the intermediate tensors of these kernels. "

@@ -46,7 +46,7 @@ def read(runner: OnnxRuntimeRunner, images: npt.NDArray[np.uint8]) -> list[Activ
         piece = native[start : start + step]
         filled = np.concatenate([piece, np.repeat(piece[:1], step - len(piece), axis=0)])
         for name, value in zip(chosen, session.run(list(chosen), {feed.name: filled}), strict=True):
-            rows[name].append(value[: len(piece)])
+            rows[name].append(value[: len(piece) * max(1, len(value) // step)])
     return [
         _activation(name, kind, quant, np.concatenate(rows[name])) for name, (kind, quant) in chosen.items()
     ]

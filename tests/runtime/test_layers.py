@@ -9,6 +9,7 @@ import pytest
 from mnist_export.cli.parity import main
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
+from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.graph.tflite_writer import write_tflite
 from mnist_export.parity.layers.activations import Activation, activations_of, default_images
 from mnist_export.parity.layers.comparison import compare_layers
@@ -223,3 +224,31 @@ def test_layers_of_large_pictures_are_read_for_few_images():
     small, large = (np.zeros((1, side, side, 3), np.uint8) for side in (32, 224))
     assert default_images(small) == 32
     assert 1 <= default_images(large) < 4
+
+
+def test_layers_of_several_rows_an_image_are_matched(digits):
+    """Windows of attention: as many rows as there are windows, for each image."""
+    real = np.dtype(np.float32)
+    tensors = tuple(
+        Tensor(name=name, shape=shape, dtype=real)
+        for name, shape in (("image", (-1, 28, 28, 1)), ("rows", (-1, 196)), ("relu", (-1, 196)))
+    )
+    sizes = [np.array(size, np.int32) for size in ([-1, 196], [-1, 784])]
+    tensors += tuple(
+        Tensor(name=f"shape{place}", shape=(2,), dtype=np.dtype(np.int32), data=data)
+        for place, data in enumerate(sizes)
+    )
+    tensors += (
+        Tensor(name="flat", shape=(-1, 784), dtype=real),
+        Tensor(name="logits", shape=(-1, 784), dtype=real),
+    )
+    ops = (
+        Op(kind="RESHAPE", inputs=(0, 3), outputs=(1,), options_type="ReshapeOptions"),
+        Op(kind="RELU", inputs=(1,), outputs=(2,)),
+        Op(kind="RESHAPE", inputs=(2, 4), outputs=(5,), options_type="ReshapeOptions"),
+        Op(kind="ABS", inputs=(5,), outputs=(6,), options_type="AbsOptions"),
+    )
+    found = read_bytes(write_tflite(Graph(tensors=tensors, ops=ops, inputs=(0,), outputs=(6,))), digits)
+
+    assert {layer.name: layer.values.shape for layer in found} == {"relu": (16, 4, 196), "logits": (16, 784)}
+    assert compare_layers(found, found).images == 16
