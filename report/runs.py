@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
-from mnist_export.core.record import Record, encode_json
+from mnist_export.core.record import Record
 from mnist_export.report import wording
+from mnist_export.report.codec import encode_json
 from mnist_export.report.head_words import head_columns
 from mnist_export.report.heads import CLASSES, TITLES
 from mnist_export.report.html import whole_page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import glob
 import gzip
 import importlib
 import io
@@ -101,7 +100,7 @@ def _models(folder):
 
 def _spread(word):
     """What a shell makes of a word with a star."""
-    return sorted(glob.glob(word)) if "*" in word else [word]
+    return sorted(map(str, Path().glob(word))) if "*" in word else [word]
 
 
 def _run(line, folder):
