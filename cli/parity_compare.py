@@ -9,7 +9,7 @@ from mnist_export.cli.console import EXIT_PASS, Console, emit
 
 _EXAMPLES = """examples:
   mnist-parity compare exports/lenet5-mnist.int8.report.json exports/lenet5-mnist.int8-exact.report.json
-  mnist-parity compare old/*.report.json new/*.report.json -o comparison.html
+  mnist-parity compare exports/*.report.json -o comparison.html
 
 Sizes and top-1 are against the first report's file of the same format; everything else is each file's own.
 The exit code is 0 whatever the verdicts are: each run has given its own.

@@ -42,7 +42,7 @@ def render_html(
         InputError: an image or a figure is not what it has to be.
     """
     parts = [
-        sections.files(report),
+        join([sections.files(report), sections.remarks(report)], "\n"),
         on_devices.devices(report),
         evidence.flips(report, images or {}),
         insight.latency(report),
@@ -60,7 +60,7 @@ def render_html(
     body = join(
         [
             sections.verdict_header(report),
-            sections.remarks(report),
+            sections.next_step(report),
             _contents(content),
             content,
             sections.footer(report),

@@ -86,8 +86,22 @@ def _thresholds(report: Report) -> str | None:
     return ", ".join(parts) or None
 
 
+def next_step(report: Report) -> Html:
+    """What to do now, right below the verdict: a sentence and a command to copy."""
+    if not report.next_command:
+        return Html("")
+    searches = "--auto" in report.next_command.split()
+    if report.verdict is Verdict.PASS:
+        told = "Next: repeat it where the files will run. A recording of the original stands in for it there."
+    elif searches:
+        told = "Next: search the cheapest change that keeps the thresholds, on validation images."
+    else:
+        told = "Next: look again, with other thresholds or another file."
+    return el("div", el("p", el("b", told)), code(report.next_command, "sh"), class_="next")
+
+
 def remarks(report: Report) -> Html:
-    """Notes that concern the whole run, before any figure."""
+    """Notes that concern the whole run, below the figures that they are about."""
     texts = [*report.notes, *report.data.notes, *report.model.notes]
     unique = list(dict.fromkeys(texts))
     return el("aside", bullets(unique), class_="note") if unique else Html("")
@@ -208,8 +222,6 @@ def how_to_use(report: Report) -> Html:
                 open_=not parts,
             )
         )
-    if report.next_command:
-        parts.append(join([el("p", "Next:"), code(report.next_command, "sh")]))
     return section("use", "Use the files", *parts)
 
 

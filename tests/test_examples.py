@@ -29,7 +29,7 @@ def test_a_notebook_runs(path):
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["first_export"]
+    assert [path.stem for path in NOTEBOOKS] == ["accuracy_drop", "first_export"]
 
 
 def test_a_failing_cell_fails(tmp_path):

@@ -1,8 +1,8 @@
 """Builds what a release is made of and checks it: wheel, sdist, bill of materials.
 
-``python tools/release.py`` (``make release``) writes them to ``dist/`` and fails where the wheel lacks a package
-or a file of one, where the changelog's heading is of another version, or where ``mnist-export --version`` does
-not run in an environment with the wheel alone. It publishes nothing: what is left to do is printed.
+``python tools/release.py`` (``make release``) writes them to ``dist/``. It fails where the wheel lacks a
+file, where the changelog begins with another version, or where ``mnist-export --version`` does not run from
+the wheel alone. It publishes nothing: what is left to do is printed.
 """
 
 from __future__ import annotations

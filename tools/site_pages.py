@@ -18,6 +18,7 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the reference that is made from the code, and what pages link to outside of ``docs``."""
     # MkDocs puts this folder on the path only while it loads the hook
     sys.path.insert(0, str(Path(__file__).parent))
+    import architecture
     from command_reference import commands_page
     from mkdocs.structure.files import File
     from report_schema import report_schema
@@ -26,7 +27,9 @@ def on_files(files: Any, config: Any) -> Any:
         "reference/commands.md": commands_page(),
         "reference/report.schema.json": json.dumps(report_schema(), indent=2) + "\n",
         "adr/index.md": decisions(),
+        "images/architecture.svg": architecture.drawing(architecture.imports()),
     }
+    files.remove(files.get_file_from_path("images/architecture.svg"))
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
     linked = set(_TOP)
