@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from mnist_export.core.pixel_rules import PixelRule
     from mnist_export.data.dataset import Dataset
     from mnist_export.models.foreign.beside import Beside
+    from mnist_export.parity.opening import Opening
     from mnist_export.pipeline.jobs.progress import Progress
 
     Data: TypeAlias = str | Path | Dataset | Sequence[npt.NDArray[np.generic]]
@@ -100,6 +102,35 @@ def pixels_of(
 
     text = None if input_range is None else range_text(input_range)
     return stated_rule(text, mean, std, channels, preprocess)
+
+
+def opening_of(
+    *,
+    head: str,
+    threshold: Any,
+    max_error: Any,
+    kernels: str,
+    threads: int,
+    pixels: PixelRule | None,
+    trust: bool,
+    custom: str | Path | None,
+    architecture: str | None,
+) -> Opening:
+    """How models are opened, from what a call was given."""
+    from mnist_export.models.thresholds import parse_threshold
+    from mnist_export.parity.choosing import stated_head, stated_limit
+    from mnist_export.parity.opening import Opening
+
+    return Opening(
+        threads=threads,
+        kernels=(kernels, kernels),
+        input_range=pixels,
+        trust=trust,
+        beside=beside_of(trust, custom, architecture),
+        head=stated_head(head),
+        threshold=None if threshold is None else parse_threshold(threshold),
+        max_error=stated_limit(max_error),
+    )
 
 
 def beside_of(trust: bool, custom: str | Path | None, architecture: str | None) -> Beside:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_export.arguments import (
-    beside_of,
     data_of,
     model_path,
     names_of,
+    opening_of,
     path_of,
     pixels_of,
     progress_of,
@@ -71,6 +71,8 @@ def export(
     min_agreement: float | None = None,
     max_error: float | None = None,
     head: str = "auto",
+    threshold: float | Sequence[float] | None = None,
+    output_name: str | None = None,
     threads: int = 1,
     max_memory: float | None = None,
     until: str | None = None,
@@ -135,6 +137,9 @@ def export(
         max_error: largest error of outputs that are numbers; None allows an RMSE of 5 % of their spread.
         head: what the outputs are: ``"auto"``, ``"classes"``, ``"labels"`` (several sigmoids, each judged) or
             ``"values"`` (numbers).
+        threshold: of one sigmoid: over it the second class is taken; of several: over it each label is on,
+            one for all or one a label; None is 0.5.
+        output_name: of a model of several outputs: only this one; None exports all and judges each.
         threads: of one inference.
         max_memory: GiB that the run may take; None is what the machine, or its container, has free.
         until: export the sub-model that ends at this layer.
@@ -171,7 +176,8 @@ def export(
             clusters=clusters, tune_epochs=tune_epochs, distill=distill, equalize=equalize,
             bias_correction=bias_correction, adaround=adaround, debug_layers=debug_layers, auto=auto,
             target=target, opset=opset, no_rewrites=no_rewrites, max_drop=max_drop,
-            min_agreement=min_agreement, max_error=max_error, head=head, threads=threads,
+            min_agreement=min_agreement, max_error=max_error, head=head, threshold=threshold,
+            output_name=output_name, threads=threads,
             max_memory=max_memory, until=until, trust=trust,
             custom=custom, architecture=architecture, on=None if on is None else words_of(on), **more,
         )  # fmt: skip
@@ -187,6 +193,9 @@ def check(
     images: int | None = None,
     max_drop: float | None = None,
     min_agreement: float | None = None,
+    max_error: float | None = None,
+    head: str = "auto",
+    threshold: float | Sequence[float] | None = None,
     config: str | Path | None = None,
     input_range: Range | None = None,
     mean: Numbers = None,
@@ -213,6 +222,9 @@ def check(
         images: only so many of the first test images.
         max_drop: largest loss of top-1, percentage points.
         min_agreement: smallest share of equal labels, percent.
+        max_error: largest error of outputs that are numbers; None allows an RMSE of 5 % of their spread.
+        head: what the outputs are, see `export`.
+        threshold: of sigmoids, see `export`; None takes the files' own.
         config: thresholds from a parity.toml.
         input_range: what pixels 0 and 255 become for the reference; None takes the files' own.
         mean: see `export`.
@@ -240,13 +252,16 @@ def check(
         files = [candidates] if isinstance(candidates, str | Path) else list(candidates)
         found = check_files(
             model_path(reference, folder), [str(path) for path in files],
-            data=None if data is None else data_of(data, 0), images=images,
+            data=None if data is None else data_of(data, 0, head), images=images,
             thresholds=thresholds_from(
                 config=path_of(config), max_drop=max_drop, min_agreement=min_agreement
             ),
-            input_range=pixels_of(input_range, mean, std, channels, preprocess),
-            kernels=kernels, threads=threads, trust=trust,
-            beside=beside_of(trust, custom, architecture), timed=latency, isolate=isolate,
+            how=opening_of(
+                head=head, threshold=threshold, max_error=max_error, kernels=kernels, threads=threads,
+                pixels=pixels_of(input_range, mean, std, channels, preprocess), trust=trust,
+                custom=custom, architecture=architecture,
+            ),
+            timed=latency, isolate=isolate,
             on=None if on is None else words_of(on), progress=progress_of(progress),
         )  # fmt: skip
         return Result(found) if isinstance(found, Report) else found
@@ -258,6 +273,8 @@ def record(
     *,
     data: Data = "auto",
     images: int | None = None,
+    head: str = "auto",
+    threshold: float | Sequence[float] | None = None,
     input_range: Range | None = None,
     mean: Numbers = None,
     std: Numbers = None,
@@ -278,6 +295,8 @@ def record(
         output: the .npz to write.
         data: see `export`.
         images: only so many of the first test images; with ``integers``, how many to keep (64).
+        head: what the outputs are, see `export`.
+        threshold: of sigmoids, see `export`.
         input_range: what pixels 0 and 255 become; None takes the file's own, else 0..1.
         mean: see `export`.
         std: see `export`.
@@ -300,18 +319,20 @@ def record(
     with quieted(progress), scratch() as folder:
         from mnist_export.pipeline.goldens import record_answers, record_golden
 
-        spec, chosen, told = model_path(model, folder), data_of(data, 0), progress_of(progress)
-        given: dict[str, Any] = {
-            "threads": threads,
-            "trust": trust,
-            "input_range": pixels_of(input_range, mean, std, channels, preprocess),
-        }
+        spec, told = model_path(model, folder), progress_of(progress)
+        pixels = pixels_of(input_range, mean, std, channels, preprocess)
         if integers:
-            return record_golden(spec, Path(output), data=chosen, images=images, progress=told, **given)
-        beside = beside_of(trust, custom, architecture)
+            return record_golden(
+                spec, Path(output), data=data_of(data, 0), images=images, progress=told, threads=threads,
+                trust=trust, input_range=pixels,
+            )  # fmt: skip
+        how = opening_of(
+            head=head, threshold=threshold, max_error=None, kernels="default", threads=threads, pixels=pixels,
+            trust=trust, custom=custom, architecture=architecture,
+        )  # fmt: skip
         return record_answers(
-            spec, Path(output), data=chosen, images=images, beside=beside, latency=latency, progress=told,
-            **given,
+            spec, Path(output), data=data_of(data, 0, head), images=images, how=how, latency=latency,
+            progress=told,
         )  # fmt: skip
 
 

@@ -10,7 +10,12 @@ from typing import Any
 
 from mnist_export.cli.common import add_output_options, run_command
 from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit
-from mnist_export.cli.export_options import add_method_options, add_model_code_options, add_pixel_options
+from mnist_export.cli.export_options import (
+    add_head_options,
+    add_method_options,
+    add_model_code_options,
+    add_pixel_options,
+)
 from mnist_export.cli.parser import CommandParser, completes
 
 _EXAMPLES = """examples:
@@ -120,6 +125,10 @@ def _add_input(group: Any) -> None:
     )  # fmt: skip
     completes(resize, known=("bilinear", "area", "nearest", "crop", "pad"))
     group.add_argument(
+        "--output-name", metavar="NAME",
+        help="of a model of several outputs: only this one (default: all are exported, each is judged)",
+    )  # fmt: skip
+    group.add_argument(
         "--until", metavar="LAYER",
         help="export the sub-model that ends at this layer (names: mnist-train --summary)",
     )  # fmt: skip
@@ -134,16 +143,7 @@ def _add_input(group: Any) -> None:
 def _add_checks(group: Any) -> None:
     group.add_argument("--max-drop", metavar="PP", help="largest loss of top-1 in percentage points (0.5)")
     group.add_argument("--min-agreement", metavar="PCT", help="smallest share of equal labels, percent (99)")
-    group.add_argument(
-        "--max-error", metavar="X",
-        help="outputs that are numbers: largest error against the original, in their units (default: RMSE of "
-        "5%% of their standard deviation)",
-    )  # fmt: skip
-    head = group.add_argument(
-        "--head", default="auto", metavar="H",
-        help="what the outputs are: auto (default), classes, labels (several sigmoids), values (numbers)",
-    )  # fmt: skip
-    completes(head, known=("auto", "classes", "labels", "values"))
+    add_head_options(group)
     group.add_argument("--threads", type=int, default=1, metavar="N", help="threads an inference (default 1)")
     group.add_argument(
         "--max-memory", type=float, metavar="GIB",

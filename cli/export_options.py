@@ -42,6 +42,28 @@ def add_pixel_options(parser: Any) -> None:
     completes(presets, known=("caffe", "torch", "tf"))
 
 
+def add_head_options(group: Any, *, limit: bool = True) -> None:
+    """Add what says what the outputs are, and where wanted what numbers are judged by."""
+    if limit:
+        group.add_argument(
+            "--max-error", metavar="X",
+            help="outputs that are numbers: largest error against the original, in their units (default: "
+            "RMSE "
+            "of 5%% of their standard deviation)",
+        )  # fmt: skip
+    head = group.add_argument(
+        "--head", default="auto", metavar="H",
+        help="what the outputs are: auto (default), classes, labels (several sigmoids), values (numbers)",
+    )  # fmt: skip
+    completes(head, known=("auto", "classes", "labels", "values"))
+    group.add_argument(
+        "--threshold", metavar="T[,T]",
+        help="of one sigmoid: the second class is taken over it; of several: each label is on over it "
+        "(0.5); one "
+        "for all, or one a label",
+    )  # fmt: skip
+
+
 def add_method_options(first: Any, topics: Mapping[str, Any]) -> None:
     """Add the options of every way to quantize.
 

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit_json
+from mnist_export.cli.export_options import add_head_options
 from mnist_export.cli.parity_devices import chosen, print_rows, rows_as_json
 from mnist_export.cli.parity_options import (
     add_model_options,
     existing,
-    is_keras,
-    load_data,
-    open_kernels,
-    open_original,
-    sides_of,
+    loader_of,
+    opening_of,
 )
 from mnist_export.cli.parity_report import as_json, print_report, write_report
 from mnist_export.core.errors import InputError, MnistExportError
@@ -57,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument("--max-drop", metavar="PP", help="largest loss of top-1, percentage points (0.5)")
     parser.add_argument("--min-agreement", metavar="PCT", help="smallest share of equal labels, percent (99)")
+    add_head_options(parser)
     parser.add_argument(
         "--config", metavar="FILE", help="thresholds from a parity.toml (default: ./parity.toml)"
     )
@@ -98,6 +97,7 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     """Check files against answers of the original."""
     from mnist_export.parity.checking import check
     from mnist_export.parity.on_devices import check_on_devices
+    from mnist_export.parity.opening import is_keras, open_all
     from mnist_export.parity.verdict import run_verdict
     from mnist_export.pipeline.check_report import build_report
     from mnist_export.report.reworded import reworded
@@ -131,10 +131,11 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
         elif arguments.pin and not arguments.isolate:
             # before runtimes start their threads, which inherit it
             stack.enter_context(pinned(max(1, arguments.threads)))
-        theirs, ours = sides_of(arguments)
-        reference, dataset = _reference_and_data(theirs, console)
-        stack.enter_context(reference)
-        candidates = [stack.enter_context(open_kernels(path, ours)) for path in arguments.candidates]
+        how = opening_of(arguments, console)
+        opened = open_all(
+            stack, arguments.reference, arguments.candidates, loader_of(arguments, console), how
+        )
+        reference, candidates, dataset = opened.reference, opened.candidates, opened.dataset
         if any(isinstance(runner, GoldenRunner) for runner in candidates):
             raise InputError("check: a golden file can only be the reference, which comes first.")
         loaded = time.perf_counter() - started
@@ -143,6 +144,7 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
             candidates,
             dataset.test,
             thresholds=limits,
+            head=opened.head,
             timed=not arguments.no_latency,
             pin=arguments.pin and arguments.isolate,
             isolate=arguments.isolate,
@@ -151,19 +153,18 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
         result = _explained(result, candidates, dataset)
         original = result.reference.logits
         on_devices = check_on_devices(
-            devices, candidates, dataset.test, original, thresholds=limits, notify=console.note
+            devices,
+            candidates,
+            dataset.test,
+            original,
+            thresholds=limits,
+            head=opened.head,
+            notify=console.note,
         )
         on_devices = tuple(dataclasses.replace(row, why=console.wording(row.why)) for row in on_devices)
         layers = [_layers(reference, runner, dataset, arguments) for runner in candidates]
     result = dataclasses.replace(result, seconds={"load": loaded, **result.seconds})
-    from mnist_export.parity.input_ranges import near_chance
-
-    if near_chance(result.reference.top1, dataset.test.labels):
-        console.warn(
-            f"{result.reference.label}: right on {result.reference.top1:.1%} of the images, no better than "
-            "always the same answer. It is untrained, damaged, or for other data or another --input-range; "
-            "agreeing with it means little."
-        )
+    _warn_of_weak(result, dataset, console)
     report = build_report(result, dataset, reference, layers=layers, threads=arguments.threads)
     report = reworded(report, console.wording)
     write_report(report, result, dataset, arguments, console)
@@ -176,6 +177,21 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
         print_rows(on_devices)
     verdict = run_verdict([result.verdict, *(row.verdict for row in on_devices)])
     return EXIT_PASS if verdict == "pass" else EXIT_VERDICT
+
+
+def _warn_of_weak(result: CheckResult, dataset: Dataset, console: Console) -> None:
+    """Warn where the original itself is no better than a constant."""
+    from mnist_export.parity.input_ranges import near_chance
+
+    if (own := result.reference.own) is not None:
+        if own.warning:
+            console.warn(own.warning)
+    elif near_chance(result.reference.top1, dataset.test.labels):
+        console.warn(
+            f"{result.reference.label}: right on {result.reference.top1:.1%} of the images, no better than "
+            "always the same answer. It is untrained, damaged, or for other data or another --input-range; "
+            "agreeing with it means little."
+        )
 
 
 def _explained(result: CheckResult, runners: Sequence[Runner], dataset: Dataset) -> CheckResult:
@@ -217,16 +233,3 @@ def _limits(arguments: argparse.Namespace) -> Thresholds:
         max_drop=arguments.max_drop,
         min_agreement=arguments.min_agreement,
     )
-
-
-def _reference_and_data(arguments: argparse.Namespace, console: Console) -> tuple[Runner, Dataset]:
-    from mnist_export.runtime.runners.golden import GoldenRunner
-
-    path = Path(arguments.reference)
-    if path.exists():
-        reference = open_original(arguments.reference, None, arguments, console)
-        recorded = reference.golden.meta.data if isinstance(reference, GoldenRunner) else None
-        shape = tuple(reference.image_tail)
-        return reference, load_data(arguments, console, recorded=recorded, input_shape=shape)
-    dataset = load_data(arguments, console)
-    return open_original(arguments.reference, dataset, arguments, console), dataset

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mnist_export.core.pixel_rules import PixelRule
     from mnist_export.data import Dataset
     from mnist_export.models.foreign.beside import Beside
+    from mnist_export.parity.opening import LoadData, Opening
     from mnist_export.runtime.runners.runner import Runner
 
 
@@ -56,6 +57,40 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "FILE.py:function), and files without a trial run first",
     )
     add_model_code_options(parser)
+
+
+def opening_of(arguments: argparse.Namespace, console: Console) -> Opening:
+    """How models are opened, and what their outputs are said to be."""
+    from mnist_export.models.thresholds import parse_threshold
+    from mnist_export.parity.choosing import stated_head, stated_limit
+    from mnist_export.parity.opening import Opening
+
+    theirs, ours = sides_of(arguments)
+    return Opening(
+        threads=arguments.threads,
+        kernels=(theirs.kernels, ours.kernels),
+        input_range=input_range_of(arguments),
+        trust=arguments.trust,
+        beside=beside_of(arguments),
+        head=stated_head(arguments.head),
+        threshold=None if arguments.threshold is None else parse_threshold(arguments.threshold),
+        max_error=stated_limit(getattr(arguments, "max_error", None)),
+        notify=console.note,
+    )
+
+
+def loader_of(arguments: argparse.Namespace, console: Console) -> LoadData:
+    """What gives the data once it is known what the models take."""
+    from mnist_export.pipeline.comparing import data_loader
+
+    return data_loader(
+        arguments.data,
+        arguments.images,
+        console,
+        trust=arguments.trust,
+        head=arguments.head,
+        resize=arguments.resize,
+    )
 
 
 def input_range_of(arguments: argparse.Namespace) -> PixelRule | None:
@@ -114,33 +149,19 @@ def sides_of(arguments: argparse.Namespace) -> tuple[argparse.Namespace, argpars
     return sides
 
 
-def is_keras(spec: str) -> bool:
-    """Whether a path or name will be run by Keras."""
-    from mnist_export.runtime.runners.opening import runtime_of
-
-    path = Path(spec)
-    return runtime_of(path) == "keras" if path.exists() else not path.suffix
-
-
 def open_kernels(path: str, arguments: argparse.Namespace, *, rule: PixelRule | None = None) -> Runner:
     """Open a .tflite, .onnx or golden file with the options of the command line.
 
     ``--kernels`` applies to the runtime that knows the name; the other one keeps its default. ``rule`` is
     what pixels become where the options do not say it.
     """
-    from mnist_export.core.registry import unknown_name
-    from mnist_export.runtime.runners.litert import KERNELS
-    from mnist_export.runtime.runners.opening import open_runner, runtime_of
-    from mnist_export.runtime.runners.ort import LEVELS
+    from mnist_export.parity.opening import kernels_for
+    from mnist_export.runtime.runners.opening import open_runner
 
-    known = {"litert": KERNELS, "onnxruntime": LEVELS}
-    if all(arguments.kernels not in names for names in known.values()):
-        raise unknown_name("--kernels", arguments.kernels, {*KERNELS, *LEVELS})
-    names = known.get(runtime_of(Path(path)), {})
     return open_runner(
         path,
         threads=arguments.threads,
-        kernels=arguments.kernels if arguments.kernels in names else "default",
+        kernels=kernels_for(Path(path), arguments.kernels),
         input_range=rule or input_range_of(arguments),
         trust=arguments.trust,
         beside=beside_of(arguments),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_export.cli.console import EXIT_PASS, Console, emit, emit_json
-from mnist_export.cli.parity_options import add_model_options, load_data, open_original
+from mnist_export.cli.export_options import add_head_options
+from mnist_export.cli.parity_options import add_model_options, loader_of, opening_of
 from mnist_export.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mnist_export.data import Dataset
+    from mnist_export.runtime.runners.golden import Golden
     from mnist_export.runtime.runners.runner import Runner
 
 _EXAMPLES = """examples:
@@ -45,12 +48,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="of --integers: npz (default), or c: arrays and a loop for a microcontroller, GOLDEN.h and .c",
     )
     add_model_options(parser)
+    add_head_options(parser, limit=False)
     parser.add_argument("--layers", action="store_true", help="record activations of the first images too")
     parser.add_argument("--no-latency", action="store_true", help="record answers only")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     """Run ``record``; returns 0."""
+    from mnist_export.parity.opening import open_one
     from mnist_export.parity.recording import record
 
     output: Path = arguments.output
@@ -73,10 +78,9 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         and output.samefile(arguments.data)
     ):
         raise InputError(f"-o: '{output}' is the data itself. Choose another name.")
-    named = not Path(arguments.model).exists()
-    dataset = load_data(arguments, console) if named else None
-    with open_original(arguments.model, dataset, arguments, console) as runner:
-        dataset = dataset or load_data(arguments, console)
+    with contextlib.ExitStack() as stack:
+        how = opening_of(arguments, console)
+        runner, dataset = open_one(stack, arguments.model, loader_of(arguments, console), how)
         console.note(f"{runner.label}: {len(dataset.test):,} images on {runner.name} ({runner.device})")
         layers = _layers(runner, dataset) if arguments.layers else None
         golden = record(
@@ -87,6 +91,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             layers=layers,
             parameters=getattr(runner, "parameters", 0),
             macs=getattr(runner, "macs", 0),
+            asked=how.head,
         )
         for note in runner.notes:
             console.note(f"note: {note}")
@@ -94,9 +99,22 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         emit_json(golden.meta.to_json())
     else:
-        right = float((golden.logits.argmax(axis=1) == dataset.test.labels).mean())
-        emit(f"{output}: {len(dataset.test):,} answers, top-1 {right:.2%}, {golden.meta.device}")
+        emit(f"{output}: {len(dataset.test):,} answers, {_own(golden, dataset)}, {golden.meta.device}")
     return EXIT_PASS
+
+
+def _own(golden: Golden, dataset: Dataset) -> str:
+    """How good the answers are, in the terms of what they are."""
+    from mnist_export.models.judging import CLASSES
+    from mnist_export.parity.heads import Head, own_figures
+
+    if golden.meta.head == CLASSES:
+        return f"top-1 {float((golden.logits.argmax(axis=1) == dataset.test.labels).mean()):.2%}"
+    head = Head(kind=golden.meta.head, threshold=golden.meta.threshold or (0.5,))
+    own = own_figures(head, golden.meta.model, golden.logits, dataset.test)
+    if own.labels is not None:
+        return f"every label right on {own.labels.exact_match:.2%}"
+    return f"RMSE {own.values.rmse:.4g} against the data" if own.values is not None else "numbers"
 
 
 def _layers(runner: Runner, dataset: Dataset) -> dict[str, npt.NDArray[np.float32]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from mnist_export.data.limits import bad_file
+
+if TYPE_CHECKING:
+    from mnist_export.data.dataset import Dataset
 
 Targets = npt.NDArray[np.float64]
 MAX_VALUES: Final = 10_000
@@ -39,6 +43,23 @@ def _binary(array: npt.NDArray[Any]) -> bool:
 
 def _one_hot(array: npt.NDArray[Any]) -> bool:
     return _binary(array) and bool(np.all(array.sum(axis=1) == 1))
+
+
+def is_binary(targets: Targets) -> bool:
+    """Whether the targets are one 0 or 1 an image: two classes."""
+    return targets.shape[1] == 1 and _binary(targets)
+
+
+def as_two_classes(dataset: Dataset) -> Dataset:
+    """Take y of one 0 or 1 an image, stored as numbers, for classes; leave other data as it is."""
+    parts = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
+    if any(part.targets is None or not is_binary(part.targets) for part in parts.values()):
+        return dataset
+    split = {
+        name: replace(part, labels=part.targets[:, 0].astype(np.int64), targets=None)
+        for name, part in parts.items()
+    }
+    return replace(dataset, **split, class_names=("0", "1"))
 
 
 def are_label_sets(targets: Targets) -> bool:

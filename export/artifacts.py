@@ -114,6 +114,9 @@ def write_artifacts(
         opset=opset,
         stem=stem,
         batch=deployment.batch if deployment is not None else None,
+        head=described.head,
+        threshold=described.threshold,
+        outputs=described.outputs,
     )
     files: dict[Path, bytes] = {}
     artifacts: list[WrittenArtifact] = []

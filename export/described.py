@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mnist_export.models.outputs import ModelOutput
+
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
@@ -17,6 +19,9 @@ class Described:
         source_sha256: hash of the model that was converted.
         data_sha256: file name to hash, of the data that calibration images came from.
         seed: what chose the calibration images.
+        head: what the outputs are, see `models.loaded.LoadedModel`.
+        threshold: of sigmoids, see `models.loaded.LoadedModel`.
+        outputs: each of several, in the files' order; empty for one.
     """
 
     name: str
@@ -25,3 +30,6 @@ class Described:
     source_sha256: str
     data_sha256: Mapping[str, str]
     seed: int = 0
+    head: str = "classes"
+    threshold: tuple[float, ...] = ()
+    outputs: tuple[ModelOutput, ...] = ()

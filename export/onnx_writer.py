@@ -62,20 +62,20 @@ def write_onnx(
     from onnx import helper, numpy_helper
 
     builder = OnnxBuilder(graph=graph, channels_last=channels_last, opset=opset)
-    (entry,), (result,) = graph.inputs, graph.outputs
-    names = graph.tensors[entry].name, graph.tensors[result].name
-    for taken in names:
+    (entry,) = graph.inputs
+    for taken in (graph.tensors[index].name for index in (entry, *graph.outputs)):
         builder.unique(taken)
     _enter(builder, entry, io)
     for op in graph.ops:
         emit(builder, op)
-    _leave(builder, result, io)
+    for result in graph.outputs:
+        _leave(builder, result, io)
     model = helper.make_model(
         helper.make_graph(
             builder.nodes,
             name,
             [_value_info(graph.tensors[entry], io)],
-            [_value_info(graph.tensors[result], io)],
+            [_value_info(graph.tensors[result], io) for result in graph.outputs],
             [numpy_helper.from_array(value, key) for key, value in builder.initializers.items()],
         ),
         opset_imports=[helper.make_opsetid("", opset)],
@@ -140,7 +140,7 @@ def _int8_params(builder: OnnxBuilder, tensor: Tensor) -> list[str]:
 
 
 def _leave(builder: OnnxBuilder, index: int, io: IoType) -> None:
-    """Give the logits their public name and the file's output type."""
+    """Give an output its public name and the file's output type."""
     tensor = builder.graph.tensors[index]
     if tensor.quant is None or io == IoType.FLOAT32:
         last = builder.real(index)
@@ -148,7 +148,7 @@ def _leave(builder: OnnxBuilder, index: int, io: IoType) -> None:
         last = builder.codes[index]
     else:
         real = builder.real(index)
-        last = builder.node("QuantizeLinear", [real, *_int8_params(builder, tensor)], "logits/int8")
+        last = builder.node("QuantizeLinear", [real, *_int8_params(builder, tensor)], f"{tensor.name}/int8")
     if len(tensor.shape) == 4:
         last = builder.node("Transpose", [last], f"{tensor.name}/nhwc", perm=list(NCHW_TO_NHWC))
     writer = next(node for node in builder.nodes if last in node.output)

@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import IoType, Precision
+from mnist_export.models.outputs import ModelOutput
 from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.rewrites.target import Target
 
@@ -29,6 +30,9 @@ class ExportRequest:
         opset: ONNX's version of operators; None takes the writer's own.
         target: the runtime that the network's form was chosen for.
         batch: of a .tflite's input and output; None leaves it free.
+        head: what the outputs are, see `models.loaded.LoadedModel`.
+        threshold: of sigmoids, see `models.loaded.LoadedModel`.
+        outputs: each of several, in the files' order; empty for one.
     """
 
     name: str
@@ -40,6 +44,9 @@ class ExportRequest:
     opset: int | None = None
     target: Target = Target.PORTABLE
     batch: int | None = None
+    head: str = "classes"
+    threshold: tuple[float, ...] = ()
+    outputs: tuple[ModelOutput, ...] = ()
 
 
 class Exporter(Protocol):

@@ -13,6 +13,7 @@ from mnist_export.models.judging import LABELS, VALUES
 from mnist_export.models.structure.activations import last_activation
 from mnist_export.models.structure.engine import package_of
 from mnist_export.models.structure.nodes import is_operation, parts
+from mnist_export.models.thresholds import HALF
 
 Framework = Literal["keras", "tf_keras"]
 
@@ -24,13 +25,17 @@ class Ending:
     Attributes:
         model: what to use.
         notes: what was done.
+        threshold: see `loaded.LoadedModel`.
     """
 
     model: Any
     notes: tuple[str, ...]
+    threshold: tuple[float, ...] = ()
 
 
-def to_logits(model: Any, framework: Framework, head: str = "classes") -> Ending:
+def to_logits(
+    model: Any, framework: Framework, head: str = "classes", threshold: tuple[float, ...] = HALF
+) -> Ending:
     """Make a classifier end in logits.
 
     A softmax in the last Dense layer is replaced by nothing; a Softmax or Activation layer after it is
@@ -40,6 +45,7 @@ def to_logits(model: Any, framework: Framework, head: str = "classes") -> Ending
         model: a built functional or sequential model of one output.
         framework: whose.
         head: what its outputs are; `judging.VALUES` keep whatever end they have, labels keep one logit each.
+        threshold: of its sigmoids, one or one a label.
 
     Raises:
         UnsupportedError: it ends in something that no logits can be had from.
@@ -47,10 +53,18 @@ def to_logits(model: Any, framework: Framework, head: str = "classes") -> Ending
     if head == VALUES:
         return Ending(model=model, notes=())
     activation = last_activation(model)
-    pair = head != LABELS and activation in {"linear", "sigmoid"} and int(model.output_shape[-1]) == 1
+    outputs = int(model.output_shape[-1])
+    if head == LABELS and len(threshold) not in {1, outputs}:
+        raise InputError(
+            f"`threshold`: expected one number, or one for each of {outputs} labels, found {len(threshold)}."
+        )
+    pair = head != LABELS and activation in {"linear", "sigmoid"} and outputs == 1
+    cuts = threshold if head == LABELS else ()
     if activation in {"linear", "relu"}:
         note = ("ends in relu: outputs below 0 are lost before comparing",) if activation == "relu" else ()
-        return _two_classes(model, framework) if pair else Ending(model=model, notes=note)
+        if pair:
+            return _two_classes(model, framework, threshold)
+        return Ending(model=model, notes=note, threshold=cuts)
     if activation not in {"softmax", "sigmoid"}:
         raise UnsupportedError(
             f"model '{shown(model.name)}': expected logits or a softmax at its end, found {activation}. "
@@ -66,23 +80,25 @@ def to_logits(model: Any, framework: Framework, head: str = "classes") -> Ending
     if type(last).__name__ in {"Softmax", "Activation", "TFOpLambda"} or is_operation(last):
         cut = package_of(framework).Model(model.inputs, last.input, name=model.name)
         return (
-            _two_classes(cut, framework)
+            _two_classes(cut, framework, threshold)
             if pair
-            else Ending(model=cut, notes=(f"final {activation} layer '{name}' cut off",))
+            else Ending(model=cut, notes=(f"final {activation} layer '{name}' cut off",), threshold=cuts)
         )
     last.activation = package_of(framework).activations.linear
     # A model traced before would still hold the old function.
     rebuilt = package_of(framework).Model(model.inputs, last(last.input), name=model.name)
     if pair:
-        return _two_classes(rebuilt, framework)
-    return Ending(model=rebuilt, notes=(f"final {activation} of layer '{name}' cut off",))
+        return _two_classes(rebuilt, framework, threshold)
+    return Ending(model=rebuilt, notes=(f"final {activation} of layer '{name}' cut off",), threshold=cuts)
 
 
-def _two_classes(model: Any, framework: Framework) -> Ending:
+def _two_classes(model: Any, framework: Framework, threshold: tuple[float, ...]) -> Ending:
     """A single sigmoid, cut off, as two classes."""
+    if len(threshold) != 1:
+        raise InputError(f"`threshold`: expected one number for one sigmoid, found {len(threshold)}.")
     flat, said = flat_output(model, package_of(framework))
-    wide, note = two_logits(flat, package_of(framework))
-    return Ending(model=wide, notes=(*said, *note))
+    wide, note = two_logits(flat, package_of(framework), threshold[0])
+    return Ending(model=wide, notes=(*said, *note), threshold=threshold)
 
 
 def cut_at(model: Any, layer_name: str, framework: Framework) -> Ending:

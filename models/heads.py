@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mnist_export.models.thresholds import logit
+
 Shape = tuple[int, ...]
 
 
@@ -59,30 +61,36 @@ def flat_output(model: Any, package: Any) -> tuple[Any, tuple[str, ...]]:
     return package.Model(model.inputs, flat, name=model.name), (f"output {shape} flattened to its classes",)
 
 
-def two_logits(model: Any, package: Any) -> tuple[Any, tuple[str, ...]]:
-    """Make a single logit z, whose sigmoid is the chance of class 1, into the logits (0, z).
+def two_logits(model: Any, package: Any, threshold: float = 0.5) -> tuple[Any, tuple[str, ...]]:
+    """Make a single logit z, whose sigmoid is the chance of class 1, into the logits (c, z).
 
-    Their softmax is (1 - sigmoid(z), sigmoid(z)): class 1 is the larger one where the sigmoid is over 0.5. A
-    last Dense layer gets a column of zeros; behind anything else stands a Dense layer of weights 0 and 1.
+    ``c = log(t / (1 - t))`` for a threshold t, 0 for 0.5: class 1 is the larger one where the sigmoid is
+    over t, and ``sigmoid(z)`` stays its chance. A last Dense layer gets a column of zeros and the bias c;
+    behind anything else stands a Dense layer of weights 0 and 1.
 
     Args:
         model: a model of output (batch, 1), its sigmoid cut off.
         package: the Keras that it is of.
+        threshold: t, between 0 and 1.
     """
     import numpy as np
 
-    note = "one sigmoid: written as two logits, 0 and z; class 1 wins where the sigmoid is over 0.5"
+    cut = float(logit(threshold))
+    note = (
+        f"one sigmoid: written as two logits, {cut:.4g} and z; class 1 wins where the sigmoid is over "
+        f"{threshold:g}"
+    )
     last = model.layers[-1]
     if type(last).__name__ != "Dense" or isinstance(getattr(last, "output", None), (list, tuple)):
         wide = package.layers.Dense(2, name="two_logits")
         outputs = wide(model.outputs[0])
-        wide.set_weights([np.array([[0.0, 1.0]], np.float32), np.zeros(2, np.float32)])
+        wide.set_weights([np.array([[0.0, 1.0]], np.float32), np.array([cut, 0.0], np.float32)])
         return package.Model(model.inputs, outputs, name=model.name), (note,)
     kernel, *bias = last.get_weights()
     wide = package.layers.Dense(2, name=f"{last.name}_two_logits")
     outputs = wide(last.input)
     column = np.concatenate([np.zeros_like(kernel), kernel], axis=1)
-    shift = np.array([0.0, bias[0][0] if bias else 0.0], np.float32)
+    shift = np.array([cut, bias[0][0] if bias else 0.0], np.float32)
     wide.set_weights([column, shift])
     return package.Model(model.inputs, outputs, name=model.name), (note,)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mnist_export.core.errors import InputError
 from mnist_export.data.limits import shown
-from mnist_export.data.targets import are_label_sets
+from mnist_export.data.targets import are_label_sets, is_binary
+from mnist_export.models.thresholds import HALF, threshold_text
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
@@ -19,12 +20,18 @@ HEADS: Final = ("auto", CLASSES, LABELS, VALUES)
 
 
 def head_of(
-    activation: str, outputs: int, dataset: Dataset | None, *, asked: str, from_logits: bool | None
+    activation: str,
+    outputs: int,
+    dataset: Dataset | None,
+    *,
+    asked: str,
+    from_logits: bool | None,
+    alone: bool = True,
 ) -> str:
     """Tell what a model's outputs are.
 
-    Several sigmoids are labels; one linear output is a number, unless the model was compiled with a
-    cross-entropy of logits; numbers as the data's y make it numbers in any case.
+    Several sigmoids are labels, one stands for two classes; one linear output is a number, unless the model
+    was compiled with a cross-entropy of logits; numbers as the data's y make it numbers in any case.
 
     Args:
         activation: that makes the output, as `last_activation` names it.
@@ -32,28 +39,37 @@ def head_of(
         dataset: what the model is for.
         asked: what the user said, ``auto`` where nothing.
         from_logits: whether the loss that it was compiled with takes logits, where that is known.
+        alone: whether it is the model's only output, which the data's y are of.
     """
     if asked != "auto" or dataset is None:
         return CLASSES if asked == "auto" else asked
-    sigmoid = activation == "sigmoid" or (activation == "linear" and from_logits is True)
+    if not alone:
+        return _beside_others(activation, outputs, dataset)
     targets = dataset.test.targets
     if targets is not None:
-        return LABELS if sigmoid and are_label_sets(targets) else VALUES
-    if activation == "sigmoid" and outputs > 1:
-        return LABELS
-    if activation == "linear" and outputs == 1 and dataset.num_classes > 1 and from_logits is not True:
+        sigmoid = activation == "sigmoid" or (activation == "linear" and from_logits is True)
+        if not (sigmoid and are_label_sets(targets)):
+            return VALUES
+        return LABELS if outputs > 1 else CLASSES
+    several = activation == "sigmoid" and outputs > 1
+    number = activation == "linear" and outputs == 1 and dataset.num_classes > 1 and from_logits is not True
+    return LABELS if several else VALUES if number else CLASSES
+
+
+def _beside_others(activation: str, outputs: int, dataset: Dataset) -> str:
+    """What one of several outputs is: linear ones are numbers, unless as many as the data's classes."""
+    if activation == "linear" and (outputs == 1 or outputs != dataset.num_classes):
         return VALUES
-    return CLASSES
+    return LABELS if activation == "sigmoid" and outputs > 1 else CLASSES
 
 
-def note_of(head: str, asked: str, outputs: int) -> tuple[str, ...]:
+def note_of(head: str, asked: str, outputs: int, threshold: tuple[float, ...] = HALF) -> tuple[str, ...]:
     """What the user should know of a head that was recognised."""
     if asked != "auto" or head == CLASSES:
         return ()
     if head == LABELS:
-        if outputs == 1:
-            return ("its output is a label that is on where its sigmoid is over 0.5",)
-        return (f'{outputs} sigmoids: each label is on over 0.5 (`head="classes"`: the largest one wins)',)
+        over = threshold_text(threshold)
+        return (f'{outputs} sigmoids: each label is on over {over} (`head="classes"`: the largest one wins)',)
     return ('its outputs are judged as numbers (`head="classes"`: as scores of classes)',)
 
 
@@ -81,12 +97,35 @@ def refuse_targets_for(name: str, dataset: Dataset) -> None:
         )
 
 
+def refuse_threshold_for(loaded: LoadedModel) -> None:
+    """Refuse a threshold for a model that ends in no sigmoids.
+
+    Raises:
+        InputError: the message names the ways out.
+    """
+    if loaded.threshold:
+        return
+    judged = "by its largest output" if loaded.head == CLASSES else "by its values"
+    raise InputError(
+        f"`threshold`: expected a model that ends in one sigmoid or several, found that {loaded.name} is "
+        f"judged "
+        f"{judged}. Leave it out"
+        + (
+            ', or judge each label with `head="labels"`.'
+            if loaded.head == CLASSES
+            else ", or leave `head` out."
+        )
+    )
+
+
 def check_outputs(loaded: LoadedModel, dataset: Dataset) -> None:
     """Refuse a model whose outputs are not what the data's y are.
 
     Raises:
         InputError: the message names the ways out.
     """
+    if loaded.outputs:
+        return  # y may be of any of them, or of none
     found, targets = loaded.num_classes, dataset.test.targets
     data = shown(dataset.name)
     if targets is None:
@@ -97,6 +136,8 @@ def check_outputs(loaded: LoadedModel, dataset: Dataset) -> None:
             f"found {found}. Choose the data that it was trained on with `data`; or, where its outputs are "
             'numbers, have the files judged by their values with `head="values"`.'
         )
+    if loaded.head == CLASSES and loaded.threshold and is_binary(targets):
+        return
     if loaded.head == CLASSES:
         raise InputError(
             f"model '{loaded.name}': expected y of class numbers, as its outputs are judged as classes, "

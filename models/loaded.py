@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mnist_export.models.card import ModelCard
+from mnist_export.models.outputs import ModelOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,10 @@ class LoadedModel:
         notes: what was done to it or should be known, such as that a softmax was cut off.
         card: its model card where there is one.
         head: what its outputs are: scores of ``classes``, of several ``labels`` at once, or ``values``.
+        threshold: of its sigmoids: the probability from which on a label, or the second of two classes, is
+            taken, one or one a label; empty where it ends in none.
+        outputs: each of several, whose ``head`` is `outputs.SEVERAL`; the model then gives a list of them.
+            Empty for one output.
     """
 
     model: Any
@@ -53,3 +58,5 @@ class LoadedModel:
     notes: tuple[str, ...] = ()
     card: ModelCard | None = None
     head: str = "classes"
+    threshold: tuple[float, ...] = ()
+    outputs: tuple[ModelOutput, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,17 +14,21 @@ from mnist_export.core.registry import unknown_name
 from mnist_export.data.limits import shown
 from mnist_export.data.request import to_stderr
 from mnist_export.models.card import ModelCard, refuse_training_data
+from mnist_export.models.fitting import check_fit, check_interface
 from mnist_export.models.foreign.beside import Beside
 from mnist_export.models.judging import (
     CLASSES,
     activation_of,
-    check_outputs,
     head_of,
     note_of,
     refuse_targets_for,
+    refuse_threshold_for,
 )
 from mnist_export.models.loaded import LoadedModel, ModelSource
+from mnist_export.models.outputs import output_names
 from mnist_export.models.registry import ARCHITECTURES
+from mnist_export.models.several import of_several
+from mnist_export.models.thresholds import HALF
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
@@ -49,6 +52,9 @@ def load_model(
     train: Train | None = None,
     beside: Beside | None = None,
     head: str = "classes",
+    threshold: tuple[float, ...] | None = None,
+    output_name: str | None = None,
+    several: bool = False,
 ) -> LoadedModel:
     """Load a model by the name of an architecture, or from a file or folder.
 
@@ -66,6 +72,9 @@ def load_model(
         train: makes weights for an architecture that has none for this data; see `train.obtaining`.
         beside: the code of a model's own layers, or the architecture of a file of weights.
         head: what the model's outputs are, see `judging.HEADS`; ``auto`` tells it by model and data.
+        threshold: of a model's sigmoids, see `LoadedModel`; None is 0.5.
+        output_name: of a model of several outputs: only this one.
+        several: whether several outputs may be taken together.
 
     Raises:
         InputError: no such name or file, a file that is refused, a model that does not take the data's
@@ -79,11 +88,16 @@ def load_model(
         loaded = _by_name(spec, dataset, notify, until, train)
     elif _exists(path):
         given = _given(beside, trust)
-        loaded = _by_path(path, given, until=until, dataset=dataset, head=head)
+        loaded = _by_path(
+            path, given, until=until, dataset=dataset, head=head, threshold=threshold or HALF,
+            output_name=output_name, several=several,
+        )  # fmt: skip
     else:
         raise _no_such(spec)
+    if threshold is not None and until is None:
+        refuse_threshold_for(loaded)
     if dataset is not None:
-        _check_fit(loaded, dataset, classes=until is None)
+        check_fit(loaded, dataset, classes=until is None)
         refuse_training_data(loaded.card, dataset.test, f"the test part of {shown(dataset.name)}")
     for note in loaded.notes:
         notify(f"{loaded.name}: {note}")
@@ -235,7 +249,15 @@ def _layers_of(name: str, dataset: Dataset | None) -> str:
 
 
 def _by_path(
-    path: Path, beside: Beside, *, until: str | None, dataset: Dataset | None, head: str
+    path: Path,
+    beside: Beside,
+    *,
+    until: str | None,
+    dataset: Dataset | None,
+    head: str,
+    threshold: tuple[float, ...],
+    output_name: str | None,
+    several: bool,
 ) -> LoadedModel:
     from mnist_export.models.foreign.compiled import compiled_takes_logits
     from mnist_export.models.structure.activations import last_activation, loss_mismatch
@@ -248,13 +270,17 @@ def _by_path(
         mismatch = loss_mismatch(last_activation(built.model), from_logits)
     if mismatch:
         notes.append(f"it was compiled with a loss that does not fit: {mismatch}")
-    built = _with_plain_ends(built, tuple(dataset.image_shape) if dataset is not None else None)
-    _check_interface(built, path)
+    built = _with_plain_ends(built, tuple(dataset.image_shape) if dataset is not None else None, output_name)
+    together = several and until is None and len(output_names(built.model)) > 1
+    check_interface(built, path, several=together)
+    if together:
+        source = ModelSource(kind="file", path=str(path), sha256=digest)
+        return of_several(built, safe_name(path), source, dataset, asked=head, threshold=threshold)
     card = _card_beside(path, built, notes)
     outputs, asked, head = int(built.model.output_shape[-1]), head, CLASSES
     if until is None:
         head = head_of(activation_of(built.model), outputs, dataset, asked=asked, from_logits=from_logits)
-        notes.extend(note_of(head, asked, outputs))
+        notes.extend(note_of(head, asked, outputs, threshold))
     return _finished(
         built.model,
         name=safe_name(path),
@@ -264,19 +290,29 @@ def _by_path(
         card=card,
         until=until,
         head=head,
+        threshold=threshold,
     )
 
 
-def _with_plain_ends(built: Built, image: tuple[int, ...] | None) -> Built:
+def _with_plain_ends(built: Built, image: tuple[int, ...] | None, output_name: str | None) -> Built:
     """One tensor out of a dict or list of one; the data's size where the input has none."""
     from mnist_export.models.foreign.frozen import FrozenFunction
     from mnist_export.models.heads import channels_last, fixed_input, one_output
+    from mnist_export.models.outputs import chosen_output
     from mnist_export.models.structure.engine import package_of
 
     if isinstance(built.model, FrozenFunction):
+        if output_name is not None:
+            raise InputError(
+                f'`output_name="{shown(output_name)}"`: expected a Keras model, found a frozen SavedModel. '
+                "Save a model of that output alone."
+            )
         return built
     package = package_of(built.framework)
-    model, taken = one_output(built.model, package)
+    if output_name is not None:
+        model, taken = chosen_output(built.model, output_name, package)
+    else:
+        model, taken = one_output(built.model, package)
     model, sized = fixed_input(model, image, package)
     model, turned = channels_last(model, image, package)
     return replace(built, model=model, notes=(*built.notes, *taken, *sized, *turned))
@@ -306,23 +342,6 @@ def _card_beside(path: Path, built: Built, notes: list[str]) -> ModelCard | None
     return card
 
 
-def _check_interface(built: Built, path: Path) -> None:
-    model = built.model
-    shapes = {"input": model.input_shape, "output": model.output_shape}
-    for side, shape in shapes.items():
-        if not isinstance(shape, tuple) or (shape and isinstance(shape[0], (tuple, list))):
-            count = len(shape) if hasattr(shape, "__len__") else "no"
-            raise InputError(
-                f"{shown(path)}: expected a model of one {side}, found {count}. Save one of one image."
-            )
-    tail = shapes["input"][1:]
-    if len(tail) not in {1, 2, 3} or any(size is None for size in tail):
-        raise InputError(
-            f"{shown(path)}: expected an input of fixed shape (height, width, channels), (height, width) or "
-            f"(pixels,), found {tail}. Save the model with a fixed input shape."
-        )
-
-
 def _finished(
     model: Any,
     *,
@@ -333,6 +352,7 @@ def _finished(
     card: ModelCard | None,
     until: str | None,
     head: str = CLASSES,
+    threshold: tuple[float, ...] = HALF,
 ) -> LoadedModel:
     from mnist_export.models.ending import cut_at, to_logits
     from mnist_export.models.foreign.frozen import FrozenFunction
@@ -344,6 +364,7 @@ def _finished(
     from mnist_export.models.structure.scopes import traceable
 
     extra: tuple[str, ...]
+    cuts: tuple[float, ...] = ()
     if isinstance(model, FrozenFunction):
         if until is not None:
             raise InputError(f'`until="{shown(until)}"`: expected a Keras model, found a frozen SavedModel.')
@@ -352,8 +373,10 @@ def _finished(
         macs, parameters = model.macs, model.parameters
     else:
         notes = (*notes, *unroll(model))
-        ending = to_logits(model, framework, head) if until is None else cut_at(model, until, framework)
-        model, extra = ending.model, ending.notes
+        ending = (
+            to_logits(model, framework, head, threshold) if until is None else cut_at(model, until, framework)
+        )
+        model, extra, cuts = ending.model, ending.notes, ending.threshold
         if until is None:
             model, flat = flat_output(model, package_of(framework))
             extra = (*extra, *flat)
@@ -373,16 +396,5 @@ def _finished(
         notes=(*notes, *extra),
         card=card,
         head=head,
+        threshold=cuts,
     )
-
-
-def _check_fit(loaded: LoadedModel, dataset: Dataset, *, classes: bool) -> None:
-    image, takes = tuple(dataset.image_shape), loaded.input_shape
-    fits = takes == image or (image[2] == 1 and takes == image[:2]) or takes == (math.prod(image),)
-    if not fits:
-        raise InputError(
-            f"model '{loaded.name}': expected to take the images of {shown(dataset.name)}, {image}, found "
-            f"that it takes {takes}. Choose the data that it was trained on with `data`."
-        )
-    if classes:
-        check_outputs(loaded, dataset)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,11 @@ from mnist_export.core.errors import InputError
 from mnist_export.core.kinds import Verdict
 from mnist_export.core.pixels import InputRange
 from mnist_export.core.statistics import wilson_interval
+from mnist_export.models.judging import CLASSES
+from mnist_export.parity.answers import comparable, require_outputs
 from mnist_export.parity.comparison import Parity, Thresholds, compare
 from mnist_export.parity.diagnosis import diagnose
+from mnist_export.parity.heads import ANYTHING, Head, HeadJudgement, judge, own_figures
 from mnist_export.parity.pairs import pairs_of
 from mnist_export.parity.pixel_rules import adopt_rule, rule_conflict, unfit
 from mnist_export.parity.results import CandidateResult, CheckResult, ReferenceResult
@@ -60,6 +63,7 @@ def check(
     split: Split,
     *,
     thresholds: Thresholds | None = None,
+    head: Head | None = None,
     effort: Effort | None = None,
     timed: bool = True,
     pin: bool = False,
@@ -74,6 +78,7 @@ def check(
         candidates: at least one.
         split: test images and labels.
         thresholds: what the verdicts are measured against.
+        head: what the outputs are; None is classes.
         effort: how long to measure latency.
         timed: whether to measure latency at batch 1, all models in turns.
         pin: hold the process on as many processors as there are threads while timing.
@@ -89,11 +94,11 @@ def check(
         raise InputError("check: expected at least one candidate, found none.")
     if not len(split):
         raise InputError("check: expected at least one image, found none. Nothing compared is no pass.")
-    limits = thresholds or Thresholds()
+    limits, head = thresholds or Thresholds(), head or Head()
     if isinstance(reference, GoldenRunner):
         reference.golden.require(split, label=reference.label)
     for runner in candidates:
-        _same_classes(reference, runner)
+        require_outputs(head, reference, runner)
     if adopted := adopt_rule(reference, candidates):
         notify(adopted)
     seconds: dict[str, float] = {}
@@ -108,11 +113,13 @@ def check(
         seconds[f"answers {place} {runner.label}"] = spent
         speeds.append(len(split) / spent)
         speed[runner.label] = speeds[-1]
-    parities = [
-        compare(
+    answers = comparable(head, [reference, *candidates], answers)
+    judged = [
+        compared(
+            head,
             answers[0],
             logits,
-            split.labels,
+            split,
             thresholds=limits,
             candidate_step=runner.output_step,
             reference_step=reference.output_step,
@@ -122,11 +129,13 @@ def check(
     conflicts = [rule_conflict(reference, runner) for runner in candidates]
     diagnoses = [
         (adopted and unfit(parity)) or diagnose(runner, answers[0], logits, parity, split)
-        for runner, logits, parity in zip(candidates, answers[1:], parities, strict=True)
+        if judgement is None
+        else ""
+        for runner, logits, (parity, judgement) in zip(candidates, answers[1:], judged, strict=True)
     ]
-    parities = [
-        replace(parity, verdict=Verdict.FAIL, why=f"{conflict} {parity.why}") if conflict else parity
-        for parity, conflict in zip(parities, conflicts, strict=True)
+    judged = [
+        (replace(parity, verdict=Verdict.FAIL, why=f"{conflict} {parity.why}") if conflict else parity, own)
+        for (parity, own), conflict in zip(judged, conflicts, strict=True)
     ]
     started = time.perf_counter()
     runners = _timed(reference, candidates, floats) if timed else {}
@@ -138,6 +147,7 @@ def check(
             runner,
             logits,
             parity,
+            judgement,
             name=str(place),
             times=times,
             over_float=baselines.get(runner.name),
@@ -145,28 +155,56 @@ def check(
             diagnosis=diagnoses[place],
             conflict=conflicts[place],
         )
-        for place, (runner, logits, parity) in enumerate(zip(candidates, answers[1:], parities, strict=True))
+        for place, (runner, logits, (parity, judgement)) in enumerate(
+            zip(candidates, answers[1:], judged, strict=True)
+        )
     )
     return CheckResult(
-        verdict=run_verdict(parity.verdict for parity in parities),
+        verdict=run_verdict(parity.verdict for parity, _ in judged),
         thresholds=limits,
         images=len(split),
-        reference=_reference(reference, answers[0], split, times),
+        reference=_reference(reference, answers[0], split, times, head),
         candidates=found,
         images_per_second=speed,
         seconds=seconds,
         pairs=pairs_of(candidates, answers[1:]),
         timing="" if not timed else APART if isolate else TOGETHER,
         notes=tuple(filter(None, [adopted, busy_note() if timed else ""])),
+        head=head,
     )
 
 
-def _same_classes(reference: Runner, candidate: Runner) -> None:
-    if reference.num_classes != candidate.num_classes:
-        raise InputError(
-            f"{candidate.label}: expected {reference.num_classes} classes as in {reference.label}, found "
-            f"{candidate.num_classes}. They are not versions of one model."
-        )
+def compared(
+    head: Head,
+    reference: npt.NDArray[Any],
+    candidate: npt.NDArray[Any],
+    split: Split,
+    *,
+    thresholds: Thresholds,
+    candidate_step: float | None = None,
+    reference_step: float | None = None,
+) -> tuple[Parity, HeadJudgement | None]:
+    """Compare two sets of answers; labels and numbers are judged in their own terms.
+
+    Args:
+        head: what the outputs are.
+        reference: see `comparison.compare`.
+        candidate: see `comparison.compare`.
+        split: the images' y.
+        thresholds: what the verdict is measured against.
+        candidate_step: see `comparison.compare`.
+        reference_step: see `comparison.compare`.
+
+    Returns:
+        The comparison with its verdict, and for other outputs than classes what that rests on.
+    """
+    steps = {"candidate_step": candidate_step, "reference_step": reference_step}
+    if head.kind == CLASSES:
+        return compare(reference, candidate, split.labels, thresholds=thresholds, **steps), None
+    largest = np.asarray(reference).argmax(axis=1).astype(np.int64)
+    plain = compare(reference, candidate, largest, thresholds=ANYTHING, **steps)
+    found = judge(head, reference, candidate, split, thresholds)
+    return replace(plain, verdict=found.verdict, why=found.why, flips=()), found
 
 
 def _timed(reference: Runner, candidates: Sequence[Runner], floats: Sequence[Runner]) -> dict[str, Runner]:
@@ -209,6 +247,7 @@ def _candidate(
     runner: Runner,
     logits: npt.NDArray[np.float32],
     parity: Parity,
+    judgement: HeadJudgement | None,
     *,
     name: str,
     times: _Times | None,
@@ -247,11 +286,12 @@ def _candidate(
             *parity.notes,
             *([_BY_PROCESSOR] if times and judged and name in times.by_processor else []),
         ),
+        judgement=judgement,
     )
 
 
 def _reference(
-    runner: Runner, logits: npt.NDArray[np.float32], split: Split, times: _Times | None
+    runner: Runner, logits: npt.NDArray[np.float32], split: Split, times: _Times | None, head: Head
 ) -> ReferenceResult:
     right = int(np.count_nonzero(logits.argmax(axis=1) == split.labels))
     details: Mapping[str, str] = {}
@@ -270,4 +310,5 @@ def _reference(
         latency_us=times.found.latencies.get(_REFERENCE) if times else None,
         details=details,
         notes=tuple(runner.notes),
+        own=None if head.kind == CLASSES else own_figures(head, runner.label, logits, split),
     )

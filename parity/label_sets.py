@@ -15,9 +15,12 @@ from mnist_export.core.record import Record
 Sets = npt.NDArray[np.bool_]
 
 
-def labels_on(logits: npt.NDArray[Any]) -> Sets:
-    """The labels whose sigmoid is over 0.5: whose logit is over 0. Shape (n, labels)."""
-    return np.asarray(logits > 0)
+def labels_on(logits: npt.NDArray[Any], cut: npt.ArrayLike = 0.0) -> Sets:
+    """The labels whose logit is over a cut, one for all or one a label; 0 is a sigmoid of 0.5.
+
+    Shape (n, labels).
+    """
+    return np.asarray(logits > np.asarray(cut))
 
 
 def wanted_sets(labels: npt.NDArray[Any], targets: npt.NDArray[Any] | None, count: int) -> Sets:

@@ -19,12 +19,16 @@ class Thresholds:
         min_agreement: smallest allowed share of equal labels, fraction of 1.
         max_error: of outputs that are numbers: largest allowed error, in their units; see `parity.values`.
 
+        threshold: from which probability on labels, or the second of two classes, are taken, see
+            `models.thresholds`; empty for 0.5 and where there are no sigmoids.
+
     None is not judged.
     """
 
     max_drop_pp: float | None = 0.5
     min_agreement: float | None = 0.99
     max_error: float | None = None
+    threshold: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse thresholds that nothing or everything passes."""

@@ -16,7 +16,10 @@ from mnist_export.core.errors import InputError, MnistExportError
 from mnist_export.core.files import sha256_bytes
 from mnist_export.core.kinds import StrEnum
 from mnist_export.core.record import Record
-from mnist_export.parity.comparison import Thresholds, compare
+from mnist_export.parity.answers import comparable
+from mnist_export.parity.checking import compared
+from mnist_export.parity.comparison import Thresholds
+from mnist_export.parity.heads import Head
 from mnist_export.runtime.devices.device import Answer, Device, Question
 from mnist_export.runtime.runners.opening import read_model, runtime_of
 from mnist_export.runtime.runners.runner import Runner
@@ -50,7 +53,8 @@ class OnDevice(Record):
         values: output values compared, images times classes.
         differing: how many of them are not equal.
         largest: largest absolute difference, in steps of an integer output, else in real units.
-        labels_differ: images with another label than the file's own runtime gives.
+        labels_differ: images with another label than the file's own runtime gives; of several labels an
+            image, than the original gives; None for numbers.
         top1: on the device, fraction of 1.
         drop_pp: the reference's top-1 minus the device's, percentage points.
         agreement: share of images with the reference's label.
@@ -109,6 +113,7 @@ def check_on_devices(
     reference: npt.NDArray[np.float32],
     *,
     thresholds: Thresholds | None = None,
+    head: Head | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> tuple[OnDevice, ...]:
     """Run every file on every device over the same images.
@@ -122,12 +127,14 @@ def check_on_devices(
         split: test images and labels.
         reference: the original's logits, float32 (images, classes).
         thresholds: what the verdicts are measured against.
+        head: what the outputs are; None is classes.
         notify: told what is being done.
     """
+    limits = thresholds or Thresholds()
     rows: list[OnDevice] = []
     with side_by_side(devices) as pool:
         for runner in runners:
-            rows += _rows(pool, devices, runner, split, reference, thresholds, notify)
+            rows += _rows(pool, devices, runner, split, reference, limits, head or Head(), notify)
     return tuple(rows)
 
 
@@ -142,7 +149,8 @@ def _rows(
     runner: Runner,
     split: Split,
     reference: npt.NDArray[np.float32],
-    thresholds: Thresholds | None,
+    thresholds: Thresholds,
+    head: Head,
     notify: Callable[[str], None],
 ) -> list[OnDevice]:
     """One file on all devices, side by side where there are processors for it."""
@@ -163,7 +171,7 @@ def _rows(
         elif given[0].values is None:
             rows.append(_compiled(row, given[0]))
         elif own is not None:
-            rows.append(_compared(row, runner, split, reference, own, given, thresholds))
+            rows.append(_compared(row, runner, split, reference, own, given, thresholds, head))
     return rows
 
 
@@ -250,14 +258,16 @@ def _compared(
     reference: npt.NDArray[np.float32],
     own: npt.NDArray[Any],
     answers: Sequence[Answer],
-    thresholds: Thresholds | None,
+    thresholds: Thresholds,
+    head: Head,
 ) -> OnDevice:
     """Fill a row with what the answers differ by."""
     found = np.concatenate([answer.values for answer in answers if answer.values is not None])
     quant = runner.output.quant
     logits = quant.dequantize(found) if quant is not None else found.astype(np.float32)
-    parity = compare(
-        reference, logits, split.labels, thresholds=thresholds, candidate_step=runner.output_step
+    (logits,) = comparable(head, [runner], [logits])
+    parity, judged = compared(
+        head, reference, logits, split, thresholds=thresholds, candidate_step=runner.output_step
     )
     wide = np.float64 if own.dtype.kind == "f" else np.int64
     difference = np.abs(found.astype(wide) - own.astype(wide))
@@ -267,10 +277,14 @@ def _compared(
         values=int(own.size),
         differing=int(np.count_nonzero(difference)),
         largest=float(difference.max()),
-        labels_differ=int(np.count_nonzero(found.argmax(axis=1) != own.argmax(axis=1))),
-        top1=parity.top1,
-        drop_pp=parity.drop_pp,
-        agreement=parity.agreement,
+        labels_differ=(
+            int(np.count_nonzero(found.argmax(axis=1) != own.argmax(axis=1)))
+            if judged is None
+            else judged.differing
+        ),
+        top1=parity.top1 if judged is None else None,
+        drop_pp=parity.drop_pp if judged is None else judged.drop_pp,
+        agreement=parity.agreement if judged is None else judged.agreement,
         arena_bytes=answers[-1].arena_bytes,
         latency_us=answers[-1].latency_us,
         figures=dict(answers[-1].figures),

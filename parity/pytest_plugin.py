@@ -11,7 +11,7 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,9 @@ def check_files(
     kernels: str = "default",
     trust: bool = False,
     isolate: bool = False,
+    head: str = "auto",
+    threshold: float | Sequence[float] | None = None,
+    max_error: float | None = None,
 ) -> CheckResult | IntegersResult:
     """Compare files with their original and fail the test where a verdict fails.
 
@@ -48,6 +51,9 @@ def check_files(
         kernels: of LiteRT or ONNX Runtime, for all files.
         trust: skip the trial run of files that no manifest vouches for.
         isolate: measure latency too, each model in a process of its own; without it nothing is timed.
+        head: what the outputs are: ``auto``, ``classes``, ``labels`` or ``values``.
+        threshold: of sigmoids; None takes the files' own, else 0.5.
+        max_error: largest error of outputs that are numbers; None allows an RMSE of 5 % of their spread.
 
     Returns:
         All figures, for further assertions.
@@ -56,26 +62,44 @@ def check_files(
 
     from mnist_export.core.kinds import Verdict
     from mnist_export.core.pixels import InputRange
-    from mnist_export.data import load_dataset
+    from mnist_export.data import Dataset, load_dataset
+    from mnist_export.data.picture_options import pictures_for
+    from mnist_export.models.thresholds import parse_threshold
     from mnist_export.parity.checking import check
+    from mnist_export.parity.choosing import stated_head, stated_limit
     from mnist_export.parity.integer_golden import is_integers
+    from mnist_export.parity.opening import Opening, Shape, open_all
     from mnist_export.parity.thresholds import thresholds_from
-    from mnist_export.runtime.runners.golden import GoldenRunner
-    from mnist_export.runtime.runners.opening import open_runner
 
     pixels = InputRange(lo=input_range[0], hi=input_range[1]) if input_range else None
+    how = Opening(
+        kernels=(kernels, kernels),
+        input_range=pixels,
+        trust=trust,
+        head=stated_head(head),
+        threshold=None if threshold is None else parse_threshold(threshold),
+        max_error=stated_limit(max_error),
+    )
     limits = thresholds_from(max_drop=max_drop, min_agreement=min_agreement)
     if is_integers(reference):
         return _check_integers(reference, candidates, pixels, kernels=kernels, trust=trust)
+
+    def load(recorded: str | None, shape: Callable[[], Shape]) -> Dataset:
+        files = data is not None and Path(data).is_dir()
+        pictures = pictures_for(shape()) if files else None
+        return load_dataset(data or recorded or "auto", pictures=pictures, trust=trust, head=head)
+
     with contextlib.ExitStack() as stack:
-        original = stack.enter_context(open_runner(reference, input_range=pixels, trust=trust))
-        recorded = original.golden.meta.data if isinstance(original, GoldenRunner) else None
-        dataset = load_dataset(data or recorded or "auto")
-        runners = [
-            stack.enter_context(open_runner(path, kernels=kernels, input_range=pixels, trust=trust))
-            for path in candidates
-        ]
-        result = check(original, runners, dataset.test, thresholds=limits, timed=isolate, isolate=isolate)
+        opened = open_all(stack, str(reference), [str(path) for path in candidates], load, how)
+        result = check(
+            opened.reference,
+            opened.candidates,
+            opened.dataset.test,
+            thresholds=limits,
+            head=opened.head,
+            timed=isolate,
+            isolate=isolate,
+        )
     failed = [c for c in result.candidates if c.parity.verdict is Verdict.FAIL]
     if failed:
         lines = [f"{c.label}: {c.parity.why} {c.diagnosis}".rstrip() for c in failed]

@@ -11,8 +11,11 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixel_rules import ChannelRule
+from mnist_export.models.judging import CLASSES
+from mnist_export.parity.answers import comparable
+from mnist_export.parity.choosing import AUTO, choose_head
 from mnist_export.runtime.environment import describe
-from mnist_export.runtime.runners.golden import Golden, GoldenMeta, labels_sha256
+from mnist_export.runtime.runners.golden import Golden, GoldenMeta, labels_sha256, targets_sha256
 from mnist_export.runtime.runners.runner import Runner
 from mnist_export.runtime.timing.latency import Effort, measure
 
@@ -30,6 +33,7 @@ def record(
     layers: Mapping[str, npt.NDArray[np.float32]] | None = None,
     parameters: int = 0,
     macs: int = 0,
+    asked: str = AUTO,
 ) -> Golden:
     """Run the original over the test images.
 
@@ -42,18 +46,21 @@ def record(
         layers: activations of the first images by layer, from `layers.activations_of`.
         parameters: of the model, 0 where unknown.
         macs: multiply-accumulates of one inference, 0 where unknown.
+        asked: what the outputs are said to be, see `models.judging.HEADS`.
 
     Raises:
         InputError: the model's classes are not the data's, or its answers are not finite.
     """
     if runner.name == "golden":
         raise InputError(f"{runner.label}: is a recording already. Give the model itself.")
-    if runner.num_classes != dataset.num_classes:
+    head, dataset = choose_head(runner, (), dataset, asked=asked)
+    wide = {1, 2} if dataset.num_classes == 2 else {dataset.num_classes}
+    if head.kind == CLASSES and runner.num_classes not in wide:
         raise InputError(
             f"{runner.label}: expected {dataset.num_classes} classes as in '{dataset.name}', found "
             f"{runner.num_classes}. Choose the data that the model was trained on with `data`."
         )
-    logits = runner.run(dataset.test.images)
+    (logits,) = comparable(head, [runner], [runner.run(dataset.test.images)])
     times = measure(runner, dataset.test.images[:1], effort=effort) if timed else None
     backend = str(getattr(runner, "backend", ""))
     driver, tf32 = accelerator(backend, runner.device)
@@ -65,8 +72,8 @@ def record(
         image_shape=dataset.image_shape,
         images_sha256=dataset.test.images_sha256(),
         labels_sha256=labels_sha256(dataset.test.labels),
-        classes=dataset.num_classes,
-        class_names=dataset.class_names,
+        classes=logits.shape[1],
+        class_names=dataset.class_names if logits.shape[1] == dataset.num_classes else (),
         input_range=runner.input_range.span,
         preprocessing=runner.pixel_rule.to_json() if isinstance(runner.pixel_rule, ChannelRule) else None,
         runtime=runner.name,
@@ -79,6 +86,9 @@ def record(
         layers=tuple(layers or ()),
         parameters=parameters,
         macs=macs,
+        head=head.kind,
+        threshold=tuple(runner.threshold),
+        targets_sha256=targets_sha256(dataset.test),
     )
     return Golden(meta=meta, logits=logits, layers=dict(layers or {}))
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mnist_export.core.kinds import Verdict
 from mnist_export.parity.comparison import Parity, Thresholds
+from mnist_export.parity.heads import Head, HeadJudgement, OwnFigures
 from mnist_export.parity.pairs import Pair
 from mnist_export.runtime.runners.model_file import ModelFile
 from mnist_export.runtime.timing.figures import Latency, Ratio
@@ -52,6 +53,7 @@ class ReferenceResult:
         latency_us: at batch 1 in this run; None where not measured.
         details: driver, TF32, versions, for a recording.
         notes: fallbacks that were taken.
+        own: how good it is itself, where outputs are labels or numbers.
     """
 
     label: str
@@ -64,6 +66,7 @@ class ReferenceResult:
     latency_us: Latency | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    own: OwnFigures | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,7 +84,8 @@ class CandidateResult:
         output_type: dtype of the output tensor.
         pixel_rule: how pixels become inputs, from our metadata; empty for foreign files.
         logits: float32 (images, classes); not part of the JSON form.
-        parity: the comparison; its ``verdict`` and ``why`` are the candidate's.
+        parity: the comparison; its ``verdict`` and ``why`` are the candidate's. Where outputs are no classes,
+            only its errors of values mean something.
         latency_us: at batch 1; None where not measured.
         vs_original: time over the reference's from interleaved turns; None for recorded references.
         vs_float: time over that of a float32 file of the same runtime, in the same turns; None where there is
@@ -93,6 +97,7 @@ class CandidateResult:
         conflict: what is wrong with the pixel rule that the file says it computes, empty where nothing is.
         input_range: what pixels 0 and 255 become for the file; None for a rule by channel.
         notes: fallbacks that were taken.
+        judgement: where outputs are labels or numbers.
     """
 
     label: str
@@ -116,6 +121,7 @@ class CandidateResult:
     conflict: str = ""
     input_range: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    judgement: HeadJudgement | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,6 +139,7 @@ class CheckResult:
         pairs: candidates with one output step, compared with each other.
         timing: how latency was measured, ``in one process`` or ``each in its own process``; empty where not.
         notes: what a reader should know of the run, such as that the machine was busy.
+        head: what the outputs are, and what they were judged by.
     """
 
     verdict: Verdict
@@ -145,3 +152,4 @@ class CheckResult:
     pairs: tuple[Pair, ...] = ()
     timing: str = ""
     notes: tuple[str, ...] = ()
+    head: Head = field(default_factory=Head)

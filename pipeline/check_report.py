@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
+    from mnist_export.parity.heads import limits_of
     from mnist_export.parity.layers.error import LayerError
     from mnist_export.parity.results import CheckResult
     from mnist_export.report.schema import Report
@@ -71,7 +72,8 @@ def build_report(
         environment=environment,
         timings_s=dict(result.seconds),
         notes=result.notes,
-        thresholds=result.thresholds,
+        thresholds=limits_of(result.thresholds, result.head),
+        head=result.head.kind,
         pairs=result.pairs,
         tool_version=environment.versions.get("mnist-export"),
     )

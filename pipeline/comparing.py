@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,45 +12,12 @@ from mnist_export.core.errors import InputError
 from mnist_export.pipeline.jobs.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from mnist_export.core.pixel_rules import PixelRule
     from mnist_export.data import Dataset
-    from mnist_export.models.foreign.beside import Beside
+    from mnist_export.data.picture_options import PictureOptions
     from mnist_export.parity.comparison import Thresholds
+    from mnist_export.parity.opening import LoadData, Opening, Shape
     from mnist_export.report.schema import Report
     from mnist_export.runtime.devices.device import Device
-    from mnist_export.runtime.runners.runner import Runner
-
-
-def open_reference(
-    spec: str,
-    dataset: Dataset | None,
-    *,
-    threads: int = 1,
-    input_range: PixelRule | None = None,
-    trust: bool = False,
-    beside: Beside | None = None,
-) -> Runner:
-    """Open an original: a file of any kind, a golden file, or the name of an architecture with weights.
-
-    Args:
-        spec: path or name.
-        dataset: what a named architecture's weights are for.
-        threads: of one inference.
-        input_range: what pixels 0 and 255 become; None takes the file's own, else 0..1.
-        trust: open SavedModels, and files without a trial run first.
-        beside: code of the model's own layers, or the architecture of a file of weights.
-
-    Raises:
-        InputError: no such file or name, or one that is refused.
-    """
-    from mnist_export.runtime.runners.keras import open_keras
-    from mnist_export.runtime.runners.opening import open_runner
-
-    if Path(spec).exists():
-        return open_runner(spec, threads=threads, input_range=input_range, trust=trust, beside=beside)
-    if Path(spec).suffix or "/" in spec:
-        raise InputError(f"{spec}: no such file. Check the path.")
-    return open_keras(spec, dataset=dataset, threads=threads, input_range=input_range)
 
 
 def data_for(
@@ -60,6 +27,8 @@ def data_for(
     progress: Progress,
     *,
     trust: bool = False,
+    head: str = "classes",
+    pictures: PictureOptions | None = None,
 ) -> Dataset:
     """The data that a check runs on.
 
@@ -69,6 +38,8 @@ def data_for(
         images: only so many of the first test images; None takes all.
         progress: told what was chosen.
         trust: run the code of ``FILE.py:function``, and read files outside of a list's folder.
+        head: what y may be besides classes.
+        pictures: how pictures in files are read.
 
     Raises:
         InputError: no such data, or ``images`` below 1.
@@ -76,7 +47,9 @@ def data_for(
     from mnist_export.data import load_dataset
 
     dataset = (
-        load_dataset(data or recorded or "auto", notify=progress.warn, trust=trust)
+        load_dataset(
+            data or recorded or "auto", notify=progress.warn, trust=trust, head=head, pictures=pictures
+        )
         if data is None or isinstance(data, str)
         else data
     )
@@ -88,6 +61,38 @@ def data_for(
     return replace(dataset, test=test.first(images))
 
 
+def data_loader(
+    data: str | Dataset | None,
+    images: int | None,
+    progress: Progress,
+    *,
+    trust: bool = False,
+    head: str = "auto",
+    resize: str = "bilinear",
+) -> LoadData:
+    """What gives a check its data once it is known what the models take.
+
+    Args:
+        data: see `data_for`.
+        images: see `data_for`.
+        progress: told what was chosen.
+        trust: see `data_for`.
+        head: see `data_for`.
+        resize: how pictures in files are brought to the model's size.
+    """
+    from mnist_export.data.picture_options import Resize, pictures_for
+    from mnist_export.data.picture_table import has_pictures
+
+    way = Resize.parse(resize)
+
+    def load(recorded: str | None, shape: Callable[[], Shape]) -> Dataset:
+        files = isinstance(data, str) and Path(data).exists() and has_pictures(Path(data))
+        pictures = pictures_for(shape() if files else None, way)
+        return data_for(data, recorded, images, progress, trust=trust, head=head, pictures=pictures)
+
+    return load
+
+
 def compare_files(
     reference: str,
     candidates: Sequence[str],
@@ -95,11 +100,7 @@ def compare_files(
     data: str | Dataset | None = None,
     images: int | None = None,
     thresholds: Thresholds | None = None,
-    input_range: PixelRule | None = None,
-    kernels: str = "default",
-    threads: int = 1,
-    trust: bool = False,
-    beside: Beside | None = None,
+    how: Opening | None = None,
     timed: bool = True,
     isolate: bool = False,
     devices: Sequence[Device] = (),
@@ -113,11 +114,7 @@ def compare_files(
         data: see `data_for`.
         images: see `data_for`.
         thresholds: what the verdicts are measured against.
-        input_range: what pixels 0 and 255 become; None takes the files' own.
-        kernels: of LiteRT or ONNX Runtime, for the candidates.
-        threads: of one inference.
-        trust: open SavedModels, and files without a trial run first.
-        beside: code of the reference's own layers, or the architecture of a file of weights.
+        how: how models are opened, and what their outputs are.
         timed: whether to measure latency.
         isolate: time each model in a process of its own.
         devices: ready ones, that the files are checked on too.
@@ -128,38 +125,27 @@ def compare_files(
     """
     from mnist_export.parity.checking import check
     from mnist_export.parity.on_devices import check_on_devices
+    from mnist_export.parity.opening import Opening, open_all
     from mnist_export.pipeline.check_report import build_report
     from mnist_export.pipeline.on_devices import with_named_devices
-    from mnist_export.runtime.runners.golden import GoldenRunner
-    from mnist_export.runtime.runners.opening import open_runner
 
     for path in candidates:
         if not Path(path).exists():
             raise InputError(f"{path}: no such file. Check the path.")
-    named = not Path(reference).exists()
-    dataset = data_for(data, None, images, progress, trust=trust) if named else None
+    how = how or Opening()
     with contextlib.ExitStack() as stack:
-        original = stack.enter_context(
-            open_reference(
-                reference, dataset, threads=threads, input_range=input_range, trust=trust, beside=beside
-            )
-        )
-        if dataset is None:
-            recorded = original.golden.meta.data if isinstance(original, GoldenRunner) else None
-            dataset = data_for(data, recorded, images, progress, trust=trust)
-        runners = [
-            stack.enter_context(
-                open_runner(path, threads=threads, kernels=kernels, input_range=input_range, trust=trust)
-            )
-            for path in candidates
-        ]
+        load = data_loader(data, images, progress, trust=how.trust, head=how.head)
+        opened = open_all(stack, reference, candidates, load, how)
         result = check(
-            original, runners, dataset.test,
-            thresholds=thresholds, timed=timed, isolate=isolate, notify=progress.note,
+            opened.reference, opened.candidates, opened.dataset.test,
+            thresholds=thresholds, head=opened.head, timed=timed, isolate=isolate, notify=progress.note,
         )  # fmt: skip
-        logits = result.reference.logits
         rows = check_on_devices(
-            devices, runners, dataset.test, logits, thresholds=thresholds, notify=progress.note
-        )
-    report = build_report(result, dataset, original, layers=[()] * len(runners), threads=threads)
+            devices, opened.candidates, opened.dataset.test, result.reference.logits,
+            thresholds=thresholds, head=opened.head, notify=progress.note,
+        )  # fmt: skip
+    if (own := result.reference.own) is not None and own.warning:
+        progress.warn(own.warning)
+    layers = [()] * len(opened.candidates)
+    report = build_report(result, opened.dataset, opened.reference, layers=layers, threads=how.threads)
     return with_named_devices(report, rows)

@@ -71,6 +71,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     from mnist_export.core.known import remember
     from mnist_export.export.artifacts import write_artifacts
     from mnist_export.export.described import Described
+    from mnist_export.models.judging import VALUES
     from mnist_export.pipeline.findings import with_findings
     from mnist_export.pipeline.heads import outputs_of
     from mnist_export.pipeline.methods.method import Source
@@ -88,9 +89,9 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
 
         tensorflow()  # timed on its own: it is the longest stage of a short run
     with stages.stage("model", "model"):
-        loaded = _load(job, dataset, progress)
+        loaded, dataset = _model(job, dataset, progress)
     with stages.stage("lower", "lowering"):
-        graph = lower(loaded.model, tuple(loaded.input_shape))
+        graph = lower(loaded.model, tuple(loaded.input_shape), [output.name for output in loaded.outputs])
     give_back()
     job, graph = with_pixels(job, graph)
     _require_memory(job, graph, dataset)
@@ -107,6 +108,9 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
             source_sha256=loaded.source.sha256,
             data_sha256=dataset.provenance.sha256,
             seed=job.seed,
+            head=loaded.head if job.until is None else VALUES,
+            threshold=loaded.threshold,
+            outputs=loaded.outputs,
         )
         from mnist_export.pipeline.equality import certificate_json
 
@@ -141,10 +145,12 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     return report
 
 
-def _load(job: Job, dataset: Dataset, progress: Progress) -> LoadedModel:
-    """The model, its head and pixel range judged."""
+def _model(job: Job, dataset: Dataset, progress: Progress) -> tuple[LoadedModel, Dataset]:
+    """Load the model, and take the data's y for what its outputs are."""
+    from mnist_export.data.targets import as_two_classes
     from mnist_export.models.judging import CLASSES
     from mnist_export.pipeline.heads import require_head
+    from mnist_export.pipeline.outputs import require_single
     from mnist_export.train.obtaining import load_or_train
 
     loaded = load_or_train(
@@ -155,11 +161,17 @@ def _load(job: Job, dataset: Dataset, progress: Progress) -> LoadedModel:
         until=job.until,
         beside=job.beside,
         head=job.head,
+        threshold=job.threshold,
+        output_name=job.output_name,
+        several=True,
     )
+    require_single(job, loaded)
+    if loaded.head == CLASSES:
+        dataset = as_two_classes(dataset)
     require_head(job, loaded)
     if job.until is None and loaded.head == CLASSES:
         _check_range(job, loaded, dataset, progress)
-    return loaded
+    return loaded, dataset
 
 
 def _judged(
@@ -174,15 +186,18 @@ def _judged(
     """Judge by what else was asked for, or by what the outputs are."""
     from mnist_export.models.judging import CLASSES
     from mnist_export.pipeline.equality import judged_by_equality
-    from mnist_export.pipeline.heads import judged_by_head
+    from mnist_export.pipeline.heads import in_terms_of_head
+    from mnist_export.pipeline.outputs import with_outputs
     from mnist_export.pipeline.submodel import judged_by_values
 
     if job.extra.exact:
         report = judged_by_equality(report, written, dataset, progress)
     if job.until is not None:
         return judged_by_values(report)
+    if loaded.outputs:
+        return with_outputs(report, result, dataset, loaded, job)
     if loaded.head != CLASSES:
-        return judged_by_head(report, result, dataset, loaded, job, progress)
+        return in_terms_of_head(report, result, dataset, loaded, progress)
     return report
 
 
@@ -278,37 +293,39 @@ def _check(
 ) -> tuple[CheckResult, tuple[OnDevice, ...]]:
     from contextlib import ExitStack
 
-    from mnist_export.models.judging import CLASSES
     from mnist_export.parity.checking import check
+    from mnist_export.pipeline.heads import head_of
     from mnist_export.pipeline.reference import open_reference
     from mnist_export.runtime.runners.opening import open_runner
 
     with ExitStack() as stack:
         reference = open_reference(job, loaded, stack)
+        several = bool(loaded.outputs)
         candidates, floats = (
             [
-                stack.enter_context(open_runner(path, threads=job.threads, trust=True, single_value=True))
+                stack.enter_context(open_runner(path, threads=job.threads, trust=True, several=several))
                 for path in group
             ]
             for group in (paths, float_paths)
         )
-        if job.until is None and loaded.head == CLASSES:
+        if job.until is None and not loaded.outputs:
+            head = head_of(loaded, job)
             result = check(
                 reference,
                 candidates,
                 dataset.test,
                 thresholds=job.thresholds,
+                head=head,
                 floats=floats,
                 notify=progress.detail,
             )
             logits = result.reference.logits
-            return result, run_on_devices(job, devices, candidates, dataset, logits, progress)
-        from mnist_export.parity.comparison import Thresholds
+            return result, run_on_devices(job, devices, candidates, dataset, logits, head, progress)
+        from mnist_export.parity.heads import ANYTHING
         from mnist_export.pipeline.submodel import unlabelled
 
         images = unlabelled(reference, dataset.test)
-        anything = Thresholds(max_drop_pp=100.0, min_agreement=0.0)
         found = check(
-            reference, candidates, images, thresholds=anything, floats=floats, notify=progress.detail
+            reference, candidates, images, thresholds=ANYTHING, floats=floats, notify=progress.detail
         )
         return found, ()

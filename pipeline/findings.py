@@ -12,6 +12,7 @@ from mnist_export.report.context import Gap
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
+    from mnist_export.parity.heads import Head
     from mnist_export.parity.results import CheckResult
     from mnist_export.pipeline.methods.method import QuantizedNetwork
     from mnist_export.report.schema import ArtifactResult, Report
@@ -92,27 +93,37 @@ def _gaps(made: QuantizedNetwork, dataset: Dataset, result: CheckResult) -> tupl
             for values in run_tensors(network.graph, images, [index], input_range=network.input_range)
         ]
     )
-    labels = dataset.test.labels
+    head = result.head
     gaps = [
-        _gap("float to fake-quant", result.reference.logits, simulated, labels, "what training changed"),
-        _gap("fake-quant to int8 file", simulated, integers, labels, "the file in LiteRT's built-in kernels"),
+        _gap(
+            "float to fake-quant", result.reference.logits, simulated, head, dataset, "what training changed"
+        ),
+        _gap(
+            "fake-quant to int8 file",
+            simulated,
+            integers,
+            head,
+            dataset,
+            "the file in LiteRT's built-in kernels",
+        ),
     ]
     gaps += [
-        _gap(f"int8 file to {found.runtime}", integers, found.logits, labels, found.label)
+        _gap(f"int8 file to {found.runtime}", integers, found.logits, head, dataset, found.label)
         for found in result.candidates
     ]
     return tuple(gaps)
 
 
-def _gap(name: str, reference: Any, candidate: Any, labels: Any, text: str) -> Gap:
-    from mnist_export.parity.comparison import compare
+def _gap(name: str, reference: Any, candidate: Any, head: Head, dataset: Dataset, text: str) -> Gap:
+    from mnist_export.parity.checking import compared
+    from mnist_export.parity.heads import ANYTHING
 
-    found = compare(reference, candidate, labels)
+    found, judged = compared(head, reference, candidate, dataset.test, thresholds=ANYTHING)
     return Gap(
         name=name,
-        top1=found.top1,
-        drop_pp=found.drop_pp,
-        agreement=found.agreement,
+        top1=found.top1 if judged is None else None,
+        drop_pp=found.drop_pp if judged is None else judged.drop_pp,
+        agreement=found.agreement if judged is None else judged.agreement,
         max_abs_error=found.logits.max_abs_error,
         text=text,
     )

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_export.core.errors import InputError
-from mnist_export.pipeline.comparing import compare_files, data_for, open_reference
+from mnist_export.pipeline.comparing import compare_files, data_for, data_loader
 from mnist_export.pipeline.jobs.progress import SILENT, Progress
 from mnist_export.pipeline.on_devices import devices_named
 
 if TYPE_CHECKING:
     from mnist_export.core.pixel_rules import PixelRule
     from mnist_export.data import Dataset
-    from mnist_export.models.foreign.beside import Beside
     from mnist_export.parity.integer_check import IntegersResult
     from mnist_export.parity.integer_golden import IntegerGolden
+    from mnist_export.parity.opening import Opening
     from mnist_export.report.schema import Report
     from mnist_export.runtime.runners.golden import Golden
 
@@ -82,38 +82,33 @@ def record_answers(
     *,
     data: str | Dataset = "auto",
     images: int | None = None,
-    input_range: PixelRule | None = None,
-    threads: int = 1,
-    trust: bool = False,
-    beside: Beside | None = None,
+    how: Opening | None = None,
     latency: bool = True,
     progress: Progress = SILENT,
 ) -> Golden:
     """Record an original's answers, see `parity.recording.record`, and write them.
 
     Args:
-        model: what `open_reference` takes.
+        model: what `parity.opening.open_all` takes as the reference.
         output: the .npz.
         data: see `data_for`.
         images: only so many of the first test images.
-        input_range: what pixels 0 and 255 become; None takes the file's own.
-        threads: of one inference.
-        trust: open a SavedModel, and files without a trial run first.
-        beside: code of the model's own layers, or the architecture of a file of weights.
+        how: how the model is opened, and what its outputs are.
         latency: whether to measure it.
         progress: told what is being done.
 
     Raises:
         InputError: a file that is not there or refused, or another ending of the output.
     """
+    from mnist_export.parity.opening import Opening, open_one
     from mnist_export.parity.recording import record
 
     if output.suffix != ".npz":
         raise InputError(f"output: expected a name that ends in .npz, found '{output}'.")
-    dataset = data_for(data, None, images, progress, trust=trust)
-    with open_reference(
-        model, dataset, threads=threads, input_range=input_range, trust=trust, beside=beside
-    ) as runner:
+    how = how or Opening()
+    with contextlib.ExitStack() as stack:
+        load = data_loader(data, images, progress, trust=how.trust, head=how.head)
+        runner, dataset = open_one(stack, model, load, how)
         golden = record(
             runner,
             dataset,
@@ -122,6 +117,7 @@ def record_answers(
             layers=None,
             parameters=getattr(runner, "parameters", 0),
             macs=getattr(runner, "macs", 0),
+            asked=how.head,
         )
     golden.save(output)
     return golden
@@ -132,10 +128,7 @@ def check_files(
     candidates: Sequence[str],
     *,
     on: str | None = None,
-    input_range: PixelRule | None = None,
-    kernels: str = "default",
-    threads: int = 1,
-    trust: bool = False,
+    how: Opening | None = None,
     progress: Progress = SILENT,
     **more: Any,
 ) -> Report | IntegersResult:
@@ -145,10 +138,7 @@ def check_files(
         reference: what `compare_files` takes, or a golden of integers.
         candidates: .tflite, .onnx and .c files, at least one.
         on: devices that the files are checked on too, separated by commas.
-        input_range: what pixels 0 and 255 become; None takes the recording's, else the files' own.
-        kernels: of LiteRT or ONNX Runtime.
-        threads: of one inference.
-        trust: the files are known: skip the trial run, compile C.
+        how: how the files are opened, and what their outputs are.
         progress: told what is being done.
         **more: what else `compare_files` takes; a golden of integers has no use for it.
 
@@ -156,26 +146,27 @@ def check_files(
         InputError: a file that is not there or refused, or one of another network.
     """
     from mnist_export.parity.integer_golden import is_integers
+    from mnist_export.parity.opening import Opening
 
     for path in candidates:
         if not Path(path).exists():
             raise InputError(f"{path}: no such file. Check the path.")
     devices = devices_named(on, [Path(path) for path in candidates])
     if not is_integers(reference):
-        return compare_files(
-            reference, candidates, devices=devices, input_range=input_range, kernels=kernels,
-            threads=threads, trust=trust, progress=progress, **more,
-        )  # fmt: skip
+        return compare_files(reference, candidates, devices=devices, how=how, progress=progress, **more)
     from mnist_export.parity.integer_check import check_integers
     from mnist_export.parity.integer_golden import load_integers
     from mnist_export.runtime.runners.opening import open_runner
 
+    how = how or Opening()
     recorded = load_integers(reference)
-    pixels = input_range or recorded.meta.rule
+    pixels = how.input_range or recorded.meta.rule
     with contextlib.ExitStack() as stack:
         runners = [
             stack.enter_context(
-                open_runner(path, threads=threads, kernels=kernels, trust=trust, input_range=pixels)
+                open_runner(
+                    path, threads=how.threads, kernels=how.kernels[1], trust=how.trust, input_range=pixels
+                )
             )
             for path in candidates
         ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mnist_export.data import Dataset
+    from mnist_export.parity.heads import Head
     from mnist_export.parity.on_devices import OnDevice
     from mnist_export.pipeline.jobs.job import Job
     from mnist_export.pipeline.jobs.progress import Progress
@@ -106,6 +107,7 @@ def run_on_devices(
     candidates: Sequence[Runner],
     dataset: Dataset,
     logits: npt.NDArray[np.float32],
+    head: Head,
     progress: Progress,
 ) -> tuple[OnDevice, ...]:
     """Check the files on the devices, on the first images of the test part.
@@ -116,6 +118,7 @@ def run_on_devices(
         candidates: the files, open.
         dataset: its test part is what the original answered.
         logits: the original's answers.
+        head: what the outputs are.
         progress: told what is being done.
     """
     if not devices:
@@ -127,7 +130,13 @@ def run_on_devices(
     count = min(len(dataset.test), _images(job))
     split = dataset.test if count == len(dataset.test) else dataset.test.take(np.arange(count))
     return check_on_devices(
-        devices, candidates, split, logits[:count], thresholds=job.thresholds, notify=progress.detail
+        devices,
+        candidates,
+        split,
+        logits[:count],
+        thresholds=job.thresholds,
+        head=head,
+        notify=progress.detail,
     )
 
 

@@ -38,9 +38,7 @@ def open_reference(job: Job, loaded: LoadedModel, stack: ExitStack) -> Runner:
         return stack.enter_context(in_keras)
     path = stack.enter_context(scratch_folder()) / f"{loaded.name}{original.suffix}"
     path.write_bytes(original.content)
-    runner = open_runner(
-        path, threads=job.threads, input_range=job.input_range, trust=job.trust, single_value=True
-    )
+    runner = open_runner(path, threads=job.threads, input_range=job.input_range, trust=job.trust)
     stack.enter_context(runner)
     runner.label = loaded.name
     runner.notes.extend(loaded.notes)

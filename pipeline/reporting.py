@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from mnist_export.core.kinds import Precision, Verdict
 from mnist_export.core.pixel_rules import sentence_of
 from mnist_export.core.pixels import InputRange
+from mnist_export.models.thresholds import threshold_text
+from mnist_export.parity.heads import limits_of
 from mnist_export.report.context import DataInfo, Finding, ModelInfo
 from mnist_export.report.measured import artifact_of, reference_of
 from mnist_export.report.parts import Audit
@@ -82,7 +84,8 @@ def build_report(
         artifacts=artifacts,
         environment=environment,
         timings_s={name: round(value, 3) for name, value in seconds.items()},
-        thresholds=result.thresholds,
+        thresholds=limits_of(result.thresholds, result.head),
+        head=result.head.kind,
         pairs=result.pairs,
         findings=tuple(
             Finding(text=f"{share:.2%} of calibration values lie outside the range", level="info", where=name)
@@ -134,6 +137,12 @@ def _next_command(original: str, job: Job, report: Report) -> str:
         words += _option("--data", str(job.data_path))
     if job.input_range != InputRange():
         words += job.input_range.words()
+    if job.head != "auto":
+        words += ["--head", job.head]
+    if job.threshold is not None:
+        words += ["--threshold", threshold_text(job.threshold)]
+    if job.max_error is not None:
+        words += ["--max-error", f"{job.max_error:g}"]
     if job.resize != "bilinear" and job.data_path is not None:
         words += ["--resize", str(job.resize)]
     return shlex.join(words)

@@ -42,6 +42,8 @@ _GENERAL: Final = {
     "max_drop": None,
     "min_agreement": None,
     "max_error": None,
+    "threshold": None,
+    "output_name": None,
     "head": "auto",
     "threads": 1,
     "max_memory": None,
@@ -113,7 +115,7 @@ def job_of(arguments: Options, command: str = "") -> Job:
             f"`max_memory`: expected GiB above 0, found {arguments.max_memory:g}. Example: `max_memory=8`"
         )
     check_opset(arguments.opset, chosen.formats)
-    head, max_error = head_options(arguments.head, arguments.max_error)
+    head, max_error, threshold = head_options(arguments.head, arguments.max_error, arguments.threshold)
     form = "portable" if arguments.no_rewrites else chosen.form
     stated = stated_rule(**{name: getattr(arguments, name) for name in PIXEL_OPTIONS})
     pixels = stated or InputRange()
@@ -139,6 +141,8 @@ def job_of(arguments: Options, command: str = "") -> Job:
         resize=Resize.parse(arguments.resize),
         head=head,
         max_error=max_error,
+        threshold=threshold,
+        output_name=arguments.output_name,
         io=IoType(chosen.io) if chosen.io else None,
         calibration_samples=arguments.calibration_samples,
         seed=arguments.seed,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mnist_export.core.kinds import Verdict
-
 if TYPE_CHECKING:
     from mnist_export.data import Split
     from mnist_export.report.schema import ArtifactResult, Report
@@ -45,26 +43,7 @@ def judged_by_values(report: Report) -> Report:
 
 def _judged(artifact: ArtifactResult) -> ArtifactResult:
     from mnist_export.parity.verdict import judge_signal
+    from mnist_export.report.measured import without_classes
 
     found = judge_signal(artifact.logits)
     return replace(without_classes(artifact), verdict=found.verdict, why=found.why, checks=found.checks)
-
-
-def without_classes(artifact: ArtifactResult) -> ArtifactResult:
-    """Take the figures out of an artifact that only classes give a meaning to."""
-    return replace(
-        artifact,
-        top1=None,
-        top1_interval=None,
-        drop_pp=None,
-        agreement=None,
-        agreement_interval=None,
-        flips=None,
-        flip_list=(),
-        mcnemar_p=None,
-        per_class_accuracy=None,
-        confusion=None,
-        verdict=Verdict.PASS,
-        why="",
-        checks=tuple(check for check in artifact.checks if check.name not in {"top-1 drop", "agreement"}),
-    )

@@ -24,6 +24,30 @@ from mnist_export.quantize.network.simulate import latency_ratio, run_logits
 from mnist_export.quantize.ranges.calibration import OBSERVERS
 
 IMAGES = 2000
+Answers = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """How good a network's answers are.
+
+    Attributes:
+        text: the figures, for a report.
+        meets: whether they are within the limits.
+        distance: how far they are from the limits, smaller is better; compared item by item.
+        drop_pp: of classes and labels: percentage points lost against the float model; None for numbers.
+        agreement: of classes and labels: share of images with the float model's; None for numbers.
+    """
+
+    text: str
+    meets: bool
+    distance: tuple[float, ...]
+    drop_pp: float | None = None
+    agreement: float | None = None
+
+
+Judge = Callable[[Answers, Answers, Split], Figures]
+"""From the float network's answers, a network's own and the images' y, to figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,28 +56,36 @@ class Trial:
 
     Attributes:
         settings: the parameters that it adds, as messages name them; empty for the scheme as asked for.
-        top1: on the validation images, a fraction of 1.
-        drop_pp: percentage points lost against the float model on the same images.
-        agreement: share of those images on which both give one label, a fraction of 1.
+        figures: on the validation images.
         size_bytes: of the .tflite file without metadata.
         latency_ratio: time of one image over that of the scheme as asked for, on this machine.
-        meets: whether drop and agreement are allowed.
     """
 
     settings: str
-    top1: float
-    drop_pp: float
-    agreement: float
+    figures: Figures
     size_bytes: int
     latency_ratio: float
-    meets: bool
+
+    @property
+    def meets(self) -> bool:
+        """Whether the figures are within the limits."""
+        return self.figures.meets
+
+    @property
+    def drop_pp(self) -> float | None:
+        """See `Figures`."""
+        return self.figures.drop_pp
+
+    @property
+    def agreement(self) -> float | None:
+        """See `Figures`."""
+        return self.figures.agreement
 
     def sentence(self) -> str:
         """What a report says."""
         return (
-            f"{self.settings or 'as asked for'}: top-1 {self.top1:.2%}, drop {self.drop_pp:+.2f} pp, "
-            f"agreement {self.agreement:.2%}, {self.size_bytes:,} bytes, {self.latency_ratio:.2f} times "
-            "the time"
+            f"{self.settings or 'as asked for'}: {self.figures.text}, {self.size_bytes:,} bytes, "
+            f"{self.latency_ratio:.2f} times the time"
         )
 
 
@@ -84,8 +116,10 @@ def search(
     calibration: npt.NDArray[np.uint8],
     validation: Split,
     *,
-    max_drop_pp: float,
+    max_drop_pp: float = 0.0,
     min_agreement: float = 0.0,
+    judge: Judge | None = None,
+    limit: str = "",
     notify: Callable[[str], None] | None = None,
 ) -> SearchResult:
     """Try cheap remedies, then layers in float from the most harmful on, and stop where the drop is met.
@@ -99,8 +133,10 @@ def search(
         config: the scheme as asked for, int8 or int16x8.
         calibration: uint8 calibration images of shape (n, H, W, C).
         validation: what trials are judged on; the first 2,000 images.
-        max_drop_pp: largest allowed loss of top-1, percentage points.
-        min_agreement: smallest allowed share of equal labels, a fraction of 1.
+        max_drop_pp: of classes: largest allowed loss of top-1, percentage points.
+        min_agreement: of classes: smallest allowed share of equal labels, a fraction of 1.
+        judge: measures answers against the limits; None takes those of classes.
+        limit: the judge's limits in words.
         notify: told each trial.
 
     Raises:
@@ -108,54 +144,81 @@ def search(
     """
     if not len(validation):
         raise InputError("`auto`: expected validation images to judge trials on, found none. Use other data.")
-    judge = _Judge(graph, config, calibration, validation.take(np.arange(min(IMAGES, len(validation)))))
-    judge.limit, judge.least, judge.notify = max_drop_pp, min_agreement, notify or (lambda _: None)
-    if judge.trial(config).meets:
-        return judge.result(config)
+    if judge is None:
+        judge = by_classes(max_drop_pp, min_agreement)
+        more = f" and an agreement of {min_agreement:.2%}" if min_agreement else ""
+        limit = f"a drop of {max_drop_pp:g} pp{more}"
+    some = validation.take(np.arange(min(IMAGES, len(validation))))
+    trials = _Trials(graph, config, calibration, some, judge, limit)
+    trials.notify = notify or (lambda _: None)
+    if trials.trial(config).meets:
+        return trials.result(config)
     for tried in _remedies(config):
-        if judge.trial(tried).meets:
-            return judge.result(tried)
-    best = judge.best()
-    kept = _keep_float(judge, graph, best, calibration)
-    return judge.result(kept if kept is not None else judge.best())
+        if trials.trial(tried).meets:
+            return trials.result(tried)
+    best = trials.best()
+    kept = _keep_float(trials, graph, best, calibration)
+    return trials.result(kept if kept is not None else trials.best())
 
 
-class _Judge:
+def by_classes(max_drop_pp: float, min_agreement: float = 0.0) -> Judge:
+    """Judge answers by their largest output.
+
+    Args:
+        max_drop_pp: largest allowed loss of top-1, percentage points.
+        min_agreement: smallest allowed share of equal labels, a fraction of 1.
+    """
+
+    def judge(wanted: Answers, found: Answers, split: Split) -> Figures:
+        first, labels, truth = wanted.argmax(axis=1), found.argmax(axis=1), split.labels
+        right = int(np.count_nonzero(labels == truth))
+        drop = 100.0 * (int(np.count_nonzero(first == truth)) - right) / len(split)
+        agreement = float(np.mean(labels == first))
+        return Figures(
+            text=f"top-1 {right / len(split):.2%}, drop {drop:+.2f} pp, agreement {agreement:.2%}",
+            meets=drop <= max_drop_pp + 1e-9 and agreement >= min_agreement - 1e-9,
+            distance=(max(0.0, drop - max_drop_pp), -agreement),
+            drop_pp=drop,
+            agreement=agreement,
+        )
+
+    return judge
+
+
+class _Trials:
     """Quantizes, measures and remembers."""
 
     def __init__(
-        self, graph: Graph, config: SchemeConfig, calibration: npt.NDArray[np.uint8], split: Split
+        self,
+        graph: Graph,
+        config: SchemeConfig,
+        calibration: npt.NDArray[np.uint8],
+        split: Split,
+        judge: Judge,
+        limit: str,
     ) -> None:
         self._graph, self._calibration, self._split = graph, calibration, split
-        self._asked = config
-        self._wanted = self._labels(graph, config)
+        self._asked, self._judge, self._limit = config, judge, limit
+        self._wanted = self._answers(graph, config)
         self._done: dict[SchemeConfig, tuple[QuantizedModel, Trial]] = {}
-        self.limit, self.least = 0.0, 0.0
         self.notify: Callable[[str], None] = lambda _: None
 
-    def _labels(self, graph: Graph, config: SchemeConfig) -> npt.NDArray[np.int64]:
-        logits = run_logits(graph, self._split.images, input_range=config.input_range)
-        return np.asarray(logits.argmax(axis=1), np.int64)
+    def _answers(self, graph: Graph, config: SchemeConfig) -> Answers:
+        return run_logits(graph, self._split.images, input_range=config.input_range)
 
     def trial(self, config: SchemeConfig) -> Trial:
         """Try a configuration, or recall how it went."""
         if config in self._done:
             return self._done[config][1]
         model = quantize(self._graph, config, self._calibration)
-        labels, truth, count = self._labels(model.graph, config), self._split.labels, len(self._split)
-        right = int(np.count_nonzero(labels == truth))
-        drop = 100.0 * (int(np.count_nonzero(self._wanted == truth)) - right) / count
-        agreement = float(np.mean(labels == self._wanted))
+        figures = self._judge(self._wanted, self._answers(model.graph, config), self._split)
         baseline = self._done[self._asked][0].graph if self._done else model.graph
         ratio = latency_ratio(model.graph, baseline, self._split.images[:1], input_range=config.input_range)
         found = Trial(
             settings=settings_of(config, self._asked),
-            top1=right / count,
-            drop_pp=drop,
-            agreement=agreement,
+            figures=figures,
             size_bytes=len(write_tflite(model.graph)),
             latency_ratio=ratio,
-            meets=drop <= self.limit + 1e-9 and agreement >= self.least - 1e-9,
         )
         self._done[config] = model, found
         self.notify(f"tried {found.sentence()}")
@@ -167,22 +230,16 @@ class _Judge:
 
     def best(self) -> SchemeConfig:
         """The configuration that is nearest to the limits so far, the first of equals."""
-
-        def distance(config: SchemeConfig) -> tuple[float, float]:
-            trial = self._done[config][1]
-            return max(0.0, trial.drop_pp - self.limit), -trial.agreement
-
-        return min(self._done, key=distance)
+        return min(self._done, key=lambda config: self._done[config][1].figures.distance)
 
     def result(self, config: SchemeConfig) -> SearchResult:
         """Close the search on a configuration."""
         model, trial = self._done[config]
         trials = tuple(entry[1] for entry in self._done.values())
         verdict = "meets" if trial.meets else "is the nearest, but does not meet"
-        more = f" and an agreement of {self.least:.2%}" if self.least else ""
         note = (
             f"`auto` tried {len(trials)} settings on {len(self._split)} validation images; "
-            f"{trial.sentence()} {verdict} a drop of {self.limit:g} pp{more}"
+            f"{trial.sentence()} {verdict} {self._limit}"
         )
         return SearchResult(
             model=replace(model, notes=(*model.notes, note)),
@@ -206,21 +263,21 @@ def _remedies(config: SchemeConfig) -> Iterator[SchemeConfig]:
 
 
 def _keep_float(
-    judge: _Judge, graph: Graph, base: SchemeConfig, calibration: npt.NDArray[np.uint8]
+    trials: _Trials, graph: Graph, base: SchemeConfig, calibration: npt.NDArray[np.uint8]
 ) -> SchemeConfig | None:
-    model = judge.model(base)
+    model = trials.model(base)
     ranked = [layer.name for layer in diagnose(model.source or graph, model, calibration).layers]
     known = {layer_name(graph, op) for op in graph.ops}
     kept: list[str] = []
     for name in (name for name in dict.fromkeys(ranked) if name in known):
         kept.append(name)
-        if judge.trial(_with(base, kept)).meets:
+        if trials.trial(_with(base, kept)).meets:
             break
     else:
         return None
     for name in kept[:-1]:
         fewer = [other for other in kept if other != name]
-        if judge.trial(_with(base, fewer)).meets:
+        if trials.trial(_with(base, fewer)).meets:
             kept = fewer
     return _with(base, kept)
 

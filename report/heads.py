@@ -12,7 +12,8 @@ TITLES = {
 """The three columns of a table of results that depend on what the outputs are."""
 
 LEGENDS = {
-    LABELS: "Exact match: images with every label right, each label on where its sigmoid is over 0.5. Drop: "
+    LABELS: "Exact match: images with every label right, each label on where its sigmoid is over its "
+    "threshold. Drop: "
     "percentage points of it lost against the original. Same labels: images where file and original give the "
     "same labels. ",
     VALUES: "R2: share of the variance of the data's values that the outputs explain. RMSE to original and "

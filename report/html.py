@@ -10,12 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from mnist_export.report import evidence, insight, on_devices, sections
+from mnist_export.report import evidence, insight, on_devices, outputs, sections
 from mnist_export.report.markup import Html, el, join
 from mnist_export.report.schema import Report
 from mnist_export.report.text import escape
 
-_HEADING = re.compile(r'<section id="([a-z]+)"><h2>([^<]*)</h2>')
+_HEADING = re.compile(r'<section id="([a-z0-9-]+)"><h2>([^<]*)</h2>')
 
 
 def render_html(
@@ -42,7 +42,7 @@ def render_html(
         InputError: an image or a figure is not what it has to be.
     """
     parts = [
-        join([sections.files(report), sections.remarks(report)], "\n"),
+        join([outputs.file_sections(report), sections.remarks(report)], "\n"),
         on_devices.devices(report),
         evidence.flips(report, images or {}),
         insight.latency(report),

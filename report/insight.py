@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from mnist_export.core.kinds import Verdict
 from mnist_export.parity.layers.error import LayerError
 from mnist_export.report import wording
+from mnist_export.report.context import Gap
 from mnist_export.report.evidence import group, names
+from mnist_export.report.heads import CLASSES, LABELS, TITLES, VALUES
 from mnist_export.report.markup import Html, badge, bullets, el, fold, join, section, table
 from mnist_export.report.parts import Audit
 from mnist_export.report.pictures import data_uri
@@ -155,25 +157,34 @@ def calibration(report: Report) -> Html:
 
 def gaps(report: Report) -> Html:
     """Accuracy step by step from float to runtime, and what was left unchecked."""
+    titles = {VALUES: (), LABELS: TITLES[LABELS][1:]}.get(report.head, TITLES[CLASSES])
     rows = [
         [
             gap.name,
-            typeset(wording.percent(gap.top1)),
-            typeset(wording.points(gap.drop_pp)),
-            typeset(wording.percent(gap.agreement)),
+            *_gap_cells(gap)[len(TITLES[CLASSES]) - len(titles) :],
             DASH if gap.max_abs_error is None else f"{gap.max_abs_error:.3g}",
             gap.text,
         ]
         for gap in report.gaps
     ]
-    header = ("step", "top-1", "drop", "agreement", "largest logit error", "remark")
+    largest = "largest error" if report.head == VALUES else "largest logit error"
+    header = ("step", *titles, largest, "remark")
+    numbers = tuple(range(1, len(header) - 1))
     return join(
         [
-            section("gaps", "From float to runtime", table(header, rows, numeric=(1, 2, 3, 4), kind="dense"))
+            section("gaps", "From float to runtime", table(header, rows, numeric=numbers, kind="dense"))
             if rows
             else None,
             section("unchecked", "Not checked", bullets(report.not_checked)),
         ]
+    )
+
+
+def _gap_cells(gap: Gap) -> tuple[str, ...]:
+    return (
+        typeset(wording.percent(gap.top1)),
+        typeset(wording.points(gap.drop_pp)),
+        typeset(wording.percent(gap.agreement)),
     )
 
 

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from mnist_export.core.kinds import Verdict
+from mnist_export.models.thresholds import threshold_text
 from mnist_export.parity.verdict import Check, outcome
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.text import clean
@@ -95,7 +96,7 @@ def _failures(checks: Sequence[Check]) -> int:
 
 
 def _properties(artifact: ArtifactResult, report: Report) -> dict[str, str]:
-    own, aim = artifact.value_errors, artifact.target_errors
+    own, aim, limits = artifact.value_errors, artifact.target_errors, report.thresholds
     figures = {
         "sha256": artifact.sha256,
         "size_bytes": artifact.size_bytes,
@@ -109,6 +110,7 @@ def _properties(artifact: ArtifactResult, report: Report) -> dict[str, str]:
         "rmse_to_targets": aim.rmse if aim else None,
         "r2": aim.r2 if aim else None,
         "exact_match": artifact.target_labels.exact_match if artifact.target_labels else None,
+        "threshold": threshold_text(limits.threshold) if limits and limits.threshold else None,
         "p50_us": artifact.latency_us.p50 if artifact.latency_us else None,
         "vs_original": artifact.vs_original,
         "vs_float": artifact.vs_float,

@@ -11,6 +11,7 @@ from mnist_export.core.kinds import Verdict
 from mnist_export.report import on_devices
 from mnist_export.report.head_words import head_columns, reference_column
 from mnist_export.report.heads import CLASSES, TITLES
+from mnist_export.report.outputs import output_title, output_views
 from mnist_export.report.schema import ArtifactResult, Report
 from mnist_export.report.text import cell, clean, pad, width
 from mnist_export.report.usage import usage_markdown, usage_text
@@ -55,6 +56,16 @@ def results_table(report: Report) -> str:
     return render_table(header, [[_short(text) for text in row] for row in rows], _RIGHT)
 
 
+def _tables(report: Report) -> list[str]:
+    """The table of the run; of a model of several outputs, one for each below its name."""
+    if not report.outputs:
+        return [results_table(report)]
+    lines: list[str] = []
+    for name, view in output_views(report):
+        lines += ["", output_title(name, view), "", results_table(view)]
+    return lines[1:]
+
+
 def _row(artifact: ArtifactResult, head: str) -> list[str]:
     variant = f" ({artifact.variant})" if artifact.variant else ""
     p50 = artifact.latency_us.p50 if artifact.latency_us else None
@@ -75,7 +86,7 @@ def _short(text: str) -> str:
 
 def console_summary(report: Report) -> str:
     """What a command prints at its end: verdict, table, reasons, notes, next command. Plain text."""
-    lines = [_verdict_line(report), "", results_table(report), *_context(report)]
+    lines = [_verdict_line(report), "", *_tables(report), *_context(report)]
     reasons = [f"  {clean(a.name)}: {clean(a.why)}" for a in _failed(report) if a.why]
     if reasons:
         lines += ["", "Why:", *reasons]
@@ -95,7 +106,7 @@ def markdown_summary(report: Report) -> str:
     name = cell(report.model.name)
     data = f"{cell(report.data.name)}, {report.data.images:,} images"
     lines = [f"### {name} on {data}: {report.verdict.value}", "", cell(headline(report)), ""]
-    lines += [results_table(report), *_context(report)]
+    lines += [*_tables(report), *_context(report)]
     reasons = [f"- **{cell(a.name)}**: {cell(a.why)}" for a in _failed(report) if a.why]
     if reasons:
         lines += ["", *reasons]

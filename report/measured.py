@@ -9,22 +9,34 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from mnist_export.core.kinds import Verdict
 from mnist_export.parity.comparison import Parity, Thresholds
+from mnist_export.parity.heads import HeadJudgement
 from mnist_export.parity.layers.error import LayerError
 from mnist_export.parity.results import CandidateResult, CheckResult
-from mnist_export.parity.verdict import label_checks, pixel_rule_check
+from mnist_export.parity.verdict import Check, label_checks, pixel_rule_check
 from mnist_export.report.parts import Matrix
 from mnist_export.report.schema import ArtifactResult, ReferenceInfo
 from mnist_export.runtime.timing.figures import Histogram, Latency
 
 MATRIX_CLASSES = 200
 MAX_FLIPS = 500
+_OF_CLASSES = frozenset({"top-1 drop", "agreement"})
 
 
 def reference_of(result: CheckResult) -> ReferenceInfo:
     """The original as the report holds it."""
     found = result.reference
     parity = result.candidates[0].parity
+    if found.own is not None:
+        return ReferenceInfo(
+            runtime=found.runtime,
+            device=found.device,
+            latency_us=found.latency_us,
+            details=dict(found.details),
+            target_errors=found.own.values,
+            target_labels=found.own.labels,
+        )
     return ReferenceInfo(
         runtime=found.runtime,
         device=found.device,
@@ -51,7 +63,7 @@ def artifact_of(
         layers: errors by layer, where they were measured.
     """
     parity, file = candidate.parity, candidate.file
-    return ArtifactResult(
+    found = ArtifactResult(
         format=file.format if file else candidate.runtime,
         precision=file.precision if file else "float32",
         variant=file.variant if file else "",
@@ -76,8 +88,12 @@ def artifact_of(
         verdict=parity.verdict,
         why=_why(parity, candidate.diagnosis),
         checks=(
-            *label_checks(
-                parity.drop_pp, parity.agreement, parity.images, limits, diagnosis=candidate.diagnosis
+            *(
+                label_checks(
+                    parity.drop_pp, parity.agreement, parity.images, limits, diagnosis=candidate.diagnosis
+                )
+                if candidate.judgement is None
+                else _own_checks(candidate.judgement, parity.images)
             ),
             *pixel_rule_check(candidate.conflict),
         ),
@@ -93,6 +109,55 @@ def artifact_of(
         confusion=matrix_of(parity.candidate_confusion),
         layers=tuple(layers),
         notes=candidate.notes,
+    )
+    return _in_own_terms(found, candidate)
+
+
+def _own_checks(judged: HeadJudgement, images: int) -> tuple[Check, ...]:
+    """What labels or numbers were judged by."""
+    return (
+        *judged.checks,
+        Check(name="finite outputs", verdict=Verdict.PASS, why=f"{images:,} images"),
+    )
+
+
+def _in_own_terms(artifact: ArtifactResult, candidate: CandidateResult) -> ArtifactResult:
+    """Put in the place of what only classes give a meaning to what labels or numbers are judged by."""
+    judged = candidate.judgement
+    if judged is None:
+        return artifact
+    return replace(
+        without_classes(artifact),
+        verdict=artifact.verdict,
+        why=artifact.why,
+        checks=artifact.checks,
+        drop_pp=judged.drop_pp,
+        agreement=judged.agreement,
+        agreement_interval=judged.agreement_interval,
+        value_errors=judged.original_values,
+        target_errors=judged.target_values,
+        original_labels=judged.original_labels,
+        target_labels=judged.target_labels,
+    )
+
+
+def without_classes(artifact: ArtifactResult) -> ArtifactResult:
+    """Take the figures out of an artifact that only classes give a meaning to."""
+    return replace(
+        artifact,
+        top1=None,
+        top1_interval=None,
+        drop_pp=None,
+        agreement=None,
+        agreement_interval=None,
+        flips=None,
+        flip_list=(),
+        mcnemar_p=None,
+        per_class_accuracy=None,
+        confusion=None,
+        verdict=Verdict.PASS,
+        why="",
+        checks=tuple(check for check in artifact.checks if check.name not in _OF_CLASSES),
     )
 
 

@@ -18,7 +18,7 @@ def device_cells(row: OnDevice) -> tuple[str, ...]:
         row.file,
         row.device,
         f"{row.differing:,} of {row.values:,}",
-        f"{row.labels_differ:,} of {row.images:,}",
+        "-" if row.labels_differ is None else f"{row.labels_differ:,} of {row.images:,}",
         "-" if row.top1 is None else f"{row.top1:.2%}",
         f"{row.arena_bytes:,} B" if row.arena_bytes else "-",
         f"{row.latency_us:,.0f} us" if row.latency_us else "-",

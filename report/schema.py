@@ -190,6 +190,30 @@ class ArtifactResult(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutputResult(Record):
+    """One of several outputs of a model, judged by itself.
+
+    Attributes:
+        name: the model's own, and the files'.
+        head: what it is, see `Report`.
+        verdict: pass where every artifact's answers of this output are within their limits.
+        reference: the original's figures of this output; without those of classes or y where the data has
+            none.
+        artifacts: each artifact's figures of this output, in the report's order.
+        thresholds: what it was judged against.
+        names: one a class, label or value.
+    """
+
+    name: str
+    head: str
+    verdict: Verdict
+    reference: ReferenceInfo
+    artifacts: tuple[ArtifactResult, ...]
+    thresholds: Thresholds | None = None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report(Record):
     """All results of one run.
 
@@ -208,7 +232,9 @@ class Report(Record):
         usage: code that runs the files in the place that they were written for.
         next_command: a command to copy.
         command: the command line that was run.
-        head: what the outputs are: ``"classes"``, several ``"labels"``, or ``"values"``, which are numbers.
+        head: what the outputs are: ``"classes"``, several ``"labels"``, or ``"values"``, which are numbers;
+            ``"outputs"`` where there are several of their own kinds.
+        outputs: each of several outputs, judged by itself; empty for one.
         tool_version: this project's version.
         created: time in ISO 8601, if it is to be shown.
     """
@@ -233,6 +259,7 @@ class Report(Record):
     next_command: str | None = None
     command: str | None = None
     head: str = "classes"
+    outputs: tuple[OutputResult, ...] = ()
     tool_version: str | None = None
     created: str | None = None
 

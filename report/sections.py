@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mnist_export.core.kinds import Verdict
+from mnist_export.models.thresholds import threshold_text
 from mnist_export.report import wording
 from mnist_export.report.head_words import head_columns, head_facts, original_fact, reference_column
 from mnist_export.report.heads import CLASSES, LEGENDS, TITLES, VALUES
@@ -81,6 +82,8 @@ def _thresholds(report: Report) -> str | None:
         parts.append(f"drop at most {limits.max_drop_pp:g} pp")
     if limits.min_agreement is not None:
         parts.append(f"agreement at least {limits.min_agreement * 100:g} %")
+    if limits.threshold:
+        parts.append(f"sigmoid over {threshold_text(limits.threshold)}")
     if limits.max_error is not None:
         parts.append(f"error at most {limits.max_error:g}")
     return ", ".join(parts) or None
@@ -107,8 +110,14 @@ def remarks(report: Report) -> Html:
     return el("aside", bullets(unique), class_="note") if unique else Html("")
 
 
-def files(report: Report) -> Html:
-    """The table of the run, then the checks of each file."""
+def files(report: Report, *, anchor: str = "files", title: str = "The files") -> Html:
+    """The table of the run, then the checks of each file.
+
+    Args:
+        report: of the run.
+        anchor: of the section.
+        title: of the section.
+    """
     titles = TITLES.get(report.head, TITLES[CLASSES])
     header = ("file", "precision", "size", *titles, "p50", "vs float", "verdict")
     reference = report.reference
@@ -123,8 +132,8 @@ def files(report: Report) -> Html:
     rows += [_file_row(artifact, report.head) for artifact in report.artifacts]
     classes = ["original", *(a.verdict.value for a in report.artifacts)]
     return section(
-        "files",
-        "The files",
+        anchor,
+        title,
         table(header, rows, numeric=(2, 3, 4, 5, 6, 7), kind="cards", row_classes=classes),
         el("p", _legend(report.head), class_="legend"),
         *(_reasons(artifact, report) for artifact in report.artifacts),

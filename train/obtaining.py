@@ -23,6 +23,9 @@ def load_or_train(
     until: str | None = None,
     beside: Beside | None = None,
     head: str = "classes",
+    threshold: tuple[float, ...] | None = None,
+    output_name: str | None = None,
+    several: bool = False,
 ) -> LoadedModel:
     """Load a model as `models.loading.load_model` does; train an architecture that has no weights yet.
 
@@ -34,14 +37,18 @@ def load_or_train(
         until: name of a layer; the result is the sub-model that ends there.
         beside: the code of a model's own layers, or the architecture of a file of weights.
         head: what the model's outputs are; see `models.judging.HEADS`.
+        threshold: of a model's sigmoids; None is 0.5.
+        output_name: see `models.loading.load_model`.
+        several: see `models.loading.load_model`.
 
     Raises:
         InputError: see `load_model`; or the training is refused.
         UnsupportedError: see `load_model`.
     """
     return load_model(
-        spec, dataset, trust=trust, notify=notify, until=until, train=_train, beside=beside, head=head
-    )
+        spec, dataset, trust=trust, notify=notify, until=until, train=_train, beside=beside, head=head,
+        threshold=threshold, output_name=output_name, several=several,
+    )  # fmt: skip
 
 
 def _train(name: str, dataset: Dataset, notify: Notify) -> Trained:

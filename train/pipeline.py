@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mnist_export.core import batches
 from mnist_export.core.pixels import InputRange
@@ -36,7 +37,7 @@ def training_batches(
     that a resumed run sees what the whole run would have seen.
 
     Args:
-        split: uint8 images (n, height, width, channels) and int64 labels (n,).
+        split: uint8 images (n, height, width, channels) and int64 labels (n,), or targets in their place.
         recipe: batch size, epochs, augmentation; one-hot labels if its loss takes them.
         num_classes: width of a one-hot label.
         seed: of the run.
@@ -47,7 +48,7 @@ def training_batches(
         A ``tf.data.Dataset`` of (float32 images, labels) with `steps_per_epoch` elements an epoch.
     """
     tf = tensorflow()
-    gather, labels = _gatherer(split.images), tf.constant(split.labels)
+    gather, labels = _gatherer(split.images), tf.constant(_answers(split))
     count = int(split.labels.shape[0])
     height, width, channels = split.images.shape[1:]
     amounts = recipe.augmentation
@@ -80,7 +81,7 @@ def evaluation_batches(
 ) -> Any:
     """Batches of a split in its own order, not augmented, at most ``batch_size``; see `training_batches`."""
     tf = tensorflow()
-    gather, labels = _gatherer(split.images), tf.constant(split.labels)
+    gather, labels = _gatherer(split.images), tf.constant(_answers(split))
     size = batches.batch_size(math.prod(split.images.shape[1:]), largest=batch_size)
     data = tf.data.Dataset.range(len(split)).batch(size)
 
@@ -112,6 +113,11 @@ def _to_real(images: Any, pixels: PixelRule) -> Any:
     return x * ((pixels.hi - pixels.lo) / 255.0) + pixels.lo
 
 
+def _answers(split: Split) -> npt.NDArray[Any]:
+    """Class numbers, or the numbers and labels that images have in their place."""
+    return split.labels if split.targets is None else split.targets.astype(np.float32)
+
+
 def _labels(labels: Any, num_classes: int, *, one_hot: bool) -> Any:
     tf = tensorflow()
-    return tf.one_hot(labels, num_classes) if one_hot else labels
+    return tf.one_hot(labels, num_classes) if one_hot and labels.dtype.is_integer else labels

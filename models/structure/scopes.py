@@ -108,4 +108,8 @@ def traceable(model: Any) -> Any:
             with renamed_layers(layers, [stand_in(layer.name) for layer in layers]):
                 return super().__call__(*args, **kwargs)
 
-    return AnyNames(inputs=model.inputs[0], outputs=model.outputs[0], name=model.name)
+    return AnyNames(
+        inputs=model.inputs[0],
+        outputs=model.outputs if len(model.outputs) > 1 else model.outputs[0],
+        name=model.name,
+    )

@@ -40,6 +40,9 @@ class Job:
         resize: how pictures of a folder are brought to the size that the model takes.
         head: what the model's outputs are, see `models.judging.HEADS`.
         max_error: largest allowed error of outputs that are numbers; None is of RMSE, see `parity.values`.
+        threshold: of a model's sigmoids: from which probability on a label, or the second of two classes, is
+            taken, one or one a label; None is 0.5.
+        output_name: of a model of several outputs: only this one; None takes all.
         threads: threads of one inference.
         max_memory: GiB that the run may take; None asks the system what is free.
         trust: code that comes with the model or the data may run.
@@ -72,6 +75,8 @@ class Job:
     resize: str = "bilinear"
     head: str = "auto"
     max_error: float | None = None
+    threshold: tuple[float, ...] | None = None
+    output_name: str | None = None
     threads: int = 1
     max_memory: float | None = None
     trust: bool = False

@@ -217,25 +217,17 @@ def check_opset(opset: int | None, formats: Sequence[str]) -> None:
         )
 
 
-def head_options(head: Any, max_error: Any) -> tuple[str, float | None]:
-    """Check what the outputs are said to be, and the limit of their errors.
+def head_options(
+    head: Any, max_error: Any, threshold: Any
+) -> tuple[str, float | None, tuple[float, ...] | None]:
+    """Check what the outputs are said to be, the limit of their errors, and the threshold of sigmoids.
 
     Raises:
-        InputError: an unknown kind of outputs, or a limit that is no number of 0 or more.
+        InputError: an unknown kind of outputs, a limit that is no number of 0 or more, or a threshold that
+            is no probability.
     """
-    from mnist_export.core.errors import InputError
-    from mnist_export.core.registry import unknown_name
-    from mnist_export.models.judging import HEADS
-    from mnist_export.parity.values import ValueLimit
+    from mnist_export.models.thresholds import parse_threshold
+    from mnist_export.parity.choosing import stated_head, stated_limit
 
-    if head not in HEADS:
-        raise unknown_name("head", str(head), HEADS)
-    if max_error is None:
-        return head, None
-    try:
-        limit = float(max_error)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(
-            f"`max_error`: expected a number of 0 or more, found '{max_error}'. Example: `max_error=0.5`"
-        ) from None
-    return head, ValueLimit(max_error=limit).max_error
+    cut = None if threshold is None else parse_threshold(threshold)
+    return stated_head(head), stated_limit(max_error), cut

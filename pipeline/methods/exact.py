@@ -19,8 +19,11 @@ CALIBRATION_IMAGES: Final = 1000
 def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     from mnist_export.data import stratified_sample
     from mnist_export.quantize.exact import quantize_exact
+    from mnist_export.quantize.training.aims import aim_of, with_targets
 
     loaded, graph, dataset = source.loaded, source.graph, source.dataset
+    if job.until is None:
+        dataset = with_targets(dataset, loaded.head, loaded.num_classes)
     if not len(dataset.train):
         raise InputError(f"calibration on '{dataset.name}': expected training images, found none.")
     count = min(max(job.calibration_samples, CALIBRATION_IMAGES), len(dataset.train))
@@ -38,6 +41,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
             recipe=Recipe.from_json(loaded.card.recipe) if loaded.card else None,
             seed=job.seed,
             notify=progress.note,
+            aim=aim_of(loaded.head, loaded.num_classes, loaded.threshold, dataset),
         )
     return QuantizedNetwork(network=network)
 

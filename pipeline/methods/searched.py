@@ -20,7 +20,14 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
         raise InputError(
             f"`auto`: expected precision int8 or int16x8, found {job.scheme.precision}. Use `int8=True`."
         )
+    from mnist_export.models.thresholds import HALF
+    from mnist_export.parity.heads import Head
+    from mnist_export.parity.searching import search_judge
     from mnist_export.quantize.auto import search
+
+    loaded = source.loaded
+    head = Head(kind=loaded.head, threshold=loaded.threshold or HALF, max_error=job.max_error)
+    judge, limit = search_judge(head, job.thresholds)
 
     graph, applied = rewritten(job, source.graph)
     limits = job.thresholds
@@ -31,6 +38,8 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
         source.dataset.validation,
         max_drop_pp=100.0 if limits.max_drop_pp is None else limits.max_drop_pp,
         min_agreement=limits.min_agreement or 0.0,
+        judge=judge,
+        limit=limit,
         notify=progress.note,
     )
     if not found.met:

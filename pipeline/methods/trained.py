@@ -21,6 +21,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     from mnist_export.quantize import quantize
     from mnist_export.quantize.lowering import lower
     from mnist_export.quantize.rewrites import without_rounding_differences
+    from mnist_export.quantize.training.aims import aim_of, with_targets
     from mnist_export.quantize.training.compress import CompressionConfig, compress
     from mnist_export.quantize.training.finetune import FineTuning
     from mnist_export.quantize.training.pixel_layer import with_rule_layer
@@ -28,6 +29,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     from mnist_export.quantize.training.rebuild import check_equal, rebuild
 
     loaded, dataset, calibration = source.loaded, source.dataset, source.calibration
+    dataset = with_targets(dataset, loaded.head, loaded.num_classes)
     config = CompressionConfig(sparsity=job.extra.sparsity, clusters=job.extra.clusters)
     shape = tuple(loaded.input_shape)
     rebuilt = rebuild(loaded.model, shape, for_int8=not config.wanted)
@@ -42,6 +44,7 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
         teacher=rebuilt,
         distillation=job.extra.distillation,
         notify=progress.note,
+        aim=aim_of(loaded.head, loaded.num_classes, loaded.threshold, dataset),
     )
     notes: tuple[str, ...] = (equality.sentence(),)
     if not job.thresholds.min_agreement:

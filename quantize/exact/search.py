@@ -73,6 +73,8 @@ def search_scales(
     images, labels = validation.images[:MAX_IMAGES], validation.labels[:MAX_IMAGES]
     target = _float_logits(prepared, images)
     best = build(prepared, plan, observed, config, seed)
+    if validation.targets is not None:  # no classes: decided by the distance alone
+        labels = np.full_like(labels, -1)
     score = _score(best, images, labels, target)
     for group, exponent in _close_calls(plan):
         candidate = build(prepared, plan.with_exponent(group, exponent), observed, config, seed)
@@ -82,7 +84,11 @@ def search_scales(
                 name = prepared.graph.tensors[group].name
                 notify(
                     f"exact int8: scale 2^{exponent} for '{name}' instead of 2^{plan.exponents[group]}: "
-                    f"{found.correct} of {len(images)} validation images right, before {score.correct}"
+                    + (
+                        f"{found.correct} of {len(images)} validation images right, before {score.correct}"
+                        if validation.targets is None
+                        else f"mean square error {found.error:.3g}, before {score.error:.3g}"
+                    )
                 )
             best, score, plan = candidate, found, plan.with_exponent(group, exponent)
     return best

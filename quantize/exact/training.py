@@ -40,6 +40,7 @@ from mnist_export.quantize.network.scheme import QuantizedModel
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
     from mnist_export.models.recipe import Recipe
+    from mnist_export.quantize.training.aims import Aim
 
 RATE: Final = 0.02
 """First learning rate, in the grid's own units: fourths of weights, steps of outputs. It falls to 0."""
@@ -69,6 +70,7 @@ def fine_tune_exact(
     recipe: Recipe | None = None,
     seed: int = 0,
     notify: Callable[[str], None] | None = None,
+    aim: Aim | None = None,
 ) -> QuantizedModel:
     """Train an exact network on and keep the epoch with the best validation accuracy.
 
@@ -79,6 +81,7 @@ def fine_tune_exact(
         recipe: the model's own; its batch size and augmentation are taken.
         seed: of the order of images.
         notify: told each epoch's accuracy.
+        aim: where outputs are no classes; the data then has targets.
 
     Returns:
         An exact network, variant ``exact-qat``; the one given, where no epoch beat it.
@@ -93,11 +96,12 @@ def fine_tune_exact(
         raise InputError(f"`exact` with `qat`: expected 1 to 1000 epochs, found {epochs}.")
     layers = _latents(network.graph)
     say = notify or (lambda text: None)
-    best, most = network.graph, _accuracy(network.graph, dataset)
-    say(f"exact int8: {most:.2%} of validation images right before training")
-    for epoch in _epochs(network.graph, layers, dataset, epochs=epochs, recipe=recipe, seed=seed):
+    best, most = network.graph, _accuracy(network.graph, dataset, aim)
+    figure = "of validation images right" if aim is None else f"{aim.figure} on validation images"
+    say(f"exact int8: {most:.2%} {figure} before training")
+    for epoch in _epochs(network.graph, layers, dataset, epochs=epochs, recipe=recipe, seed=seed, aim=aim):
         graph = _rounded(network.graph, layers)
-        found = _accuracy(graph, dataset)
+        found = _accuracy(graph, dataset, aim)
         say(f"exact int8: {found:.2%} after epoch {epoch + 1} of {epochs}")
         if found > most:
             best, most = graph, found
@@ -111,10 +115,13 @@ def fine_tune_exact(
     )
 
 
-def _accuracy(graph: Graph, dataset: Dataset) -> float:
+def _accuracy(graph: Graph, dataset: Dataset, aim: Aim | None = None) -> float:
     images = dataset.validation.images
     parts = [images] if isinstance(images, np.ndarray) else batches_of(images)
     codes = np.concatenate([run_network(graph, part) for part in parts])
+    targets, quant = dataset.validation.targets, graph.tensors[graph.outputs[0]].quant
+    if aim is not None and targets is not None and quant is not None:
+        return aim.mean_score(targets, quant.dequantize(codes).reshape(targets.shape))
     return float((codes.argmax(axis=1) == dataset.validation.labels).mean())
 
 
@@ -167,6 +174,7 @@ def _epochs(
     epochs: int,
     recipe: Recipe | None,
     seed: int,
+    aim: Aim | None,
 ) -> Any:
     """Train, yielding after each epoch."""
     import keras
@@ -184,7 +192,7 @@ def _epochs(
         schedule=Schedule.CONSTANT,
         stop_patience=0,
     )
-    classes = dataset.num_classes
+    classes = dataset.num_classes if aim is None else aim.outputs
     batches = training_batches(
         dataset.train, recipe, num_classes=classes, seed=seed, first_epoch=0, pixels=CODES
     )
@@ -203,8 +211,7 @@ def _epochs(
         with tf.GradientTape() as tape:
             tape.watch(variables)
             logits = (tf.reshape(forward(tf.round(codes)), (-1, classes)) - zero) * unit
-            labels = labels if labels.shape.rank == 2 else tf.one_hot(labels, classes)
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels, logits))
+            loss = tf.reduce_mean(_losses(labels, logits, classes, aim))
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
@@ -214,6 +221,15 @@ def _epochs(
             if not np.isfinite(float(loss)):
                 raise InputError(f"`exact` with `qat`: expected a finite loss, found {float(loss)}.")
             yield (number + 1) // each - 1
+
+
+def _losses(labels: Any, logits: Any, classes: int, aim: Aim | None) -> Any:
+    import tensorflow as tf
+
+    if aim is not None:
+        return aim.loss(labels, logits)
+    labels = labels if labels.shape.rank == 2 else tf.one_hot(labels, classes)
+    return tf.nn.softmax_cross_entropy_with_logits(labels, logits)
 
 
 def _rounded(graph: Graph, layers: Mapping[int, Latent]) -> Graph:

@@ -6,7 +6,7 @@ is read back as data; every scheme starts from it, and so does every format.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,27 +22,43 @@ from mnist_export.quantize.lowering.layer_names import INPUT_NAME, OUTPUT_NAME, 
 from mnist_export.quantize.lowering.subsampling import join_subsampling
 from mnist_export.quantize.lowering.transposed import expand_transposed
 
+_OUTPUT = "output_"  # numbered: the converter orders outputs by these names
 
-def lower(model: Any, input_shape: tuple[int, ...]) -> Graph:
+
+def lower(model: Any, input_shape: tuple[int, ...], outputs: Sequence[str] = ()) -> Graph:
     """Convert a model to a float graph with readable tensor names and a free batch.
 
     Args:
         model: a Keras 3 or tf_keras model, or any callable that TensorFlow can trace, from float32 of
             shape (batch, *input_shape) to float32 logits of shape (batch, classes).
         input_shape: the input's shape without the batch.
+        outputs: names of several outputs, which the model gives as a list; empty for one.
 
     Returns:
-        The graph; its input is named ``image``, its output ``logits``. A Keras layer's name stands on its
-        convolution or dense operator, or else on its result; other operators of the layer are called
-        ``<layer>/<operator>``, constants ``<layer>/<role>``.
+        The graph; its input is named ``image``, its output ``logits``, several have their own names. A Keras
+        layer's name stands on its convolution or dense operator, or else on its result; other operators of
+        the layer are called ``<layer>/<operator>``, constants ``<layer>/<role>``.
 
     Raises:
         ConversionError: the converter refused the model; its reason is in the message.
     """
     with marked_layers(model) as names:
-        content = convert_function(model, input_shape)
+        content = convert_function(model, input_shape, outputs=outputs)
     graph = read_tflite(content, where="the converter's output")
-    return _readable(graph, {number: own_names(name) for number, name in names.items()})
+    if outputs:
+        _require_outputs(graph, model, outputs)
+    return _readable(graph, {number: own_names(name) for number, name in names.items()}, outputs)
+
+
+def _require_outputs(graph: Graph, model: Any, outputs: Sequence[str]) -> None:
+    """Refuse a graph whose outputs are not the model's, in the order of the names that they got."""
+    widths = [int(tensor.shape[-1]) for tensor in model.outputs]
+    found = [int(graph.tensors[index].shape[-1]) for index in graph.outputs]
+    if len(set(graph.outputs)) != len(outputs) or found != widths:
+        raise ConversionError(
+            f"TFLite conversion of '{own_names(model.name)}': expected outputs of widths {widths}, found "
+            f"{found}. Two of them may be one value: choose one with `output_name`."
+        )
 
 
 def lower_integers(model: Any, input_shape: tuple[int, ...], *, prefix: str = "") -> Graph:
@@ -85,6 +101,8 @@ def convert_function(
     model: Callable[..., Any],
     input_shape: tuple[int, ...],
     configure: Callable[[Any], None] | None = None,
+    *,
+    outputs: Sequence[str] = (),
 ) -> bytes:
     """Run the TFLite converter over a concrete function of a batch of `BATCH`.
 
@@ -92,6 +110,7 @@ def convert_function(
         model: see `lower`.
         input_shape: the input's shape without the batch.
         configure: sets options on the converter before it runs.
+        outputs: see `lower`.
 
     Returns:
         The bytes of a .tflite file.
@@ -102,7 +121,10 @@ def convert_function(
     signature = [tf.TensorSpec((BATCH, *input_shape), tf.float32, name=INPUT_NAME)]
 
     def logits(image: Any) -> Any:
-        return {OUTPUT_NAME: model(image, training=False)}
+        found = model(image, training=False)
+        if not outputs:
+            return {OUTPUT_NAME: found}
+        return {f"{_OUTPUT}{number:03d}": value for number, value in enumerate(found)}
 
     try:
         concrete = tf.function(logits, input_signature=signature, autograph=False).get_concrete_function()
@@ -124,6 +146,6 @@ def convert_function(
     return content
 
 
-def _readable(graph: Graph, names: dict[int, str]) -> Graph:
-    freed = free_batch(renamed(fold_constants(graph), names))
+def _readable(graph: Graph, names: dict[int, str], outputs: Sequence[str] = ()) -> Graph:
+    freed = free_batch(renamed(fold_constants(graph), names, outputs))
     return join_subsampling(expand_transposed(freed))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,13 +43,15 @@ def _layer_of(tensor_name: str, names: dict[int, str]) -> str | None:
     return names.get(int(found[-1])) if found else None
 
 
-def renamed(graph: Graph, names: dict[int, str]) -> Graph:
+def renamed(graph: Graph, names: dict[int, str], outputs: Sequence[str] = ()) -> Graph:
     """Give tensors the names of their layers, unique within the graph; see `lowering.lower`.
 
     Args:
         graph: what the converter made while `marked_layers` held.
         names: each mark's number to the layer's own name.
+        outputs: names of several outputs, in the graph's order; empty for one.
     """
+    ends = dict(zip(graph.outputs, outputs or [OUTPUT_NAME], strict=True))
     taken: set[str] = set()
     result = dict(enumerate(graph.tensors))
 
@@ -63,7 +65,7 @@ def renamed(graph: Graph, names: dict[int, str]) -> Graph:
 
     for index in graph.inputs:
         assign(index, INPUT_NAME)
-    taken.add(OUTPUT_NAME)
+    taken.update(ends.values())
     roles = {1: "kernel", 2: "bias"}
     done = set(graph.inputs)
     layers = {op: _layer_of_op(graph, op, names) for op in graph.ops}
@@ -80,7 +82,7 @@ def renamed(graph: Graph, names: dict[int, str]) -> Graph:
             if index not in done:
                 done.add(index)
                 if index in graph.outputs:
-                    result[index] = replace(result[index], name=OUTPUT_NAME)
+                    result[index] = replace(result[index], name=ends[index])
                 elif op.kind == main_kind.get(layer, op.kind) and (weighted or op is last[layer, op.kind]):
                     assign(index, layer)
                 else:

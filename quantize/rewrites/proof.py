@@ -103,7 +103,7 @@ def outputs_of(graph: Graph, inputs: npt.NDArray[Any], *, builtin: bool = True) 
         ),
         num_threads=1,
     )
-    (entry,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (entry,), results = interpreter.get_input_details(), interpreter.get_output_details()
     step = fitting(live_activation_bytes(graph), largest=len(inputs))
     made: list[npt.NDArray[Any]] = []
     for start in range(0, len(inputs), step):
@@ -112,5 +112,9 @@ def outputs_of(graph: Graph, inputs: npt.NDArray[Any], *, builtin: bool = True) 
         interpreter.allocate_tensors()
         interpreter.set_tensor(entry["index"], part)
         interpreter.invoke()
-        made.append(interpreter.get_tensor(result["index"]))
+        found = [interpreter.get_tensor(result["index"]) for result in results]
+        # several outputs are compared as one
+        made.append(
+            found[0] if len(found) == 1 else np.concatenate([v.reshape(len(part), -1) for v in found], 1)
+        )
     return np.concatenate(made)

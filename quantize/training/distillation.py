@@ -8,7 +8,10 @@ Knowledge Distillation Techniques To Improve Low-Precision Network Accuracy", IC
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnist_export.quantize.training.aims import Aim
 
 SHARE = 1.0
 """The usual share of the loss that is the distance to the teacher.
@@ -70,5 +73,35 @@ def accuracy(classes: int) -> Callable[[Any, Any], Any]:
     def accuracy(target: Any, logits: Any) -> Any:  # its name is the figure's
         right = tf.argmax(target[:, :classes], axis=1) == tf.argmax(logits, axis=1)
         return tf.cast(right, tf.float32)
+
+    return accuracy
+
+
+def aimed(aim: Aim, share: float) -> Callable[[Any, Any], Any]:
+    """As `loss`, where outputs are labels or numbers.
+
+    Args:
+        aim: their losses.
+        share: of the distance to the teacher, 0 to 1.
+    """
+
+    def mixed(target: Any, answers: Any) -> Any:
+        wide = aim.outputs
+        soft = aim.taught(target[:, wide:], answers)
+        return (1 - share) * aim.loss(target[:, :wide], answers) + share * soft
+
+    return mixed
+
+
+def score(aim: Aim, *, taught: bool) -> Callable[[Any, Any], Any]:
+    """As `accuracy`, where outputs are labels or numbers.
+
+    Args:
+        aim: the figure.
+        taught: whether targets are those of `taught`.
+    """
+
+    def accuracy(target: Any, answers: Any) -> Any:  # its name is the figure's
+        return aim.score(target[:, : aim.outputs] if taught else target, answers)
 
     return accuracy

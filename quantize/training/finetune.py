@@ -20,6 +20,7 @@ from mnist_export.quantize.training.statistics import quick_statistics
 
 if TYPE_CHECKING:
     from mnist_export.data.dataset import Dataset
+    from mnist_export.quantize.training.aims import Aim
 
 DEFAULT_RECIPE = Recipe(
     name="fine-tuning",
@@ -61,6 +62,7 @@ class FineTuning:
         distillation: share of the loss that is the distance to the teacher's answers, 0 to 1; the rest is the
             distance to the labels.
         notify: receives one line an epoch.
+        aim: where outputs are no classes; the data then has targets.
     """
 
     dataset: Dataset
@@ -72,6 +74,7 @@ class FineTuning:
     teacher: Any = None
     distillation: float = distillation.SHARE
     notify: Callable[[str], None] = to_stderr
+    aim: Aim | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -159,11 +162,11 @@ def fine_tune(
 
     data, recipe = how.dataset, how.settings
     seed_everything(how.seed)
-    one_hot, classes = recipe.one_hot, data.num_classes
+    one_hot, classes = recipe.one_hot, data.num_classes if how.aim is None else how.aim.outputs
     model.compile(
         optimizer=_optimizer(recipe, how),
         loss=_loss(how),
-        metrics=[distillation.accuracy(classes) if how.distills else "accuracy"],
+        metrics=[_figure(how, classes)],
     )
     batches = training_batches(
         data.train, recipe, num_classes=classes, seed=how.seed, first_epoch=0, pixels=how.pixels
@@ -173,8 +176,9 @@ def fine_tune(
     if shape != tuple(data.image_shape):  # such as (784,) or (28, 28)
         batches, judged = _reshaped(batches, shape), _reshaped(judged, shape)
     if how.distills:
-        batches = distillation.taught(batches, how.teacher, classes, one_hot=one_hot)
-        judged = distillation.taught(judged, how.teacher, classes, one_hot=one_hot)
+        ready = one_hot or how.aim is not None
+        batches = distillation.taught(batches, how.teacher, classes, one_hot=ready)
+        judged = distillation.taught(judged, how.teacher, classes, one_hot=ready)
     accuracies: list[float] = []
     seconds: list[float] = []
     best: list[Any] = []
@@ -226,10 +230,19 @@ def _loss(how: FineTuning) -> Any:
     import tf_keras
 
     recipe, losses = how.settings, tf_keras.losses
+    if how.aim is not None:
+        return distillation.aimed(how.aim, how.distillation) if how.distills else how.aim.loss
     if not (recipe.one_hot or how.distills):
         return losses.SparseCategoricalCrossentropy(from_logits=True)
     hard = losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
     return distillation.loss(hard, how.dataset.num_classes, how.distillation) if how.distills else hard
+
+
+def _figure(how: FineTuning, classes: int) -> Any:
+    """The figure that chooses an epoch; it is called accuracy in any case."""
+    if how.aim is not None:
+        return distillation.score(how.aim, taught=how.distills)
+    return distillation.accuracy(classes) if how.distills else "accuracy"
 
 
 def _optimizer(recipe: Recipe, how: FineTuning) -> Any:

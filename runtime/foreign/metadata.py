@@ -9,6 +9,7 @@ from typing import Any
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixel_rules import ChannelRule
 from mnist_export.core.pixels import InputRange
+from mnist_export.models.thresholds import parse_threshold
 
 METADATA_KEY = "mnist_export"
 _MAX_BYTES = 1 << 20
@@ -29,6 +30,8 @@ class Metadata:
         precision: ``float32``, ``int8`` and so on.
         variant: such as ``qat``; empty for none.
         tool_version: version of the exporter.
+        head: what the outputs are: ``classes``, ``labels`` or ``values``; empty in files of older versions.
+        threshold: of sigmoids, see `models.thresholds`; empty where there are none.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Metadata:
     variant: str
     tool_version: str
     preprocessing: ChannelRule | None = None
+    head: str = ""
+    threshold: tuple[float, ...] = ()
 
     @classmethod
     def parse(cls, text: bytes, *, label: str) -> Metadata:
@@ -71,6 +76,8 @@ class Metadata:
                 preprocessing=ChannelRule.from_json(fields["preprocessing"])
                 if fields.get("preprocessing") is not None
                 else None,
+                head=str(fields.get("head", "")),
+                threshold=parse_threshold(cuts) if (cuts := fields.get("threshold")) else (),
             )
         except (InputError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(

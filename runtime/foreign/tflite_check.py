@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from mnist_export.core.errors import InputError, UnsupportedError
+from mnist_export.models.outputs import MOST
 from mnist_export.runtime.foreign.flatbuffer import DamagedError, Reader, Table
 from mnist_export.runtime.foreign.metadata import METADATA_KEY, Metadata
 
@@ -43,12 +44,13 @@ def _fail(label: str, what: str) -> InputError:
     return InputError(f"{label}: {what} The file is damaged or was made by hand; export it again.")
 
 
-def check_tflite(data: bytes, *, label: str) -> Metadata | None:
+def check_tflite(data: bytes, *, label: str, several: bool = False) -> Metadata | None:
     """Refuse a .tflite file that native code should not see.
 
     Args:
         data: the whole file.
         label: its name for messages.
+        several: whether several outputs are taken.
 
     Returns:
         Our metadata, or None for a file of others.
@@ -75,10 +77,11 @@ def check_tflite(data: bytes, *, label: str) -> Metadata | None:
     _check_operators(model, graph, len(constants), label)
     for what, field in (("input", 1), ("output", 2)):
         indices = graph.integers(field, "i")
-        if len(indices) != 1:
+        if len(indices) != 1 and not (several and what == "output" and 0 < len(indices) <= MOST):
             raise UnsupportedError(f"{label}: expected one {what}, found {len(indices)}.")
-        if not 0 <= indices[0] < len(constants):
-            raise _fail(label, f"the {what} is tensor {indices[0]} of {len(constants)}.")
+        for index in indices:
+            if not 0 <= index < len(constants):
+                raise _fail(label, f"the {what} is tensor {index} of {len(constants)}.")
         if what == "input" and constants[indices[0]]:
             raise _fail(label, "the input is a constant.")
     return _metadata(model, buffers, label)

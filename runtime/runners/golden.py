@@ -21,6 +21,7 @@ from mnist_export.core.files import sha256_bytes
 from mnist_export.core.images import Images
 from mnist_export.core.pixel_rules import ChannelRule, PixelRule
 from mnist_export.core.pixels import InputRange
+from mnist_export.models.thresholds import parse_threshold
 from mnist_export.runtime.runners.members import member_array, read_members, write_members
 from mnist_export.runtime.runners.model_file import ModelFile
 from mnist_export.runtime.runners.runner import Runner, TensorInfo
@@ -57,6 +58,9 @@ class GoldenMeta:
         layers: names of the recorded layer summaries, in order.
         parameters: of the model, 0 where unknown.
         macs: multiply-accumulates of one inference, 0 where unknown.
+        head: what the outputs are: ``classes``, ``labels`` or ``values``.
+        threshold: of sigmoids, empty where there are none.
+        targets_sha256: of y that are numbers or sets of labels, as little-endian float64; empty for classes.
     """
 
     model: str
@@ -80,6 +84,9 @@ class GoldenMeta:
     parameters: int = 0
     macs: int = 0
     preprocessing: Mapping[str, Any] | None = None
+    head: str = "classes"
+    threshold: tuple[float, ...] = ()
+    targets_sha256: str = ""
 
     @property
     def pixels(self) -> PixelRule:
@@ -131,12 +138,18 @@ class GoldenMeta:
             )
         known = {k: v for k, v in fields.items() if k in cls.__dataclass_fields__}
         try:
-            for name in ("image_shape", "class_names", "input_range", "layers"):
-                known[name] = tuple(known[name])
+            for name in ("image_shape", "class_names", "input_range", "layers", "threshold"):
+                if name in known:
+                    known[name] = tuple(known[name])
             meta = cls(**known)
             InputRange(lo=meta.input_range[0], hi=meta.input_range[1])
             _ = meta.pixels
-            if meta.images < 1 or meta.classes < 2 or len(meta.image_shape) != 3:
+            if meta.threshold:
+                parse_threshold(meta.threshold)
+            least = 2 if meta.head == "classes" else 1
+            if meta.head not in {"classes", "labels", "values"}:
+                raise ValueError(f"outputs of kind '{str(meta.head)[:40]}'")
+            if meta.images < 1 or meta.classes < least or len(meta.image_shape) != 3:
                 raise ValueError(f"{meta.images} images, {meta.classes} classes, shape {meta.image_shape}")
         except (InputError, KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
             raise InputError(f"{label}: the golden file's description is damaged ({error}).") from error
@@ -176,8 +189,12 @@ class Golden:
         Raises:
             InputError: other images, labels, or another number of them.
         """
-        found = (len(split), split.images_sha256(), labels_sha256(split.labels))
-        expected = (self.meta.images, self.meta.images_sha256, self.meta.labels_sha256)
+        found = (len(split), split.images_sha256(), _answers_sha256(split, self.meta))
+        expected = (
+            self.meta.images,
+            self.meta.images_sha256,
+            self.meta.targets_sha256 or self.meta.labels_sha256,
+        )
         if found != expected:
             what = (
                 "number of images"
@@ -207,6 +224,17 @@ class Golden:
 def labels_sha256(labels: npt.NDArray[Any]) -> str:
     """Hex SHA-256 of labels as little-endian int64."""
     return hashlib.sha256(np.ascontiguousarray(labels, "<i8").tobytes()).hexdigest()
+
+
+def targets_sha256(split: Split) -> str:
+    """Hex SHA-256 of y that are numbers, as little-endian float64; empty where there are classes."""
+    if split.targets is None:
+        return ""
+    return hashlib.sha256(np.ascontiguousarray(split.targets, "<f8").tobytes()).hexdigest()
+
+
+def _answers_sha256(split: Split, meta: GoldenMeta) -> str:
+    return targets_sha256(split) if meta.targets_sha256 else labels_sha256(split.labels)
 
 
 def load_golden(path: str | Path) -> Golden:
@@ -251,6 +279,7 @@ class GoldenRunner(Runner):
             input_range=meta.pixels,
         )
         self.origin = "golden"
+        self.head, self.threshold = meta.head, meta.threshold
         content = Path(path).read_bytes()
         self.source = ModelFile(
             path=str(path), format="golden", sha256=sha256_bytes(content), size_bytes=len(content)

@@ -85,6 +85,7 @@ class KerasRunner(Runner):
         runner.notes.extend(loaded.notes)
         runner.parameters, runner.macs = loaded.parameters, loaded.macs
         runner.origin = loaded.source.kind
+        runner.head, runner.threshold = loaded.head, loaded.threshold
         path = Path(loaded.source.path)
         runner.source = ModelFile(
             path=str(path),
@@ -110,17 +111,21 @@ def open_keras(
     input_range: PixelRule | None = None,
     trust: bool = False,
     beside: Beside | None = None,
+    head: str = "classes",
+    threshold: tuple[float, ...] | None = None,
 ) -> KerasRunner:
     """Load a .keras, .h5, SavedModel or a named architecture with its weights, and wrap it.
 
     Args:
         path: a path, or a name of the train room's registry.
-        dataset: what a named architecture's weights are for.
+        dataset: what the model is for.
         notify: told what is loaded.
         threads: noted in results.
         input_range: what pixels 0 and 255 become.
         trust: allow formats that can run code on loading (SavedModel).
         beside: the code of a model's own layers, or the architecture of a file of weights.
+        head: what the outputs are, see `models.judging.HEADS`; ``auto`` tells it by model and data.
+        threshold: of a model's sigmoids; None is 0.5.
 
     Raises:
         MissingExtraError: no Keras on this machine.
@@ -130,7 +135,15 @@ def open_keras(
         from mnist_export.train.obtaining import load_or_train
 
         started = time.perf_counter()
-        loaded = load_or_train(str(path), dataset, trust=trust, notify=notify or _silent, beside=beside)
+        loaded = load_or_train(
+            str(path),
+            dataset,
+            trust=trust,
+            notify=notify or _silent,
+            beside=beside,
+            head=head,
+            threshold=threshold,
+        )
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnist_export":
             raise
@@ -155,6 +168,19 @@ def _backend(framework: str) -> str:
     return str(keras.backend.backend())
 
 
+def _joined(found: Any) -> Any:
+    """Several outputs beside each other."""
+    if not isinstance(found, list | tuple):
+        return found
+    if hasattr(found[0], "numpy") or type(found[0]).__module__.startswith("tensorflow"):
+        import tensorflow as tf
+
+        return tf.concat(found, axis=1)
+    import keras
+
+    return keras.ops.concatenate(found, axis=1)
+
+
 Compiled = tuple[Callable[[npt.NDArray[Any]], npt.NDArray[Any]], str]
 
 
@@ -167,7 +193,7 @@ def _compile_tensorflow(model: Any, tail: tuple[int, ...]) -> Compiled:
         details = tf.config.experimental.get_device_details(gpus[0])
         device = f"GPU ({details.get('device_name', 'unnamed')})"
     signature = [tf.TensorSpec((None, *tail), tf.float32)]
-    compiled = tf.function(lambda images: model(images, training=False), input_signature=signature)
+    compiled = tf.function(lambda images: _joined(model(images, training=False)), input_signature=signature)
 
     def call(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.asarray(compiled(tf.constant(batch)).numpy(), np.float32)
@@ -181,7 +207,9 @@ def _compile_jax(model: Any, _tail: tuple[int, ...]) -> Compiled:
     device = jax.devices()[0]
     trainable = [variable.value for variable in model.trainable_variables]
     fixed = [variable.value for variable in model.non_trainable_variables]
-    compiled = jax.jit(lambda images: model.stateless_call(trainable, fixed, images, training=False)[0])
+    compiled = jax.jit(
+        lambda images: _joined(model.stateless_call(trainable, fixed, images, training=False)[0])
+    )
 
     def call(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.asarray(compiled(batch), np.float32)
@@ -197,7 +225,7 @@ def _compile_torch(model: Any, _tail: tuple[int, ...]) -> Compiled:
 
     def call(batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         with torch.no_grad():
-            return np.asarray(model(batch, training=False).detach().cpu().numpy(), np.float32)
+            return np.asarray(_joined(model(batch, training=False)).detach().cpu().numpy(), np.float32)
 
     return call, f"GPU ({torch.cuda.get_device_name(0)})" if cuda else "CPU"
 

@@ -16,7 +16,7 @@ from mnist_export.core.native_log import quiet_stderr
 from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.core.registry import unknown_name
 from mnist_export.runtime.foreign.tflite_check import check_tflite
-from mnist_export.runtime.runners.runner import Runner, TensorInfo, check_classifier
+from mnist_export.runtime.runners.runner import Runner, TensorInfo, check_classifier, side_by_side
 
 # Names of the kernels to members of LiteRT's OpResolverType.
 KERNELS: Final = {
@@ -50,6 +50,7 @@ class LiteRtRunner(Runner):
         threads: int = 1,
         kernels: str = "default",
         input_range: PixelRule | None = None,
+        several: bool = False,
     ) -> None:
         """Load a model from bytes.
 
@@ -59,6 +60,7 @@ class LiteRtRunner(Runner):
             threads: threads of one inference, at least 1.
             kernels: ``default`` (XNNPACK), ``xnnpack``, ``builtin`` or ``reference``.
             input_range: what pixels 0 and 255 become; None takes the file's own.
+            several: whether several outputs are taken, side by side.
 
         Raises:
             InputError: the file is damaged or not a classifier.
@@ -66,20 +68,22 @@ class LiteRtRunner(Runner):
         """
         if kernels not in KERNELS:
             raise unknown_name("LiteRT kernels", kernels, KERNELS)
-        metadata = check_tflite(content, label=label)
+        metadata = check_tflite(content, label=label, several=several)
         self.content = content
         self.resolver = KERNELS[kernels]
         self._interpreters: OrderedDict[int, Any] = OrderedDict()
         self._batchable = True
         first = self._load(label, threads, None)
-        inputs, outputs = first.get_input_details()[0], first.get_output_details()[0]
-        check_classifier(label, tuple(outputs["shape"]))
+        inputs, outputs = first.get_input_details()[0], first.get_output_details()
+        for output in outputs:
+            check_classifier(label, tuple(output["shape"]))
         self._input_index = int(inputs["index"])
-        self._output_index = int(outputs["index"])
+        self._output_indices = [int(output["index"]) for output in outputs]
+        self._output_index = self._output_indices[0]
         super().__init__(
             label=label,
             inputs=_tensor_info(inputs),
-            outputs=_tensor_info(outputs),
+            outputs=side_by_side([_tensor_info(output) for output in outputs], label),
             threads=threads,
             input_range=input_range,
             metadata=metadata,
@@ -181,6 +185,8 @@ class LiteRtRunner(Runner):
             raise InputError(
                 f"{self.label}: LiteRT cannot run it ({reason[:400]}). The file is damaged; get it again."
             ) from error
+        if len(self._output_indices) > 1:
+            return np.concatenate([get_tensor(index) for index in self._output_indices], axis=1)
         result: npt.NDArray[Any] = get_tensor(self._output_index)
         return result
 

@@ -100,7 +100,7 @@ def open_runner(
     input_range: PixelRule | None = None,
     trust: bool = False,
     beside: Beside | None = None,
-    single_value: bool = False,
+    several: bool = False,
 ) -> Runner:
     """Open a model file in its runtime.
 
@@ -114,7 +114,7 @@ def open_runner(
         input_range: what pixels 0 and 255 become; None takes the file's own, else 0,1.
         trust: the file is known: skip the child process (and allow SavedModel, which can run code).
         beside: what a user gives beside a Keras model.
-        single_value: a file of one output is taken, which is a number and no class.
+        several: whether a .tflite or .onnx of several outputs is taken, its answers side by side.
 
     Raises:
         InputError: the file is missing, damaged, or crashes its runtime.
@@ -136,13 +136,10 @@ def open_runner(
     if not trust and not is_vouched(path, digest):
         try_in_child(content, runtime=name, label=path.name)
     started = time.perf_counter()
-    runner = factory(content, label=path.name, threads=threads, kernels=kernels, input_range=input_range)
+    runner = factory(
+        content, label=path.name, threads=threads, kernels=kernels, input_range=input_range, several=several
+    )
     loaded = time.perf_counter() - started
-    if runner.num_classes < 2 and not single_value:
-        raise InputError(
-            f"{path.name}: expected an output of shape (batch, classes), found one of a single number. Such "
-            "files are judged when they are exported (mnist-export); only classifiers are compared here."
-        )
     guess = precision_of_tflite if name == "litert" else precision_of_onnx
     about = runner.metadata
     runner.source = ModelFile(

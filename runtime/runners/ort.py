@@ -12,9 +12,10 @@ from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError
 from mnist_export.core.pixel_rules import PixelRule
 from mnist_export.core.registry import unknown_name
+from mnist_export.models.outputs import MOST
 from mnist_export.runtime.foreign.onnx_check import check_onnx
 from mnist_export.runtime.runners.onnx_io import io_quantization
-from mnist_export.runtime.runners.runner import Runner, TensorInfo, check_classifier
+from mnist_export.runtime.runners.runner import Runner, TensorInfo, check_classifier, side_by_side
 
 # Names of the optimization levels to members of onnxruntime's GraphOptimizationLevel.
 LEVELS: Final = {
@@ -94,6 +95,7 @@ class OnnxRuntimeRunner(Runner):
         threads: int = 1,
         kernels: str = "default",
         input_range: PixelRule | None = None,
+        several: bool = False,
     ) -> None:
         """Load a model from bytes.
 
@@ -103,6 +105,7 @@ class OnnxRuntimeRunner(Runner):
             threads: threads of one inference, at least 1.
             kernels: graph optimization level: ``default`` (all), ``extended``, ``basic``, ``disabled``.
             input_range: what pixels 0 and 255 become; None takes the file's own.
+            several: whether several outputs are taken, side by side.
 
         Raises:
             InputError: the file is damaged or not a classifier.
@@ -118,37 +121,44 @@ class OnnxRuntimeRunner(Runner):
             names = [value.name for value in (*inputs, *outputs) if value.shape is not None]
         except UnicodeDecodeError as error:
             raise InputError(f"{label}: the names of its inputs or outputs are damaged ({error}).") from error
-        if len(names) != len(inputs) + len(outputs) or len(inputs) != 1 or len(outputs) != 1:
+        if (
+            len(names) != len(inputs) + len(outputs)
+            or len(inputs) != 1
+            or not 0 < len(outputs) <= (MOST if several else 1)
+        ):
             raise InputError(
                 f"{label}: expected one input and one output, found {len(inputs)} and {len(outputs)}."
             )
         quantization = io_quantization(content, label=label)
-        info = [_tensor_info(value, quantization.get(value.name), label) for value in (inputs[0], outputs[0])]
-        if len(info[1].shape) != 2 or info[1].shape[1] < 0:
-            info[1] = replace(info[1], shape=self._measured_shape(inputs[0], info[0]))
-        check_classifier(label, info[1].shape)
+        entry = _tensor_info(inputs[0], quantization.get(inputs[0].name), label)
+        ends = [_tensor_info(value, quantization.get(value.name), label) for value in outputs]
+        if any(len(end.shape) != 2 or end.shape[1] < 0 for end in ends):
+            shapes = self._measured_shapes(inputs[0], entry)
+            ends = [replace(end, shape=shape) for end, shape in zip(ends, shapes, strict=True)]
+        for end in ends:
+            check_classifier(label, end.shape)
         super().__init__(
             label=label,
-            inputs=info[0],
-            outputs=info[1],
+            inputs=entry,
+            outputs=side_by_side(ends, label),
             threads=threads,
             input_range=input_range,
             metadata=metadata,
         )
         self._feed = str(inputs[0].name)
-        self._fetch = [str(outputs[0].name)]
+        self._fetch = [str(output.name) for output in outputs]
         self._run = self._session.run
         batch = inputs[0].shape[0]
         self._fixed_batch = batch if isinstance(batch, int) and batch > 0 else 0
         if self._fixed_batch:
             self.notes.append(f"the batch is fixed at {self._fixed_batch} in the graph")
 
-    def _measured_shape(self, value: Any, info: TensorInfo) -> tuple[int, ...]:
-        """The output's shape where the file does not state it, from one run on zeros."""
+    def _measured_shapes(self, value: Any, info: TensorInfo) -> list[tuple[int, ...]]:
+        """The outputs' shapes where the file does not state them, from one run on zeros."""
         batch = value.shape[0] if value.shape and isinstance(value.shape[0], int) else 1
         zeros = np.zeros((batch, *(max(size, 1) for size in info.shape[1:])), info.dtype)
         try:
-            return (-1, *self._session.run(None, {value.name: zeros})[0].shape[1:])
+            return [(-1, *found.shape[1:]) for found in self._session.run(None, {value.name: zeros})]
         except Exception as error:  # see open_session
             raise _cannot_run(str(value.name), error) from error
 
@@ -156,9 +166,10 @@ class OnnxRuntimeRunner(Runner):
         if self._fixed_batch and len(batch) != self._fixed_batch:
             return self._in_fixed_batches(batch)
         try:
-            result: npt.NDArray[Any] = self._run(self._fetch, {self._feed: batch})[0]
+            found = self._run(self._fetch, {self._feed: batch})
         except Exception as error:  # see open_session
             raise _cannot_run(self.label, error) from error
+        result: npt.NDArray[Any] = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
         return result
 
     def _in_fixed_batches(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -46,6 +46,37 @@ class TensorInfo:
     quant: QuantParams | None = None
 
 
+def side_by_side(outputs: Sequence[TensorInfo], label: str) -> TensorInfo:
+    """Several outputs as one tensor, their columns beside each other, each with its own scale and zero point.
+
+    Args:
+        outputs: of shape (batch, width) each, at least one.
+        label: the file's name for the message.
+
+    Raises:
+        InputError: they are not of one type.
+    """
+    if len(outputs) == 1:
+        return outputs[0]
+    if len({output.dtype for output in outputs}) > 1 or len({output.quant is None for output in outputs}) > 1:
+        raise InputError(f"{label}: expected outputs of one type, found several.")
+    quant = None
+    if outputs[0].quant is not None:
+        widths = [output.shape[-1] for output in outputs]
+        known = [output.quant for output in outputs if output.quant is not None]
+        quant = QuantParams(
+            scale=np.repeat(np.concatenate([one.scale[:1] for one in known]), widths),
+            zero_point=np.repeat(np.concatenate([one.zero_point[:1] for one in known]), widths),
+            quantized_dimension=1,
+        )
+    return TensorInfo(
+        name=",".join(output.name for output in outputs),
+        shape=(-1, sum(output.shape[-1] for output in outputs)),
+        dtype=outputs[0].dtype,
+        quant=quant,
+    )
+
+
 class Runner(ABC):
     """Runs one model; a context manager that frees the native objects when left.
 
@@ -60,6 +91,8 @@ class Runner(ABC):
         metadata: what our own files say about themselves; None for foreign files.
         input_range: how pixels become what the input tensor takes.
         is_rule_stated: whether the caller or the file stated it.
+        head: what the outputs are: ``classes``, ``labels`` or ``values``; empty where nothing says.
+        threshold: of sigmoids, see `models.loaded.LoadedModel`; empty where nothing says.
         preferred_batch: images of a native call: what is fastest for the runtime, and fewer where an image is
             so large that memory would not hold as many.
     """
@@ -94,6 +127,8 @@ class Runner(ABC):
         self.device = device
         self.threads = threads
         self.metadata = metadata
+        self.head = metadata.head if metadata else ""
+        self.threshold = metadata.threshold if metadata else ()
         self.notes: list[str] = []
         self.source: ModelFile | None = None
         self.origin = "file"
@@ -138,8 +173,9 @@ class Runner(ABC):
 
     @property
     def output_step(self) -> float | None:
-        """Real units per step of a quantized output; None for a float output."""
-        return float(self._output.quant.scale[0]) if self._output.quant is not None else None
+        """Real units per step of a quantized output; None for a float output, and for several outputs."""
+        quant = self._output.quant
+        return float(quant.scale[0]) if quant is not None and len(quant.scale) == 1 else None
 
     def __enter__(self) -> Runner:
         """Return the runner itself; the model is loaded already."""
@@ -288,7 +324,7 @@ class Runner(ABC):
 
 
 def check_classifier(label: str, shape: Sequence[int]) -> None:
-    """Refuse an output that is not (batch, classes); a single number is left to `opening.open_runner`.
+    """Refuse an output that is not (batch, classes); a single number may be two classes, or a value.
 
     Args:
         label: the file's name for the message.

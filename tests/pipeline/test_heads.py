@@ -162,7 +162,8 @@ def test_numbers_for_a_classifier_are_refused_with_the_ways_out(brief, keras, im
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--auto"], "Leave out --auto"),
+        (["--threshold", "0.3"], "ends in one sigmoid or several"),
+        (["--threshold", "1"], "between 0 and 1"),
         (["--max-error", "-1"], "0 or more"),
         (["--max-error", "much"], "found 'much'"),
         (["--head", "value"], "values"),
@@ -209,10 +210,15 @@ def test_a_file_of_one_number_is_no_classifier_to_compare(
     path = next((tmp_path / "out").glob("*.tflite"))
     capsys.readouterr()
     assert parity(["check", str(path), str(path), "--data", "digits"]) == 2
-    assert "single number" in capsys.readouterr().err
+    assert "expected" in capsys.readouterr().err
+    assert (
+        parity(["check", str(path), str(path), "--data", str(tmp_path / "data.npz"), "--head", "classes"])
+        == 2
+    )
+    assert "--head values" in capsys.readouterr().err
 
 
-def test_y_of_0_and_1_as_floats_are_labels_of_a_sigmoid_and_one_linear_logit_is_two_classes(
+def test_y_of_0_and_1_as_floats_are_two_classes_of_a_sigmoid_and_of_a_linear_logit(
     brief, keras, images, halves, tmp_path
 ):
     on = (halves[:, 0] > 0.5).astype(np.float32)
@@ -222,8 +228,8 @@ def test_y_of_0_and_1_as_floats_are_labels_of_a_sigmoid_and_one_linear_logit_is_
         _net(keras, 1, "sigmoid", aim=aim, images=images), int8=True, input_range="0,1", data=arrays,
         output=tmp_path / "a",
     )  # fmt: skip
-    assert found.report.head == "labels"
-    assert found.report.reference.target_labels.exact_match > 0.9
+    assert found.report.head == "classes"
+    assert found.report.reference.top1 > 0.9
     model = _net(keras, 1, aim=aim, images=images)
     model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
     whole = (images, on.astype(int), images[:60], on[:60].astype(int))
