@@ -56,23 +56,24 @@ def build_parser() -> argparse.ArgumentParser:
         "--input-range", default="0,1", metavar="LO,HI",
         help="what pixel values 0 and 255 become for the model (default 0,1)",
     )  # fmt: skip
-    parser.add_argument("--batches", metavar="N[,N]", help="images of one call (default 1,8,32,128,256)")
-    parser.add_argument("--threads", metavar="N[,N]", help="threads of one inference (default 1 and all)")
     parser.add_argument("--images", type=int, metavar="N", help="only the first N test images")
     parser.add_argument(
         "--quick", action="store_true", help="float32 and int8, batches 1 and 256, one thread, short turns"
     )
-    parser.add_argument(
-        "--pin", action="store_true", help="hold each process on as many processors as it has threads"
-    )
-    parser.add_argument("--trust", action="store_true", help="open a SavedModel, which can run code")
+    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="compare with an earlier run")
     parser.add_argument(
         "-o", "--output", default="benchmarks/results", type=Path, metavar="PATH",
         help="folder for benchmark.json, .md and .png, or a .json to name them after "
         "(default benchmarks/results)",
     )  # fmt: skip
-    group = parser.add_argument_group("comparison")
-    group.add_argument("--compare", type=Path, metavar="OLD.json", help="compare with an earlier run")
+    plan = parser.add_topic("plan", "batches, threads, processors, trust")
+    plan.add_argument("--batches", metavar="N[,N]", help="images of one call (default 1,8,32,128,256)")
+    plan.add_argument("--threads", metavar="N[,N]", help="threads of one inference (default 1 and all)")
+    plan.add_argument(
+        "--pin", action="store_true", help="hold each process on as many processors as it has threads"
+    )
+    plan.add_argument("--trust", action="store_true", help="open a SavedModel, which can run code")
+    group = parser.add_topic("comparison", "limits of --compare, and results that are there already")
     group.add_argument(
         "--results", type=Path, metavar="NEW.json", help="take these results, do not measure again"
     )

@@ -79,10 +79,11 @@ def run_command(
         words: arguments without the program's name.
         execute: does the work with the parsed arguments and returns 0 or 1.
     """
-    if isinstance(parser, CommandParser) and parser.topics and words[:1] == ["help"]:
+    asked = parser.topic_asked_for(words) if isinstance(parser, CommandParser) else None
+    if asked is not None:
         if Path("help").exists():
             Console().note("this is the help; the model or folder named help is reached as ./help")
-        return run(lambda: _help(parser, words[1:]), Console())
+        return run(lambda: _help(*asked), Console())
     try:
         arguments = parser.parse_args(words)
     except SystemExit as stop:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mnist_export.cli.console import EXIT_PASS, EXIT_VERDICT, Console, emit_json
 from mnist_export.cli.export_options import add_head_options
@@ -21,6 +21,7 @@ from mnist_export.cli.parity_options import (
     opening_of,
 )
 from mnist_export.cli.parity_report import as_json, print_report, write_report
+from mnist_export.cli.parser import CommandParser
 from mnist_export.core.errors import InputError, MnistExportError
 from mnist_export.core.side_files import check_side_files
 
@@ -43,7 +44,7 @@ _EXAMPLES = """examples:
 _SHARED_GPU: Final = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: CommandParser) -> None:
     """Add the options of ``check``."""
     parser.epilog = _EXAMPLES
     parser.add_argument(
@@ -52,33 +53,39 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="golden .npz, .keras, .h5, SavedModel, .tflite, .onnx, or a name",
     )
     parser.add_argument("candidates", metavar="CANDIDATE", nargs="+", help=".tflite, .onnx, .keras or .h5")
-    add_model_options(parser)
+    models = parser.add_topic("input", "pixels, pictures, code of one's own")
+    runs = parser.add_topic("running", "kernels, threads, how latency is measured")
+    reports = parser.add_topic("reports", "side files, thresholds of a project, errors by layer")
+    add_model_options(parser, runs=runs, models=models)
     parser.add_argument("--max-drop", metavar="PP", help="largest loss of top-1, percentage points (0.5)")
     parser.add_argument("--min-agreement", metavar="PCT", help="smallest share of equal labels, percent (99)")
     add_head_options(parser)
     parser.add_argument(
+        "--on", metavar="DEVICES", help="also on these devices, such as tflm,openvino (mnist-parity devices)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="write report.json and report.html there"
+    )
+    _add_running(runs)
+    reports.add_argument(
         "--config", metavar="FILE", help="thresholds from a parity.toml (default: ./parity.toml)"
     )
-    parser.add_argument("--no-latency", action="store_true", help="compare answers only")
-    parser.add_argument("--layers", action="store_true", help="add errors by layer to the report")
-    parser.add_argument(
-        "--pin", action="store_true", help="hold the process on fixed processors while timing"
+    reports.add_argument("--layers", action="store_true", help="add errors by layer to the report")
+    reports.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
+    reports.add_argument(
+        "--summary", type=Path, metavar="FILE", help="append a Markdown summary (CI step summary)"
     )
-    parser.add_argument(
+    parser.add_whole_help()
+
+
+def _add_running(group: Any) -> None:
+    group.add_argument("--no-latency", action="store_true", help="compare answers only")
+    group.add_argument("--pin", action="store_true", help="hold the process on fixed processors while timing")
+    group.add_argument(
         "--isolate",
         action="store_true",
         help="time each model in a process of its own, as mnist-bench does; with --pin, each is held on "
         "processors of its own count of threads",
-    )
-    parser.add_argument(
-        "--on", metavar="DEVICES", help="also on these devices, such as tflm,openvino (mnist-parity devices)"
-    )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
-    parser.add_argument(
-        "--summary", type=Path, metavar="FILE", help="append a Markdown summary (CI step summary)"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="write report.json and report.html there"
     )
 
 

@@ -20,18 +20,23 @@ if TYPE_CHECKING:
     from mnist_export.runtime.runners.runner import Runner
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says how models are opened and on which data."""
+def add_model_options(parser: argparse.ArgumentParser, *, runs: Any = None, models: Any = None) -> None:
+    """Add what says how models are opened and on which data.
+
+    Args:
+        parser: of the subcommand.
+        runs: the group of what says how files are run; None is the parser's own options.
+        models: the group of what says what pixels and models are; None is the parser's own options.
+    """
+    runs, models = runs or parser, models or parser
     parser.add_argument(
         "--data",
         metavar="D",
         help="auto, mnist, fashion-mnist, digits, or a path (default: the recording's own, else auto)",
     )
     parser.add_argument("--images", type=int, metavar="N", help="only the first N test images")
-    parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="threads an inference (default 1)"
-    )
-    parser.add_argument(
+    runs.add_argument("--threads", type=int, default=1, metavar="N", help="threads an inference (default 1)")
+    runs.add_argument(
         "--kernels",
         default="default",
         metavar="K",
@@ -43,20 +48,20 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="LO,HI",
         help="what pixels 0 and 255 become for the model (default: the files' own, else 0,1)",
     )
-    add_pixel_options(parser)
-    parser.add_argument(
+    add_pixel_options(models)
+    models.add_argument(
         "--resize",
         default="bilinear",
         metavar="R",
         help="how pictures are brought to the model's size: bilinear (default), area, nearest, crop, pad",
     )
-    parser.add_argument(
+    models.add_argument(
         "--trust",
         action="store_true",
         help="run code that comes with the models or the data (SavedModel, --custom, --data "
         "FILE.py:function), and files without a trial run first",
     )
-    add_model_code_options(parser)
+    add_model_code_options(models)
 
 
 def opening_of(arguments: argparse.Namespace, console: Console) -> Opening:

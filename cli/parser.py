@@ -126,9 +126,27 @@ class CommandParser(argparse.ArgumentParser):
 
     def add_last(self) -> None:
         """Add what stands at the end of the first screen: ``--help-all`` and ``--print-completion``."""
+        self.add_whole_help()
+        self.add_argument("--print-completion", action=_Completion)
+
+    def add_whole_help(self) -> None:
+        """Add ``--help-all`` where there are topics."""
         if self.topics:
             self.add_argument("--help-all", action=_WholeHelp)
-        self.add_argument("--print-completion", action=_Completion)
+
+    def topic_asked_for(self, words: Sequence[str]) -> tuple[CommandParser, Sequence[str]] | None:
+        """Whose help ``help`` or ``COMMAND help`` asks for, and the topics; None where it is not asked for.
+
+        Args:
+            words: of the command line.
+        """
+        if self.topics and words[:1] == ["help"]:
+            return self, words[1:]
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction) and words and words[0] in action.choices:
+                found = action.choices[words[0]]
+                return found.topic_asked_for(words[1:]) if isinstance(found, CommandParser) else None
+        return None
 
     def format_help(self) -> str:
         """The first screen: what most people need, the topics of the rest, and examples."""

@@ -11,6 +11,11 @@ import pytest
 from mnist_export.cli import bench, export, parity, search, train
 
 
+def _check():
+    """The parser of ``mnist-parity check``."""
+    return next(a.choices["check"] for a in parity._parser("check")._actions if a.choices)
+
+
 def test_the_first_screen_is_short_and_names_the_topics(capsys):
     assert export.main(["--help"]) == 0
     first = capsys.readouterr().out
@@ -35,8 +40,38 @@ def test_the_first_screen_is_short_and_names_the_topics(capsys):
     assert len(first.splitlines()) < 70
 
 
-def test_every_option_is_on_the_first_screen_or_in_one_topic(capsys):
-    parser = export.build_parser()
+@pytest.mark.parametrize(
+    ("command", "words", "first", "later"),
+    [
+        (parity, ["check"], ("--data", "--max-drop", "--on", "--json"), ("--isolate", "--junit", "--mean")),
+        (bench, [], ("--models", "--quick", "--compare", "--json"), ("--batches", "--pin", "--max-slowdown")),
+    ],
+)
+def test_check_and_bench_have_topics_too(capsys, command, words, first, later):
+    assert command.main([*words, "--help"]) == 0
+    screen = capsys.readouterr().out
+    assert command.main([*words, "--help-all"]) == 0
+    whole = capsys.readouterr().out
+    assert all(re.search(rf"^  (-\w[^\n]*, )?{flag}\b", screen, re.M) for flag in first)
+    assert not any(re.search(rf"^  {flag}\b", screen, re.M) for flag in later)
+    assert all(flag in whole for flag in (*first, *later))
+    assert len(screen.splitlines()) < 60
+
+
+def test_a_topic_of_a_subcommand(capsys):
+    assert parity.main(["check", "help", "running"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("mnist-parity check, running:")
+    assert "--isolate" in out and "--data" not in out
+    assert parity.main(["check", "help", "runing"]) == 2
+    assert "Did you mean 'running'" in capsys.readouterr().err
+    assert parity.main(["record", "help"]) == 2  # a model of that name: no topics here
+
+
+@pytest.mark.parametrize(
+    "parser", [export.build_parser(), bench.build_parser(), _check()], ids=lambda p: p.prog
+)
+def test_every_option_is_on_the_first_screen_or_in_one_topic(parser):
     texts = [parser.format_help(), *(parser.format_topic(name) for name in parser.topics)]
     flags = {action.option_strings[-1] for action in parser._actions if action.option_strings}
     for flag in flags:
