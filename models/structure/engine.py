@@ -26,12 +26,17 @@ def tensorflow() -> Any:
             import tensorflow as tf
     except ImportError as error:
         raise MissingExtraError("tensorflow", "convert", "training or loading a Keras model") from error
+    hush()
+    return tf
+
+
+def hush() -> None:
+    """Keep what TensorFlow and Keras log and warn of to errors; TensorFlow is imported."""
     import logging
 
-    tf.get_logger().setLevel(logging.ERROR)
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    for name in ("tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(keras|tf_keras|tensorflow)(\..*)?")
-    return tf
 
 
 def keras() -> Any:
