@@ -105,7 +105,9 @@ def _audit_onnx(content: bytes) -> AuditResult:
         for position, name in enumerate(node.input):
             if name not in constants or position in onnx_operator(node.op_type).parameters:
                 continue
-            if node.op_type in {"Reshape", "Pad"} and position == 1:
+            if (node.op_type in {"Reshape", "Pad"} and position == 1) or (
+                node.op_type == "Resize" and position > 0
+            ):
                 continue
             stored_as[name] = str(helper.tensor_dtype_to_np_dtype(constants[name].data_type))
     for name, dtype in stored_as.items():
@@ -113,7 +115,10 @@ def _audit_onnx(content: bytes) -> AuditResult:
             weights[dtype] += numpy_helper.to_array(constants[name]).nbytes
     # An operator computes on integers where everything it reads was dequantized just before it.
     integer_inputs = dequantized | {n.output[0] for n in graph.node if _follows(n, dequantized)}
+    codes = _codes(graph)
     for node in graph.node:
+        if node.output[0] in codes:
+            continue
         if node.op_type in {"Conv", "Gemm", "Add", "Mul"} and not set(node.input) <= integer_inputs | {""}:
             floats.append(node.name)
     first, last = (
@@ -126,6 +131,23 @@ def _audit_onnx(content: bytes) -> AuditResult:
         float_layers=tuple(floats),
         io_types=(first, last),
     )
+
+
+def _codes(graph: object) -> set[str]:
+    """Values that are codes, or sums of codes and constants, whatever type they are held in."""
+    from onnx import TensorProto
+
+    constants = {c.name for c in graph.initializer} | {""}  # type: ignore[attr-defined]
+    floats = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE}
+    entries = graph.input  # type: ignore[attr-defined]
+    found = {v.name for v in entries if v.type.tensor_type.elem_type not in floats}
+    for node in graph.node:  # type: ignore[attr-defined]
+        read = set(node.input) - constants
+        if node.op_type == "QuantizeLinear" or (
+            node.op_type != "DequantizeLinear" and read and read <= found
+        ):
+            found.update(node.output)
+    return found
 
 
 def _follows(node: object, dequantized: set[str]) -> bool:

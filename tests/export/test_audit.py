@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
@@ -124,3 +125,15 @@ def test_a_damaged_file_is_no_audit_result(lenet_graph, in_int8):
 
     with pytest.raises(InputError):
         audit(content[: len(content) // 2], Format.TFLITE, Precision.INT8)
+
+
+@pytest.mark.parametrize("after", [(16, 16), (5, 7)])
+def test_sums_of_codes_are_no_float_layers(net_builder, in_int8, after):
+    """A resize that ONNX's own gives exactly, and one in sums of 32-bit integers."""
+    net = net_builder((8, 8, 1))
+    sizes = net.constant("sizes", after, np.int32)
+    options = {"alignCorners": False, "halfPixelCenters": True}
+    x = net.op("RESIZE_BILINEAR", "resize", (0, sizes), (*after, 1), "ResizeBilinearOptions", **options)
+    graph = in_int8(net.graph(net.dense(net.flatten(net.conv(x, 2)), 4))).graph
+    content = write_onnx(graph, io=IoType.UINT8)
+    assert audit(content, Format.ONNX, Precision.INT8).float_layers == ()
