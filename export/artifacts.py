@@ -14,6 +14,7 @@ from mnist_export.core.graph.tflite_reader import read_tflite
 from mnist_export.core.kinds import Format, IoType
 from mnist_export.export import EXPORTERS
 from mnist_export.export.audit import AuditResult, audit
+from mnist_export.export.c_format import is_exact
 from mnist_export.export.described import Described
 from mnist_export.export.manifest import manifest_text
 from mnist_export.export.request import ExportRequest, file_stem
@@ -128,9 +129,10 @@ def write_artifacts(
             files[path] = content
             if number:
                 continue
-            if deployment is not None and deployment.operators and fmt == Format.TFLITE:
-                table = TABLES[deployment.operators]
-                require_operators(read_tflite(content), table, f"{path.name}, {deployment.title}")
+            if deployment is not None and deployment.operators and not (fmt == Format.C and is_exact(model)):
+                graph = read_tflite(content) if fmt == Format.TFLITE else form.model.graph
+                label = f"{path.name}, {deployment.title}"
+                require_operators(graph, TABLES[deployment.operators], label)
             audited = None
             if fmt in {Format.TFLITE, Format.ONNX}:
                 audited = audit(content, fmt, model.precision, keep_float=model.keeps_float)

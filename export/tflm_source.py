@@ -94,15 +94,17 @@ def tflm_source(
         name: the model's.
         arena: its size.
         pixels: what pixels 0 and 255 become for the model.
-        class_names: in output order; without them the call gives the outputs as real numbers.
+        class_names: one for each output; otherwise the call gives the outputs as real numbers.
         board: where it is compiled; None for any.
         array: whether the model's bytes stand in it.
     """
     called = identifier(name)
+    width = int(np.prod(graph.tensors[graph.outputs[0]].shape[1:]))
+    class_names = class_names if len(class_names) == width else ()
     source, target = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     methods = sorted({resolver_method(op.kind) for op in graph.ops})
     adds = "\n".join(f"  if (resolver.{method}() != kTfLiteOk) return false;" for method in methods)
-    size, width = int(np.prod(source.shape[1:])), int(np.prod(target.shape[1:]))
+    size = int(np.prod(source.shape[1:]))
     literals = rows([f"0x{byte:02x}" for byte in content]).rstrip(",")
     place = board or Board(extension="")
     text = _PROGRAM.format(

@@ -49,7 +49,7 @@ def beside_of(
     board = _board(job)
     if board is None:
         return None
-    names = class_names if loaded.head == CLASSES else ()
+    names = class_names if loaded.head == CLASSES and job.until is None else ()
 
     def make(stem: str, files: Mapping[str, bytes]) -> Mapping[str, bytes]:
         content = files.get(f"{stem}.tflite")

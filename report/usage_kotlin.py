@@ -31,7 +31,8 @@ class Classifier(context: Context) {{
             input.{put}
         }}
         input.rewind()
-        val output = ByteBuffer.allocateDirect({output_bytes}).order(ByteOrder.nativeOrder())
+        val target = interpreter.getOutputTensor(0)
+        val output = ByteBuffer.allocateDirect(target.numBytes()).order(ByteOrder.nativeOrder())
         interpreter.run(input, output)
         output.rewind()
         {read}
@@ -69,16 +70,18 @@ def kotlin_usage(
         head: what the outputs are.
     """
     source, target = artifact.input_type or "float32", artifact.output_type or "float32"
-    if artifact.format != "tflite" or source not in _BYTES or target not in _BYTES or not class_names:
+    if artifact.format != "tflite" or source not in _BYTES or target not in _BYTES:
         return None
-    shape, width = image_shape(model), len(class_names)
-    values = (
-        f"val values = {'FloatArray' if target == 'float32' else 'IntArray'}({width}) {{ {_GET[target]} }}"
-    )
+    if head in {CLASSES, LABELS} and not class_names:
+        return None
+    shape = image_shape(model)
+    kind = "FloatArray" if target == "float32" else "IntArray"
+    values = f"val values = {kind}(target.numElements()) {{ {_GET[target]} }}"
     if target != "float32" and head != CLASSES:
+        real = f"quant.scale * (({_GET[target]}) - quant.zeroPoint)"
         values = (
-            "val quant = interpreter.getOutputTensor(0).quantizationParams()\n        "
-            f"val values = FloatArray({width}) {{ quant.scale * ({_GET[target]} - quant.zeroPoint) }}"
+            "val quant = target.quantizationParams()\n        "
+            f"val values = FloatArray(target.numElements()) {{ {real} }}"
         )
     names = ", ".join(_literal(name) for name in class_names)
     call, returns, answer = {
@@ -91,7 +94,6 @@ def kotlin_usage(
         returns=returns,
         input_bytes=prod(shape) * _BYTES[source],
         put=_put(source, artifact.input_range or model.input_range or (0.0, 1.0)),
-        output_bytes=width * _BYTES[target],
         read=values,
         answer=answer,
         classes=f"        val CLASSES = listOf({names})\n\n" if head in {CLASSES, LABELS} else "",

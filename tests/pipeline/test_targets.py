@@ -147,6 +147,11 @@ def test_a_layer_that_the_runtime_lacks_is_named_with_the_ways_out(tmp_path, til
             tiled, DESCRIBED, [Format.TFLITE], tmp_path / "out", deployment=DEPLOYMENTS.get(target)
         )
     assert "`until`" in str(refused.value)
+    if target == "tflm":
+        with pytest.raises(UnsupportedError, match=said):  # the array holds the same file
+            write_artifacts(
+                tiled, DESCRIBED, [Format.C], tmp_path / "out", deployment=DEPLOYMENTS.get(target)
+            )
     assert not (tmp_path / "out").exists()
 
 

@@ -129,9 +129,14 @@ def _model(**changes) -> ModelInfo:
 
 def test_a_page_gives_channels_first_and_another_range_what_they_take(exported):
     artifact = _artifact(
-        exported("web").report, input_layout="NCHW", input_shape=(1, 3, 4, 4), format="onnx", path="net.onnx"
+        exported("web").report,
+        input_layout="NCHW",
+        input_shape=(1, 3, 4, 4),
+        format="onnx",
+        path="net.onnx",
+        input_range=(-1.0, 1.0),
     )
-    code = page_usage(artifact, _model(input_range=(-1.0, 1.0)), ("a", "b"), "classes").code
+    code = page_usage(artifact, _model(), ("a", "b"), "classes").code
     assert "(i % 3) * 16 + Math.floor(i / 3)" in code
     assert "p / 255 * 2.0 + -1.0" in code
     assert "[1, 3, 4, 4]" in code
@@ -148,6 +153,15 @@ def test_kotlin_fills_the_input_as_the_file_takes_it(exported, kind, put):
     assert put in code
     assert f"allocateDirect({48 * (4 if kind == 'float32' else 1)})" in code
     assert r'listOf("a", "b\u0022\u0024c", "\u00f6")' in code
+
+
+@pytest.mark.parametrize(("head", "returns"), [("labels", "List<String>"), ("values", "FloatArray")])
+def test_kotlin_gives_labels_and_numbers_as_real_values(exported, head, returns):
+    artifact = exported("android").report.artifacts[0]
+    code = kotlin_usage(artifact, _model(), ("a", "b"), head).code
+    assert f": {returns} {{" in code
+    assert "quant.scale * ((output.get().toInt()) - quant.zeroPoint)" in code
+    assert ("CLASSES" in code) == (head == "labels")
 
 
 def test_a_file_of_another_format_has_no_kotlin(exported):
