@@ -3,7 +3,7 @@ PYTHON ?= python
 ROOMS = core data models train quantize export runtime parity report pipeline search cli
 TYPES = build/types
 
-.PHONY: check lint names types test test-fast bench lock sbom audit site release
+.PHONY: check lint names types test test-fast bench devices lock sbom audit site release
 
 check: lint types
 
@@ -34,6 +34,10 @@ test-fast:
 
 bench:
 	$(PYTHON) benchmarks/run.py
+
+# LeNet-5 on the devices that this machine can have; prepares them, in the cache.
+devices:
+	$(PYTHON) .ci/devices.py
 
 # The wheel's bill of materials (CycloneDX), beside the wheel.
 sbom:

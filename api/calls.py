@@ -117,7 +117,7 @@ def export(
         reduce_range: 7-bit weights.
         keep_float: layers (or globs) that stay in float.
         full_integer: refuse layers that have no integer form; otherwise they stay in float.
-        exact: the same integers on every runtime, with a certificate.
+        exact: the same integers on every runtime that computes in integers or float32, with a certificate.
         qat: epochs of quantization-aware training; None is without.
         sparsity: share of weights to prune, with training.
         clusters: distinct weights a layer, with training.

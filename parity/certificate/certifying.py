@@ -63,7 +63,9 @@ class Certificate:
             f"exact: {len(self.layers)} layers, {scaled} of them with weights; every rounding rule agrees"
         ]
         parts.append(
-            "float32 holds every sum" if self.is_float32_exact else "sums may exceed what float32 holds"
+            "float32 holds every sum, bfloat16 and float16 do not"
+            if self.is_float32_exact
+            else "sums may exceed what float32 holds"
         )
         parts.append(
             "pairs of products fit 16 bits"

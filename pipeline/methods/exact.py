@@ -53,8 +53,8 @@ METHOD = Method(
     options=(
         Option(
             name="exact",
-            help="int8 whose integers are the same on every runtime, with a certificate; with "
-            "quantization-aware training: trained on",
+            help="int8 whose integers are the same on every runtime that computes in integers or float32 "
+            "(not bfloat16), with a certificate; with quantization-aware training: trained on",
             first=True,
         ),
     ),

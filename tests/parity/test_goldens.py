@@ -1,6 +1,7 @@
 """Goldens of integers: chosen images, every integer kept, one flipped bit found, on devices and in C too."""
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
@@ -302,9 +303,8 @@ def test_a_loop_in_c_finds_a_changed_weight(exact, tmp_path):
     header = str(tmp_path / "golden.h")
     assert parity.main(["record", whole, "--integers", "--format", "c", "-o", header, "-q"]) == 0
     text = exact["c"].read_text()
-    first = text.index("{", text.index("int8_t", text.index("static const"))) + 1
-    end = text.index(",", first)
-    changed = f"{text[:first]} {int(text[first:end]) ^ 64}{text[end:]}"
+    found = re.search(r"const int8_t \w+\[[^\]]*\] = \{\s*(-?\d+)", text)
+    changed = f"{text[: found.start(1)]}{int(found[1]) ^ 64}{text[found.end(1) :]}"
     for name, source, expected in (("sound", text, 0), ("changed", changed, 1)):
         folder = tmp_path / name
         folder.mkdir()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +16,13 @@ from mnist_export.cli import parity
 from mnist_export.core.errors import InputError, UnsupportedError
 from mnist_export.core.files import TEMPORARY_PREFIX
 from mnist_export.data import Split
+from mnist_export.parity.layers.comparison import compare_layers
+from mnist_export.parity.layers.on_device import activations_on, first_difference
 from mnist_export.parity.on_devices import check_on_devices
-from mnist_export.runtime.devices import asking, kept, registry
+from mnist_export.runtime.devices import asking, kept, registry, web
 from mnist_export.runtime.devices.device import Answer, Question
 from mnist_export.runtime.devices.environment import Environment
+from mnist_export.runtime.foreign.flatbuffer import Reader
 from mnist_export.runtime.runners.opening import open_runner
 
 
@@ -118,6 +123,46 @@ def test_a_half_prepared_folder_is_not_ready_and_its_leftovers_are_swept(cache, 
     assert not left.exists()
 
 
+def _index(folder, digest):
+    """A package index of one wheel, which says that the wheel has this hash."""
+    wheel = folder / "simple" / "toypkg" / "toypkg-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    about = "Metadata-Version: 2.1\nName: toypkg\nVersion: 1.0\n"
+    kind = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("toypkg.py", "x = 1\n")
+        archive.writestr("toypkg-1.0.dist-info/METADATA", about)
+        archive.writestr("toypkg-1.0.dist-info/WHEEL", kind)
+        archive.writestr("toypkg-1.0.dist-info/RECORD", "")
+    found = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (wheel.parent / "index.html").write_text(f'<a href="{wheel.name}#sha256={found}">{wheel.name}</a>')
+    return (folder / "simple").as_uri()
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, None])
+def test_a_package_of_another_hash_is_refused_and_leaves_nothing(cache, tmp_path, monkeypatch, digest):
+    monkeypatch.setenv("PIP_INDEX_URL", _index(tmp_path / "index", digest))
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    toy = Environment(name="toy", requirements=("toypkg==1.0",), module="toypkg")
+    if digest is None:
+        toy.prepare(lambda _text: None, quiet=True)
+        assert toy.problem() == ""
+        return
+    with pytest.raises(InputError, match=r"toy: fetching the packages failed: .*HASH") as raised:
+        toy.prepare(lambda _text: None, quiet=True)
+    assert "\n" not in str(raised.value)
+    assert not [path for path in cache.iterdir() if path.name != ".lock"]
+
+
+def test_a_machine_without_a_chromium_is_told_how_to_get_one(cache, monkeypatch):
+    del cache
+    monkeypatch.setattr(web, "_ships_chromium", lambda: False)
+    monkeypatch.setattr(web.shutil, "which", lambda _name: None)
+    assert parity.main(["devices", "--prepare", "web"]) == 2
+    with pytest.raises(InputError, match=r"no Chromium on this machine\. Run: apt-get install chromium"):
+        web.DEVICE.prepare(lambda _text: None)
+
+
 def test_an_unknown_device_and_one_that_is_not_ready_are_one_line(cache, capsys):
     del cache
     assert parity.main(["devices", "--prepare", "tflmm"]) == 2
@@ -196,7 +241,16 @@ def test_what_a_device_does_not_read_is_a_row_and_what_it_refuses_fails(files, s
     assert refused.why == "net: no kernel."
 
 
-def test_tflm_itself_where_its_packages_can_be_had(files, split, cache):
+def _planted(content):
+    """The file with one bit of one weight of conv2 flipped."""
+    model = Reader(content, "the file").root()
+    tensors = model.tables(2)[0].tables(0)
+    kernel = next(tensor for tensor in tensors if tensor.blob(3) == b"conv2/kernel")
+    start, _ = model.tables(4)[kernel.integer(2, "I")].place(0)
+    return content[: start + 7] + bytes([content[start + 7] ^ 64]) + content[start + 8 :]
+
+
+def test_tflm_itself_where_its_packages_can_be_had(files, split, cache, tmp_path):
     del cache
     (device,) = registry.devices_of("--on", "tflm")
     try:
@@ -205,6 +259,11 @@ def test_tflm_itself_where_its_packages_can_be_had(files, split, cache):
         pytest.skip(f"tflm cannot be prepared here: {error}")
     with open_runner(files["tflite"].path, trust=True) as runner:
         (row,) = check_on_devices([device], [runner], split, runner.run(split.images))
+        broken = tmp_path / "planted.tflite"
+        broken.write_bytes(_planted(runner.content))
+        with open_runner(broken, trust=True) as other:
+            sound, planted = (activations_on(device, file, split.images[:4]) for file in (runner, other))
+    assert "'conv2" in first_difference(compare_layers(sound, planted), "tflm")
     assert row.differing < row.values // 10
     assert row.largest <= 2
     assert 4096 < row.arena_bytes < 65536
