@@ -172,9 +172,9 @@ def measure(spec: str, dataset: Any, before: Path | None, rounds: int, folder: P
     }  # fmt: skip
     missing = c_cortex.why_not()
     result["cortex_m4"] = missing or {
-        f"{prefix}c {level}": c_cortex.cost(form[".c"], form[".h"], level)
+        f"{prefix}c {level}": c_cortex.cost(form[".c"], form[".h"], level, counted=loaded.macs < SLOW_MACS)
         for prefix, form in forms.items()
-        for level in (c_cortex.LEVELS if loaded.macs < SLOW_MACS else ())
+        for level in c_cortex.LEVELS
     }
     return result
 
@@ -193,11 +193,12 @@ def table(record: dict[str, Any]) -> str:
         native = times["litert native"]["ratio"]
         for flags in FLAGS:
             found, old = times[f"c {' '.join(flags)}"], times.get(f"before c {' '.join(flags)}")
+            was = f"{old['ratio']:.2f}" if old else "-"
             low, high = found["ratio_p10_p90"]
             lines.append(
                 f"| {row['model']} | `{' '.join(flags)}` | {found['cpu_us']:.1f} | {found['ratio']:.2f} | "
                 f"{low:.2f} to {high:.2f} | {found['ratio'] / native:.2f} | "
-                f"{old['ratio'] if old else '-'} |"
+                f"{was} |"
             )
     lines += [
         "",
@@ -210,12 +211,13 @@ def table(record: dict[str, Any]) -> str:
             if name.startswith("before"):
                 continue
             old = costs.get(f"before {name}")
-            was = f"{old['instructions']:,}, {old['flash_bytes']:,}, {old['ram_bytes']:,}" if old else "-"
-            lines.append(
-                f"| {row['model']} | `{name[2:]}` | {found['instructions']:,} | {found['flash_bytes']:,} | "
-                f"{found['ram_bytes']:,} | {was} |"
-            )
+            was = ", ".join(_costs(old)) if old else "-"
+            lines.append(f"| {row['model']} | `{name[2:]}` | {' | '.join(_costs(found))} | {was} |")
     return "\n".join(lines) + "\n"
+
+
+def _costs(found: dict[str, int | None]) -> list[str]:
+    return ["not counted" if value is None else f"{value:,}" for value in found.values()]
 
 
 def main() -> int:
