@@ -97,7 +97,7 @@ class _Keeper:
     def _set(self, index: int, order: Order) -> None:
         """Note a result's order of axes, its batch first."""
         tensor: Tensor = self.graph.tensors[index]
-        if tensor.shape[order[0]] != self.batch:
+        if tensor.shape[order[0]] % self.batch:  # windows of attention are several rows an image
             raise ConversionError(
                 f"TFLite conversion: layer '{tensor.name}': expected a result of one row an image, found "
                 f"the shape {tensor.shape} for {self.batch} images. Replace the layer by one that keeps "

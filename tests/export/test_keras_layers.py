@@ -32,6 +32,19 @@ def _windows(x: Any) -> Any:
     return ops.reshape(x, (-1, 8, 12, 6))
 
 
+def _joint_windows(x: Any) -> Any:
+    """Swin's windows as keras.io has them: queries, keys and values are one tensor, put before the batch."""
+    from keras import layers, ops
+
+    x = ops.reshape(x, (-1, 2, 4, 3, 4, 6))
+    x = ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, 16, 6))
+    joint = ops.transpose(ops.reshape(layers.Dense(24)(x), (-1, 16, 3, 2, 4)), (2, 0, 3, 1, 4))
+    weights = ops.softmax(ops.matmul(joint[0] * 0.5, ops.transpose(joint[1], (0, 1, 3, 2))))
+    x = layers.Dense(6)(ops.reshape(ops.transpose(ops.matmul(weights, joint[2]), (0, 2, 1, 3)), (-1, 16, 8)))
+    x = ops.transpose(ops.reshape(x, (-1, 2, 3, 4, 4, 6)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, 8, 12, 6))
+
+
 def _token(x: Any) -> Any:
     """A class token that a layer of its own broadcasts to the batch."""
     import tensorflow as tf
@@ -136,6 +149,7 @@ def cases() -> dict[str, tuple[tuple[int, ...], dict[str, Callable[[Any], Any]]]
         "pad value": lambda x: ops.pad(x, ((0, 0), (1, 2), (0, 3), (1, 0)), constant_values=0.7),
         "pad channels": lambda x: ops.pad(x, ((0, 0), (0, 0), (0, 0), (1, 2))),
         "windows": _windows,
+        "joint windows": _joint_windows,
         "broadcast": lambda x: ops.broadcast_to(x[:, :1], (13, 8, 12, 6)) if x.shape[0] else x[:, :1] + x * 0,
         "cumulative sum": lambda x: ops.cumsum(x, axis=2),
         "where": lambda x: ops.where(x > 0.2, x, ops.sin(x) - 1),
@@ -322,6 +336,7 @@ PARTLY = [
     "group norm",
     "attention",
     "windows",
+    "joint windows",
     "unit norm",
     "dot of two maps",
 ]
