@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mnist_export.core.errors import InputError
 from mnist_export.data.dataset import Dataset
+from mnist_export.data.float_pixels import are_floats, pixels_of_floats
 from mnist_export.data.own import own_dataset, own_split
 from mnist_export.data.request import Notify, Request, to_stderr
 
@@ -29,8 +30,8 @@ def dataset_of_arrays(
     A tenth of the training images becomes validation; without test arrays another tenth becomes test.
 
     Args:
-        arrays: uint8 images of shape (n, height, width) or (n, height, width, channels), and integer labels
-            of shape (n,) or (n, 1).
+        arrays: uint8 images (or floats that are pixels, see `float_pixels`) of shape (n, height, width) or
+            (n, height, width, channels), and integer labels of shape (n,) or (n, 1).
         seed: chooses the validation part, and the test part where there is none.
         name: of the data set, fit for a file name.
         head: what y may be besides classes; see `targets.are_targets`.
@@ -44,12 +45,25 @@ def dataset_of_arrays(
             "data: expected (x_train, y_train, x_test, y_test) or (x_train, y_train), found "
             f"{len(arrays)} arrays."
         )
-    train = own_split("x_train", arrays[0], arrays[1], head=head)
-    test = own_split("x_test", arrays[2], arrays[3], head=head) if len(arrays) == max(_ARRAYS) else None
+    notes: list[str] = []
+    train = own_split("x_train", _pixels("x_train", arrays[0], notes), arrays[1], head=head)
+    test = None
+    if len(arrays) == max(_ARRAYS):
+        test = own_split("x_test", _pixels("x_test", arrays[2], notes), arrays[3], head=head)
     sha256 = {"train-images": train.images_sha256()}
     if test is not None:
         sha256["test-images"] = test.images_sha256()
     return own_dataset(
         path=Path(name), source="memory", train=train, test=test,
         request=Request(seed=seed, notify=notify, head=head), sha256=sha256,
+        notes=tuple(dict.fromkeys(notes)),
     )  # fmt: skip
+
+
+def _pixels(where: str, images: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
+    """Floats as the pixels that they were made from; anything else as it is."""
+    if not are_floats(images.dtype) or not images.size:
+        return images
+    pixels, note = pixels_of_floats(where, images)
+    notes.append(note)
+    return pixels

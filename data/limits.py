@@ -72,7 +72,9 @@ def check_array_bytes(path: object, array_bytes: int, stored_bytes: int) -> None
         )
 
 
-def check_image_size(path: object, height: int, width: int, *, max_aspect: int | None = None) -> None:
+def check_image_size(
+    path: object, height: int, width: int, *, max_aspect: int | None = None, least: int = MIN_SIDE
+) -> None:
     """Refuse images that are tiny or huge.
 
     Args:
@@ -81,13 +83,16 @@ def check_image_size(path: object, height: int, width: int, *, max_aspect: int |
         width: pixels.
         max_aspect: the longer side over the shorter, at most; None for any. A header of raw bytes that is
             damaged still fits its file where the two are changed together, as 56x14 does for 28x28.
+        least: pixels of the shorter side; rows of features are 1 high, and have as many pixels as a square.
     """
     sides = sorted((height, width))
     longest = MAX_SIDE if max_aspect is None else max_aspect * sides[0]
-    if sides[0] < MIN_SIDE or sides[1] > min(MAX_SIDE, longest):
+    few = height * width < MIN_SIDE * MIN_SIDE
+    if sides[0] < least or few or sides[1] > min(MAX_SIDE, longest):
         raise bad_file(
             path,
-            f"images of {MIN_SIDE} to {MAX_SIDE} pixels a side"
+            f"images of {least} to {MAX_SIDE} pixels a side"
+            + ("" if least == MIN_SIDE else f" and at least {MIN_SIDE * MIN_SIDE} pixels")
             + ("" if max_aspect is None else f", no longer than {max_aspect} times the other"),
             f"{height}x{width}",
             "Resize the images, or check that their rows and columns are not mixed up.",

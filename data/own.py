@@ -50,7 +50,7 @@ def image_batch(where: object, array: npt.NDArray[Any]) -> Images:
             f"shape {array.shape}",
             "Reshape the array, such as x.reshape(-1, 28, 28).",
         )
-    check_image_size(where, array.shape[1], array.shape[2])
+    check_image_size(where, array.shape[1], array.shape[2], least=1)
     not_black_and_white(where, int(array.max()))
     return np.ascontiguousarray(array)
 

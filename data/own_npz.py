@@ -8,6 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from mnist_export.data.dataset import Dataset, Split
+from mnist_export.data.float_pixels import are_floats, pixels_of_floats
 from mnist_export.data.limits import bad_file
 from mnist_export.data.npz import NpzFile
 from mnist_export.data.own import image_batch, own_dataset, own_split
@@ -19,8 +20,8 @@ _PEEK_ITEMS = 1 << 16
 class NpzReader:
     """Reads an .npz as a data set; arrays of another name are left alone.
 
-    Images are uint8 of shape (n, h, w) or (n, h, w, c), labels integers of shape (n,). An array
-    ``class_names`` of strings names the classes.
+    Images are uint8 (or floats that are pixels, see `float_pixels`) of shape (n, h, w) or (n, h, w, c),
+    labels integers of shape (n,). An array ``class_names`` of strings names the classes.
     """
 
     def accepts(self, path: Path) -> bool:
@@ -40,23 +41,38 @@ class NpzReader:
         with NpzFile(path) as npz:
             has_test = "x_test" in npz.keys or "y_test" in npz.keys
             npz.require(("x_train", "y_train", "x_test", "y_test") if has_test else ("x_train", "y_train"))
-            train = _read_split(npz, "train", request.head)
-            test = _read_split(npz, "test", request.head) if has_test else None
+            notes: list[str] = []
+            train = _read_split(npz, "train", request.head, notes)
+            test = _read_split(npz, "test", request.head, notes) if has_test else None
             names = _read_names(npz) if "class_names" in npz.keys else None
         sha256 = {"train-images": train.images_sha256()}
         if test is not None:
             sha256["test-images"] = test.images_sha256()
         return own_dataset(
-            path=path, source="npz", train=train, test=test, request=request, class_names=names, sha256=sha256
-        )
+            path=path, source="npz", train=train, test=test, request=request, class_names=names,
+            sha256=sha256, notes=_told(notes, request),
+        )  # fmt: skip
 
 
-def _read_split(npz: NpzFile, part: str, head: str) -> Split:
+def _read_split(npz: NpzFile, part: str, head: str, notes: list[str]) -> Split:
     where = f"{npz.path}[x_{part}]"
-    header = npz.header(f"x_{part}")
-    if header.dtype != "uint8":  # look at a few values for the message; do not load gigabytes for it
+    dtype = npz.header(f"x_{part}").dtype
+    if dtype != "uint8" and not are_floats(dtype):
+        # look at a few values for the message; do not load gigabytes for it
         image_batch(where, npz.read(f"x_{part}", at_most_items=_PEEK_ITEMS))
-    return own_split(where, npz.read(f"x_{part}"), npz.read(f"y_{part}"), head=head)
+    images = npz.read(f"x_{part}")
+    if are_floats(dtype) and images.size:
+        images, note = pixels_of_floats(where, images)
+        notes.append(note)
+    return own_split(where, images, npz.read(f"y_{part}"), head=head)
+
+
+def _told(notes: list[str], request: Request) -> tuple[str, ...]:
+    """How floats became pixels, said once."""
+    told = tuple(dict.fromkeys(notes))
+    for note in told:
+        request.notify(note)
+    return told
 
 
 def _read_names(npz: NpzFile) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def _form(listed: Mapping[str, PictureList], options: PictureOptions) -> tuple[t
     if size is None:
         first = next(iter(listed.values()))[0]
         size = picture_header(first).size
-        check_image_size(first, *size)
+        check_image_size(first, *size, least=1)
     return size, channels
 
 

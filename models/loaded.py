@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mnist_export.models.card import ModelCard
+from mnist_export.models.foreign.pixel_inputs import NOTE as RAW_PIXELS
 from mnist_export.models.outputs import ModelOutput
 
 
@@ -60,3 +61,8 @@ class LoadedModel:
     head: str = "classes"
     threshold: tuple[float, ...] = ()
     outputs: tuple[ModelOutput, ...] = ()
+
+    @property
+    def takes_raw_pixels(self) -> bool:
+        """Whether its input was uint8: pixels 0 and 255 are 0 and 255 for it."""
+        return RAW_PIXELS in self.notes

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mnist_export.data.dataset import Split
 
 Answers = npt.NDArray[Any]
-ANYTHING: Final = Thresholds(max_drop_pp=None, min_agreement=None)
+ANYTHING: Final = Thresholds(max_drop_pp=100.0, min_agreement=0.0)
 """Limits that everything passes: of the comparison of largest outputs, where outputs are no classes."""
 
 

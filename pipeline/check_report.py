@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
-    from mnist_export.parity.heads import limits_of
     from mnist_export.parity.layers.error import LayerError
     from mnist_export.parity.results import CheckResult
     from mnist_export.report.schema import Report
@@ -32,6 +31,7 @@ def build_report(
         threads: of one inference.
     """
     from mnist_export.core.pixel_rules import sentence_of
+    from mnist_export.parity.heads import limits_of
     from mnist_export.report.context import DataInfo, ModelInfo
     from mnist_export.report.measured import artifact_of, reference_of
     from mnist_export.report.schema import Report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,7 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
 
         tensorflow()  # timed on its own: it is the longest stage of a short run
     with stages.stage("model", "model"):
-        loaded, dataset = _model(job, dataset, progress)
+        job, loaded, dataset = _model(job, dataset, progress)
     with stages.stage("lower", "lowering"):
         graph = lower(loaded.model, tuple(loaded.input_shape), [output.name for output in loaded.outputs])
     give_back()
@@ -145,8 +146,9 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
     return report
 
 
-def _model(job: Job, dataset: Dataset, progress: Progress) -> tuple[LoadedModel, Dataset]:
-    """Load the model, and take the data's y for what its outputs are."""
+def _model(job: Job, dataset: Dataset, progress: Progress) -> tuple[Job, LoadedModel, Dataset]:
+    """Load the model; take the data's y for what its outputs are, and the pixels as its input does."""
+    from mnist_export.core.pixels import InputRange
     from mnist_export.data.targets import as_two_classes
     from mnist_export.models.judging import CLASSES
     from mnist_export.pipeline.heads import require_head
@@ -166,12 +168,15 @@ def _model(job: Job, dataset: Dataset, progress: Progress) -> tuple[LoadedModel,
         several=True,
     )
     require_single(job, loaded)
+    if loaded.takes_raw_pixels and not job.range_stated:
+        raw = InputRange(lo=0.0, hi=255.0)
+        job = replace(job, input_range=raw, range_stated=True, scheme=replace(job.scheme, input_range=raw))
     if loaded.head == CLASSES:
         dataset = as_two_classes(dataset)
     require_head(job, loaded)
     if job.until is None and loaded.head == CLASSES:
         _check_range(job, loaded, dataset, progress)
-    return loaded, dataset
+    return job, loaded, dataset
 
 
 def _judged(

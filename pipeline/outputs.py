@@ -133,7 +133,7 @@ def _judged(
     head = Head(kind=output.head, threshold=output.threshold or HALF, max_error=limit)
     split = dataset.test if known else _unknown(head, dataset.test, reference)
     # where the original's own answers stand for y, a drop says what agreement says already
-    limits = job.thresholds if known else replace(job.thresholds, max_drop_pp=None)
+    limits = job.thresholds if known else replace(job.thresholds, max_drop_pp=100.0)
     candidates = tuple(
         _of_output(head, candidate, reference, columns, split, limits) for candidate in result.candidates
     )
@@ -172,6 +172,8 @@ def _judged(
     names = dataset.class_names if known and len(dataset.class_names) == output.width else ()
     passed = all(artifact.verdict is Verdict.PASS for artifact in artifacts)
     told = limits_of(limits, head)
+    if not known:
+        told = replace(told, max_drop_pp=None)
     return OutputResult(
         name=output.name,
         head=output.head,

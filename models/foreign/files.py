@@ -20,6 +20,8 @@ from mnist_export.models.foreign.custom_code import custom_code
 from mnist_export.models.foreign.half_precision import NOTE, to_float32
 from mnist_export.models.foreign.hdf5_trial import try_hdf5
 from mnist_export.models.foreign.limits import MAX_FILE_BYTES, quoted
+from mnist_export.models.foreign.pixel_inputs import NOTE as RAW_PIXELS
+from mnist_export.models.foreign.pixel_inputs import to_float_input
 from mnist_export.models.foreign.restoring import restore_modules, with_configuration
 from mnist_export.models.foreign.wrappers import without_wrappers
 from mnist_export.models.structure.engine import package_of
@@ -79,7 +81,7 @@ def _open_archive(path: Path, content: bytes, beside: Beside) -> tuple[Built, di
     archive = read_archive(content, path)
     config = parse_configuration(archive.config, path)
     compiled = config.get("compile_config")
-    half = to_float32(config)
+    half, raw = to_float32(config), to_float_input(config)
     code = custom_code(beside)
     check_configuration(config, path, code)
     try_hdf5(archive.weights, path)
@@ -101,7 +103,7 @@ def _open_archive(path: Path, content: bytes, beside: Beside) -> tuple[Built, di
             code=code,
         )
     )
-    return _noted(built, half), compiled if isinstance(compiled, dict) else {}
+    return _noted(built, half, raw), compiled if isinstance(compiled, dict) else {}
 
 
 def _open_hdf5(path: Path, content: bytes, beside: Beside) -> tuple[Built, dict[str, Any]]:
@@ -121,10 +123,10 @@ def _open_hdf5(path: Path, content: bytes, beside: Beside) -> tuple[Built, dict[
         raise refuse(path, "the group model_weights", "none", "Save the whole model again.")
     config = parse_configuration(stored.attributes["model_config"], path)
     restored = stored.attributes.get("keras_version", "").startswith("3.") and restore_modules(config)
-    half = to_float32(config)
+    half, raw = to_float32(config), to_float_input(config)
     code = custom_code(beside)
     check_configuration(config, path, code)
-    if restored or half:
+    if restored or half or raw:
         content = with_configuration(content, config)
     built = build(
         Ingredients(
@@ -136,12 +138,13 @@ def _open_hdf5(path: Path, content: bytes, beside: Beside) -> tuple[Built, dict[
             code=code,
         )
     )
-    return _noted(built, half), _compiled(stored.attributes.get("training_config", ""))
+    return _noted(built, half, raw), _compiled(stored.attributes.get("training_config", ""))
 
 
-def _noted(built: Built, half: bool) -> Built:
+def _noted(built: Built, half: bool, raw: bool) -> Built:
     model, taken = without_wrappers(built.model, package_of(built.framework))
-    return replace(built, model=model, notes=(*built.notes, *([NOTE] if half else []), *taken))
+    said = [*([NOTE] if half else []), *([RAW_PIXELS] if raw else [])]
+    return replace(built, model=model, notes=(*built.notes, *said, *taken))
 
 
 def _compiled(text: str) -> dict[str, Any]:

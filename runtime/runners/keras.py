@@ -73,6 +73,10 @@ class KerasRunner(Runner):
         cls, loaded: LoadedModel, *, threads: int = 1, input_range: PixelRule | None = None
     ) -> KerasRunner:
         """Wrap what `mnist_export.models.loading` gives."""
+        from mnist_export.core.pixels import InputRange
+
+        if input_range is None and loaded.takes_raw_pixels:
+            input_range = InputRange(lo=0.0, hi=255.0)
         runner = cls(
             loaded.model,
             label=loaded.name,

@@ -95,9 +95,9 @@ def test_colour_fortran_order_big_endian_labels_and_class_names_are_read(
 @pytest.mark.parametrize(
     ("changes", "fragments"),
     [
-        ({"x_train": lambda x: (x / 255).astype(np.float32)}, ("float32 in 0..", "multiply by 255")),
-        ({"x_train": lambda x: x / 127.5 - 1}, ("float64 in -1..", "-1..1")),
-        ({"x_train": lambda x: x.astype(np.float32)}, ("float32 in 0..255", "astype('uint8')")),
+        ({"x_train": lambda x: (x / 256).astype(np.float32)}, ("float32 in 0..", "k/255", "store as uint8")),
+        ({"x_train": lambda x: x / 127.5 - 1}, ("float64 in -1..", "Map -1..1", "`input_range`")),
+        ({"x_train": lambda x: x + 0.3}, ("float64 in 0.3..", "between two pixels")),
         ({"x_train": lambda x: np.where(x > 250, np.nan, x)}, ("NaN",)),
         ({"x_train": lambda x: np.where(x > 250, np.inf, x)}, ("infinite",)),
         ({"x_train": lambda x: x.astype(np.int64)}, ("int64", "uint8")),
@@ -297,3 +297,18 @@ def test_images_may_have_any_aspect(tmp_path):
     x, y = np.random.default_rng(0).integers(0, 256, (60, 49, 10, 1)).astype(np.uint8), np.arange(60) % 4
     np.savez(tmp_path / "spectrograms.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
     assert load_dataset(str(tmp_path / "spectrograms.npz"), notify=lambda _: None).image_shape == (49, 10, 1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("white", [1, 255])
+def test_floats_that_are_pixels_are_read_as_them(tmp_path, dtype, white):
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 40), dtype=np.uint8)
+    labels = np.arange(40) % 2
+    floats = (images / (255 / white)).astype(dtype)
+    np.savez(tmp_path / "floats.npz", x_train=floats, y_train=labels, x_test=floats[:6], y_test=labels[:6])
+    said = []
+    data = load_dataset(str(tmp_path / "floats.npz"), notify=said.append)
+    np.testing.assert_array_equal(data.test.images[..., 0], images[:6])
+    assert data.image_shape == (1, 40, 1)
+    assert [note for note in said if dtype in note] == list(data.provenance.notes)
+    assert len(data.provenance.notes) == 1

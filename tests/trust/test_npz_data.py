@@ -122,8 +122,8 @@ def test_pixels_that_are_not_finite(refuse_npz, good):
     refuse_npz({**good, "x_train": images}, "finite|NaN|uint8")
 
 
-def test_pixels_of_0_to_1(refuse_npz, good):
-    refuse_npz({**good, "x_train": good["x_train"] / np.float32(255)}, "255|uint8")
+def test_pixels_of_0_to_1_that_are_between_two(refuse_npz, good):
+    refuse_npz({**good, "x_train": good["x_train"] / np.float32(256)}, "255|uint8")
 
 
 def test_pixels_of_0_to_1_given_as_uint8(refuse_npz, good):
