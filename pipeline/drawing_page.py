@@ -17,6 +17,7 @@ from mnist_export.core.files import output_folder, write_atomic
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
+    from mnist_export.pipeline.jobs.job import Job
     from mnist_export.runtime.runners.runner import Runner
 
 GOLDEN_IMAGES: Final = 32
@@ -83,6 +84,22 @@ def write_drawing_page(path: Path, dataset: Dataset, folder: Path, *, trust: boo
         images=about["golden"]["count"],
         size_bytes=sum(len(data) for data in files.values()),
     )
+
+
+def require_page(job: Job) -> None:
+    """Refuse, before any work, a job that no page can be made of.
+
+    Raises:
+        UnsupportedError: no .onnx, or no int8.
+        InputError: onnxruntime-web was not fetched.
+    """
+    if "onnx" not in job.formats or job.scheme.precision != "int8":
+        raise UnsupportedError(
+            f"`page`: expected an int8 .onnx, which onnxruntime-web runs in a page as it is, found "
+            f'{job.scheme.precision} {" and ".join(job.formats)}. Export with `formats="tflite,onnx"` and '
+            "`int8=True`."
+        )
+    _runtime_files()
 
 
 def page_facts(runner: Runner, dataset: Dataset) -> dict[str, Any]:

@@ -166,10 +166,9 @@ def test_a_changed_file_or_integer_is_seen(served, exported):
         about.write_text(before)
 
 
-def test_a_file_of_integers_with_float_ends_is_compared_bit_for_bit(web, digits, tmp_path):
+def test_a_file_of_integers_with_float_ends_is_compared_bit_for_bit(web, tmp_path):
     words = ["--int8", "--io", "float32", "--format", "onnx", "--data", "digits", "-o", str(tmp_path), "-q"]
-    assert export.main(words) == 0
-    write_drawing_page(tmp_path / "lenet5-digits.int8.onnx", digits, tmp_path / "page", trust=True)
+    assert export.main([*words, "--page", str(tmp_path / "page")]) == 0
     with serving(tmp_path / "page") as address, Chromium() as browser:
         browser.open(f"{address}/index.html")
         browser.wait_for("document.body.dataset.state !== 'loading'")
@@ -178,3 +177,13 @@ def test_a_file_of_integers_with_float_ends_is_compared_bit_for_bit(web, digits,
         draw(browser, SEVEN)
         browser.wait_for("document.body.dataset.answer === '7'")
         assert browser.console == []
+
+
+def test_a_page_of_no_int8_onnx_is_refused_before_any_work(tmp_path, capsys):
+    for words in (["--int8"], ["--format", "onnx"]):
+        given = [*words, "--data", "digits", "-o", str(tmp_path / "x"), "--page", str(tmp_path / "page")]
+        assert export.main(given) == 2
+        said = capsys.readouterr().err
+        assert "--page: expected an int8 .onnx" in said
+        assert "--int8" in said
+    assert not (tmp_path / "x").exists()
