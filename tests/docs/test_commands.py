@@ -34,7 +34,7 @@ NOT_RUN = {
 _CI_ITSELF = {"main-job", "tests", "tour", "python"}  # blocks that .ci/run takes from the README
 
 
-HOW = "What cannot run here is marked: in a page as tools/printed_commands.py says, in a help text in this file."
+HOW = "Mark what cannot run here: tools/printed_commands.py says how, in pages; for help texts in this file."
 
 
 def words_for(line, table):
