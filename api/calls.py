@@ -82,6 +82,7 @@ def export(
     architecture: str | None = None,
     junit: str | Path | None = None,
     summary: str | Path | None = None,
+    page: str | Path | None = None,
     progress: bool = False,
     **more: Any,
 ) -> Result:
@@ -151,6 +152,7 @@ def export(
         architecture: of a file of weights: the JSON of ``model.to_json()``, or an architecture's name.
         junit: write JUnit XML there.
         summary: append a Markdown summary there.
+        page: a folder; a page that reads pictures with the int8 .onnx in a browser is written there.
         progress: say on stderr what is being done.
         **more: options that later versions of the command have.
 
@@ -181,7 +183,7 @@ def export(
             max_memory=max_memory, until=until, trust=trust,
             custom=custom, architecture=architecture, on=None if on is None else words_of(on), **more,
         )  # fmt: skip
-        side_files = SideFiles(junit=path_of(junit), summary=path_of(summary))
+        side_files = SideFiles(junit=path_of(junit), summary=path_of(summary), page=path_of(page))
         return Result(run_job(job, progress_of(progress), side_files))
 
 

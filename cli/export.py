@@ -156,6 +156,10 @@ def _add_checks(group: Any) -> None:
     )  # fmt: skip
     group.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML for a CI service")
     group.add_argument("--summary", type=Path, metavar="FILE", help="append a Markdown summary")
+    group.add_argument(
+        "--page", type=Path, metavar="DIR",
+        help="write a page that reads drawn digits, or dropped pictures, with the int8 .onnx in a browser",
+    )  # fmt: skip
 
 
 def _model_of(arguments: argparse.Namespace) -> str:
@@ -187,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         arguments.model = _model_of(arguments)
         job = job_of(arguments, shlex.join(["mnist-export", *words]))
-        side_files = SideFiles(junit=arguments.junit, summary=arguments.summary)
+        side_files = SideFiles(junit=arguments.junit, summary=arguments.summary, page=arguments.page)
         report = run_job(job, console, side_files)
         if arguments.json:
             emit(report.to_json().rstrip("\n"))

@@ -19,10 +19,12 @@ class SideFiles:
     Attributes:
         junit: JUnit XML goes there.
         summary: a Markdown summary is appended there.
+        page: a folder; a page that reads pictures with the .onnx is written there.
     """
 
     junit: Path | None = None
     summary: Path | None = None
+    page: Path | None = None
 
 
 def check_side_files(options: Mapping[str, Path | None], inputs: Mapping[str, str | Path | None]) -> None:

@@ -17,6 +17,7 @@ from mnist_export.core.files import output_folder, write_atomic
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset
+    from mnist_export.pipeline.jobs.job import Job
     from mnist_export.runtime.runners.runner import Runner
 
 GOLDEN_IMAGES: Final = 32
@@ -85,28 +86,51 @@ def write_drawing_page(path: Path, dataset: Dataset, folder: Path, *, trust: boo
     )
 
 
+def require_page(job: Job) -> None:
+    """Refuse, before any work, a job that no page can be made of.
+
+    Raises:
+        UnsupportedError: no .onnx, or no int8.
+        InputError: onnxruntime-web was not fetched.
+    """
+    if "onnx" not in job.formats or job.scheme.precision != "int8":
+        raise UnsupportedError(
+            f"`page`: expected an int8 .onnx, which onnxruntime-web runs in a page as it is, found "
+            f'{job.scheme.precision} {" and ".join(job.formats)}. Export with `formats="tflite,onnx"` and '
+            "`int8=True`."
+        )
+    _runtime_files()
+
+
 def page_facts(runner: Runner, dataset: Dataset) -> dict[str, Any]:
-    """What the page has to know of a file: types, layout, classes, golden integers.
+    """What the page has to know of a file: types, layout, classes, golden answers.
+
+    Files of integers take and give 8-bit integers, or float32 at their ends (``--io float32``), which are
+    integers times a scale: both are compared bit for bit.
 
     Args:
         runner: the opened file.
         dataset: its test images.
 
     Raises:
-        UnsupportedError: inputs or outputs that are no 8-bit integers, or more channels than a picture has.
+        UnsupportedError: a file of floats, or more channels than a picture has.
     """
+    from mnist_export.core.pixels import InputRange
+
     images = dataset.test.images[:GOLDEN_IMAGES]
     batch = runner.prepare(images)
     quant, dtypes = runner.output.quant, {str(batch.dtype), str(runner.output.dtype)}
-    if quant is None or not dtypes <= {"int8", "uint8"}:
+    precision = runner.metadata.precision if runner.metadata is not None else None
+    floats = dtypes == {"float32"} and precision == "int8" and isinstance(runner.input_range, InputRange)
+    if not floats and (quant is None or not dtypes <= {"int8", "uint8"}):
         raise UnsupportedError(
-            f"{runner.label}: expected 8-bit integers in and out, found {' and '.join(sorted(dtypes))}. The "
-            'page compares integers; export with `int8=True`, without `io="float32"`.'
+            f"{runner.label}: expected a file of 8-bit integers, found {' and '.join(sorted(dtypes))} in "
+            f"{precision or 'a foreign file'}. The page compares answers bit by bit; export with `int8=True`."
         )
     height, width, channels = images.shape[1:]
     if channels not in {1, 3}:
         raise UnsupportedError(f"{runner.label}: expected pictures of 1 or 3 channels, found {channels}.")
-    answers = runner.run_integers(images)
+    answers = runner.run(images) if quant is None else runner.run_integers(images)
     shape = [1, *batch.shape[1:]]
     planes = channels == 3 and len(shape) == 4 and shape[1] == 3 and shape[3] != 3
     names = dataset.class_names
@@ -119,13 +143,13 @@ def page_facts(runner: Runner, dataset: Dataset) -> dict[str, Any]:
             "width": width,
             "channels": channels,
             "planes": planes,
-            "offset": 128 if batch.dtype == np.int8 else 0,
+            **_pixel_rule(runner, batch.dtype),
             "drawable": channels == 1,
         },
         "output": {
             "dtype": str(runner.output.dtype),
-            "scale": float(np.ravel(quant.scale)[0]),
-            "zero_point": int(np.ravel(quant.zero_point)[0]),
+            "scale": 1.0 if quant is None else float(np.ravel(quant.scale)[0]),
+            "zero_point": 0 if quant is None else int(np.ravel(quant.zero_point)[0]),
         },
         "classes": [str(name) for name in names],
         "golden": {
@@ -136,6 +160,14 @@ def page_facts(runner: Runner, dataset: Dataset) -> dict[str, Any]:
             "labels": [str(names[int(label)]) for label in dataset.test.labels[:GOLDEN_IMAGES]],
         },
     }
+
+
+def _pixel_rule(runner: Runner, dtype: np.dtype[Any]) -> dict[str, float]:
+    """An input is ``step * pixel + shift``."""
+    if dtype != np.float32:
+        return {"step": 1, "shift": -128 if dtype == np.int8 else 0}
+    lo, hi = runner.input_range.lo, runner.input_range.hi  # type: ignore[union-attr]
+    return {"step": (hi - lo) / 255, "shift": lo}
 
 
 def _index(path: Path, about: dict[str, Any]) -> str:

@@ -57,6 +57,10 @@ def run_job(job: Job, progress: Progress = SILENT, side_files: SideFiles | None 
         {"`junit`": side.junit, "`summary`": side.summary},
         {"the model": job.model, "the data": job.data_path},
     )
+    if side.page is not None:
+        from mnist_export.pipeline.drawing_page import require_page
+
+        require_page(job)
     if job.threads > MAX_THREADS:
         raise InputError(f"`threads`: expected 1 to {MAX_THREADS}, found {job.threads}.")
     from mnist_export.pipeline.memory import before_loading, require_memory
@@ -143,7 +147,17 @@ def _run(job: Job, progress: Progress, stages: Stages, side: SideFiles, devices:
         report = reworded(with_devices(report, on_devices, job), progress.wording)
         report = with_usage(report, job)
         write_report(report, result, dataset, job.output, side, loaded=loaded, stem=written.stem)
+        _write_page(side, written, dataset, progress)
     return report
+
+
+def _write_page(side: SideFiles, written: WrittenRun, dataset: Dataset, progress: Progress) -> None:
+    if side.page is None:
+        return
+    from mnist_export.pipeline.drawing_page import write_drawing_page
+
+    path = next(item.path for item in written.artifacts if item.path.suffix == ".onnx")
+    progress.note(f"page: {write_drawing_page(path, dataset, side.page, trust=True).index}")
 
 
 def _model(job: Job, dataset: Dataset, progress: Progress) -> tuple[Job, LoadedModel, Dataset]:

@@ -4,7 +4,7 @@ import * as ort from "./runtime/ort.wasm.min.mjs";
 
 const byId = (id) => document.getElementById(id);
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-const arrays = { uint8: Uint8Array, int8: Int8Array };
+const arrays = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array };
 const about = await (await fetch("page.json")).json();
 const { height, width, channels } = about.input;
 const pad = byId("pad"), ink = pad.getContext("2d", { willReadFrequently: true });
@@ -43,7 +43,7 @@ async function checkParity(known) {
   const good = known && same === expected.length, line = byId("parity");
   line.classList.add(good ? "pass" : "fail");
   line.textContent = (known ? "" : "The file is not the one that was exported. ") +
-    `${same} of ${expected.length} golden integers (${golden.count} test images) are those of ${golden.runtime}.`;
+    `${same} of ${expected.length} golden ${about.output.dtype === "float32" ? "values" : "integers"} (${golden.count} test images) are those of ${golden.runtime}.`;
   samples(inputs, each);
   document.body.dataset.parity = good ? "pass" : "fail";
 }
@@ -52,7 +52,7 @@ function samples(inputs, each) {
   for (let i = 0; i < Math.min(8, about.golden.count); i++) {
     const canvas = document.createElement("canvas");
     canvas.width = width; canvas.height = height;
-    const pixels = Uint8Array.from(inputs.slice(i * each, (i + 1) * each), (v) => v + about.input.offset);
+    const pixels = Uint8Array.from(inputs.slice(i * each, (i + 1) * each), (v) => Math.round((v - about.input.shift) / about.input.step));
     paint(canvas.getContext("2d"), pixels);
     canvas.title = `test image ${i}: ${about.golden.labels[i]}`;
     canvas.onclick = () => { clear(); opened = pixels; ink.imageSmoothingEnabled = false; ink.drawImage(canvas, 0, 0, pad.width, pad.height); ask(); };
@@ -115,7 +115,7 @@ async function answer() {
   if (!pixels || !session) return;
   busy = true;
   paint(byId("seen").getContext("2d"), pixels);
-  const input = arrays[about.input.dtype].from(pixels, (v) => v - about.input.offset), started = performance.now();
+  const input = arrays[about.input.dtype].from(pixels, (v) => about.input.step * v + about.input.shift), started = performance.now();
   const raw = await outputs(input), time = performance.now() - started;
   show(Array.from(raw, (v) => about.output.scale * (v - about.output.zero_point)));
   byId("time").textContent = `${time.toFixed(time < 10 ? 2 : 0)} ms in this browser`;

@@ -18,12 +18,12 @@ _ATTRIBUTES = re.compile(r"^\s*Attributes:\n(.*?)(?=^\S|\Z)", re.M | re.S)
 
 def report_schema() -> dict[str, Any]:
     """The schema (draft 2020-12) of what `Report.to_json` writes."""
-    from mnist_export.report.schema import Report
+    from mnist_export.report.schema import SCHEMA_VERSION, Report
 
     definitions: dict[str, Any] = {}
     root = _reference(Report, definitions)
     whole = definitions.pop(root["$ref"].rpartition("/")[2])
-    whole["properties"] = {**whole["properties"], "schema_version": {"const": 1}}
+    whole["properties"] = {**whole["properties"], "schema_version": {"const": SCHEMA_VERSION}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "report.json of mnist-export",

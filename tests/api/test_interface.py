@@ -16,7 +16,7 @@ import mnist_export as mx
 from mnist_export.cli.export import build_parser
 from mnist_export.pipeline.request import DEFAULTS, job_of, job_with
 
-_ONLY_COMMAND = {"model", "positional_model", "json", "quiet", "verbose", "junit", "summary"}
+_ONLY_COMMAND = {"model", "positional_model", "json", "quiet", "verbose", "junit", "summary", "page"}
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 MODULES = {
     f"mnist-{name}": f"mnist_export.cli.{name}" for name in ("export", "parity", "train", "bench", "search")
 }
-_LINE = re.compile(r"^ *((?:[A-Z_]+=\\S+ )*mnist-(?:export|parity|train|bench|search)(?: .*)?)$", re.M)
-_ENVIRONMENT = re.compile(r"^([A-Z_]+=\\S+ )+")
+_LINE = re.compile(r"^ *((?:[A-Z_]+=\S+ )*mnist-(?:export|parity|train|bench|search)(?: .*)?)$", re.M)
+_ENVIRONMENT = re.compile(r"^([A-Z_]+=\S+ )+")
 
 
 class Parsed(Exception):  # noqa: N818 - it is no error
@@ -59,7 +59,7 @@ def examples():
         found += [
             (path.name, re.split(r"   +", line.strip())[0]) for text in texts for line in _LINE.findall(text)
         ]
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         blocks = re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.S)
         text = "\n".join(blocks).replace("\\\n", " ")
         found += [(path.name, line) for line in _LINE.findall(text) if "$" not in line]

@@ -27,20 +27,37 @@ def test_the_readme_has_no_figure_that_nothing_holds():
     assert unmarked_percentages(ROOT / "README.md") == []
 
 
-@pytest.mark.parametrize(
-    ("module", "page", "result"),
-    [("peers", "peers.md", "peers.json"), ("architectures", "quantize.md", "architectures.json")],
-)
-def test_generated_tables_are_those_of_the_results(module, page, result, monkeypatch):
+def between(page, module):
+    return page.split(module.START)[1].split(module.END)[0].strip()
+
+
+# Script of benchmarks/ to its page, its results, and what it makes of them: the page, or a part of it.
+MADE = {
+    "peers": (
+        "docs/peers.md",
+        "peers.json",
+        lambda m, r: m.write_page(ROOT / "docs" / "peers.md", r).decode(),
+    ),
+    "architectures": ("docs/quantize.md", "architectures.json", lambda m, r: m.table(r)),
+    "quantize": ("docs/quantize.md", "quantize.json", lambda m, _: m.tables(m.recorded())),
+    "zoo_table": ("docs/zoo.md", "zoo.json", lambda m, r: m.markdown(r["models"])),
+    "growth": ("docs/growth.md", "growth.json", lambda m, r: m.page(r)),
+    "applications": ("docs/applications.md", "applications.json", lambda m, _: m.table(m.recorded())),
+    "devices": ("benchmarks/results/devices.md", "devices.json", lambda m, r: m.table(r["rows"])),
+}
+
+
+@pytest.mark.parametrize("script", MADE)
+def test_generated_tables_are_those_of_the_results(script, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
-    made_by = importlib.import_module(module)
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    page, result, make = MADE[script]
+    text = (ROOT / page).read_text(encoding="utf-8")
     recorded = json.loads((ROOT / "benchmarks" / "results" / result).read_text(encoding="utf-8"))
-    if module == "peers":
-        assert made_by.write_page(ROOT / "docs" / page, recorded).decode() == text
-    else:
-        shown = text.split(made_by.START)[1].split(made_by.END)[0].strip()
-        assert made_by.table(recorded).strip() == shown
+    module = importlib.import_module(script)
+    made = make(module, recorded).strip()
+    assert made in text
+    if hasattr(module, "START") and page == "docs/quantize.md":
+        assert made == between(text, module)
 
 
 def planted(folder, figures):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import http.server
 import itertools
@@ -64,7 +65,7 @@ def test_a_file_that_gives_no_integers_and_another_format_are_refused(exported, 
     assert export.main(words) == 0
     with (
         open_runner(tmp_path / "lenet5-digits.float32.onnx", trust=True) as runner,
-        pytest.raises(UnsupportedError, match="export with --int8"),
+        pytest.raises(UnsupportedError, match="export with `int8=True`"),
     ):
         page_facts(runner, digits)
 
@@ -77,12 +78,9 @@ def test_the_command_says_how_to_fetch_the_runtime(exported, tmp_path, monkeypat
     assert not (tmp_path / "page").exists()
 
 
-@pytest.fixture(scope="module")
-def served(exported, tmp_path_factory):
-    if find_chromium() is None or DEVICE.kept.problem():
-        pytest.skip("needs the device web: mnist-parity devices --prepare web")
-    folder = tmp_path_factory.mktemp("page")
-    write_drawing_page(exported, load_dataset("digits"), folder, trust=True)
+@contextlib.contextmanager
+def serving(folder):
+    """The address of a folder, while it is served."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
@@ -92,9 +90,25 @@ def served(exported, tmp_path_factory):
         ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", folder
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def web():
+    if find_chromium() is None or DEVICE.kept.problem():
+        pytest.skip("needs the device web: mnist-parity devices --prepare web")
+
+
+@pytest.fixture(scope="module")
+def served(web, exported, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    write_drawing_page(exported, load_dataset("digits"), folder, trust=True)
+    with serving(folder) as address:
+        yield address, folder
 
 
 def draw(browser, points):
@@ -150,3 +164,26 @@ def test_a_changed_file_or_integer_is_seen(served, exported):
         assert said.startswith("The file is not the one that was exported. 319 of 320")
     finally:
         about.write_text(before)
+
+
+def test_a_file_of_integers_with_float_ends_is_compared_bit_for_bit(web, tmp_path):
+    words = ["--int8", "--io", "float32", "--format", "onnx", "--data", "digits", "-o", str(tmp_path), "-q"]
+    assert export.main([*words, "--page", str(tmp_path / "page")]) == 0
+    with serving(tmp_path / "page") as address, Chromium() as browser:
+        browser.open(f"{address}/index.html")
+        browser.wait_for("document.body.dataset.state !== 'loading'")
+        said = browser.evaluate("document.getElementById('parity').textContent")
+        assert said.startswith("320 of 320 golden values")
+        draw(browser, SEVEN)
+        browser.wait_for("document.body.dataset.answer === '7'")
+        assert browser.console == []
+
+
+def test_a_page_of_no_int8_onnx_is_refused_before_any_work(tmp_path, capsys):
+    for words in (["--int8"], ["--format", "onnx"]):
+        given = [*words, "--data", "digits", "-o", str(tmp_path / "x"), "--page", str(tmp_path / "page")]
+        assert export.main(given) == 2
+        said = capsys.readouterr().err
+        assert "--page: expected an int8 .onnx" in said
+        assert "--int8" in said
+    assert not (tmp_path / "x").exists()
