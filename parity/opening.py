@@ -157,7 +157,7 @@ def kernels_for(path: Path, kernels: str) -> str:
 
     known = {"litert": KERNELS, "onnxruntime": LEVELS}
     if all(kernels not in names for names in known.values()):
-        raise unknown_name("--kernels", kernels, {*KERNELS, *LEVELS})
+        raise unknown_name("`kernels`", kernels, {*KERNELS, *LEVELS})
     return kernels if kernels in known.get(runtime_of(path), {}) else "default"
 
 

@@ -11,6 +11,7 @@ from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.kinds import Format, Verdict
 from mnist_export.models.judging import CLASSES, LABELS
 from mnist_export.models.thresholds import HALF
+from mnist_export.parity.verdict import outcome
 
 if TYPE_CHECKING:
     from mnist_export.data import Dataset, Split
@@ -83,7 +84,7 @@ def with_outputs(
         artifacts.append(
             replace(
                 artifact,
-                verdict=Verdict.FAIL if failed else Verdict.PASS,
+                verdict=outcome(not failed),
                 why=" ".join(failed) or f"All {len(own)} outputs are within their limits.",
                 checks=(*checks, *artifact.checks),
             )
@@ -99,7 +100,7 @@ def with_outputs(
     return replace(
         report,
         head=loaded.head,
-        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        verdict=outcome(passed),
         artifacts=tuple(artifacts),
         outputs=outputs,
         thresholds=None,
@@ -177,7 +178,7 @@ def _judged(
     return OutputResult(
         name=output.name,
         head=output.head,
-        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        verdict=outcome(passed),
         reference=found_reference,
         artifacts=artifacts,
         thresholds=told,

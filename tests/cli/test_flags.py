@@ -42,6 +42,7 @@ COMMANDS = {
     "search/page.py": "the page's next command; names of CSS variables",
     "pipeline/drawing_page.py": "mnist-parity devices, which prepares a device",
     "pipeline/usage.py": "vela",
+    "report/sections.py": "reads the report's next command",
     "parity/integer_golden.py": "mnist-parity record, which records what is missing",
     "pipeline/targets.py": "mnist-parity devices, which prepares a device",
     "runtime/devices/registry.py": "mnist-parity devices, which prepares a device",

@@ -27,6 +27,7 @@ KERNEL_TABLES = {
 }
 CHOICES = {
     "export/tflm_arena.py",
+    "export/tflm_source.py",
     "quantize/entering.py",
     "parity/certificate/tflite.py",
     "quantize/exact/affine.py",
