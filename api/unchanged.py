@@ -54,17 +54,18 @@ def _generators() -> Callable[[], None]:
     own = random.getstate()
     shared = np.random.get_state()  # the legacy generator is the one that other people's code shares
     context = _eager_context()
-    seed, draws = (None, None) if context is None else (context._seed, context._rng)
+    seed = getattr(context, "_seed", None)
+    draws = getattr(context, "_rng", None)  # there is none before a first seed
     state = draws.getstate() if draws is not None else None
 
     def restore() -> None:
         random.setstate(own)
         np.random.set_state(shared)
         now = _eager_context()
-        if now is None or now._seed == seed == None:  # noqa: E711 - a chain of comparisons
+        if now is None or (seed is None and getattr(now, "_seed", None) is None):
             return
         now._set_global_seed(seed)
-        if state is not None and now._rng is not None:
+        if state is not None:
             now._rng.setstate(state)
 
     return restore
