@@ -55,7 +55,7 @@ def main() -> int:
         begun = time.monotonic()
         done = run("mnist-parity", "devices", "--prepare", name, "-q")
         if done.returncode:
-            say(f"{name}: not had: {last_line(done)}")
+            say(f"{name}: not had: {last_line(done).removeprefix(f'{name}: ')}")
             continue
         had.append(name)
         source = "from the cache" if name in ready else "prepared"

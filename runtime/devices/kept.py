@@ -152,6 +152,9 @@ def run_step(
 def _reason(errors: bytes) -> str:
     """The line that tells most: the last that a program marks as an error, else the last line."""
     lines = [line.strip() for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [line for line in lines if "complete log of this run" not in line] or lines  # npm's last words
+    if reasons := [line for line in lines if line.startswith("npm error") and "reason:" in line]:
+        lines = reasons[:1]
     told = [line for line in lines if line.startswith(("ERROR:", "E:", "npm error"))] or lines
     text = told[-1].removeprefix("ERROR:").removeprefix("E:").strip()[:400].rstrip(".")
     hint = "Is there a network, and does the package have a wheel for this Python and processor?"

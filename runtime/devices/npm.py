@@ -40,7 +40,7 @@ def fetch_npm(name: str, packages: Sequence[str], folder: Path, *, quiet: bool =
         raise InputError(f"{name}: {why}.")
     archives = folder / "archives"
     archives.mkdir()
-    command = ["npm", "pack", "--silent", "--ignore-scripts", "--fetch-retries=2", *packages]
+    command = ["npm", "pack", "--loglevel=error", "--ignore-scripts", "--fetch-retries=2", *packages]
     run_step(name, "fetching the packages", command, quiet=quiet, folder=archives)
     sums = {path.name: sha256_file(path) for path in sorted(archives.glob("*.tgz"))}
     for package in packages:

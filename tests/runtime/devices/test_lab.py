@@ -13,7 +13,7 @@ import pytest
 
 from mnist_export.core.affine import QuantParams
 from mnist_export.core.errors import InputError, UnsupportedError
-from mnist_export.runtime.devices import board, debian, emulator, ethos_u, kept, registry
+from mnist_export.runtime.devices import board, debian, emulator, ethos_u, kept, npm, registry
 from mnist_export.runtime.devices.bare_c import arena_of, driver_for
 from mnist_export.runtime.devices.board import board_of
 from mnist_export.runtime.devices.browser import Page, open_page
@@ -152,6 +152,16 @@ def test_a_page_posts_back_and_a_browser_that_ends_is_one_line(tmp_path):
     dies = _program(tmp_path / "bin", "dies", "exit 3")
     with pytest.raises(InputError, match="Chromium ended with code 3"):
         open_page("web", dies, Page(content={}, folders={}), wall_s=30, variables={})
+
+
+def test_npm_without_a_network_says_why(tmp_path, monkeypatch):
+    lines = "npm error network connect ECONNREFUSED", "npm error A complete log of this run is in: /x"
+    script = 'case "$*" in *silent*) exit 1;; esac\n' + "\n".join(f'echo "{line}" >&2' for line in lines)
+    _program(tmp_path / "bin", "npm", f"{script}\nexit 1")
+    _program(tmp_path / "bin", "node", "exit 0")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    with pytest.raises(InputError, match="fetching the packages failed: npm error network connect ECONN"):
+        npm.fetch_npm("web", ["toy@1.0.0"], tmp_path)
 
 
 def test_a_page_cannot_read_outside_its_folders(tmp_path):
