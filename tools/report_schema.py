@@ -23,7 +23,7 @@ def report_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     root = _reference(Report, definitions)
     whole = definitions.pop(root["$ref"].rpartition("/")[2])
-    whole["properties"] = {**whole["properties"], "schema_version": {"const": SCHEMA_VERSION}}
+    whole["properties"] |= {"schema_version": {"const": SCHEMA_VERSION}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "report.json of mnist-export",
