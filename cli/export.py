@@ -24,6 +24,7 @@ _EXAMPLES = """examples:
   mnist-export mynet.keras --format onnx --precision float32
   mnist-export mynet.h5 --format tflite,onnx --int8 --input-range -1,1 --data my-data.npz
   mnist-export custom2 --format tflite --int8 --max-drop 0.2 --min-agreement 99.5
+  mnist-export mynet.keras --target tflm                    int8 and the C++ for a microcontroller
 
 exit codes: 0 all verdicts pass; 1 a verdict fails (files and report are still written);
 2 bad usage or input; 130 interrupted
