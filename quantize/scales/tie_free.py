@@ -28,7 +28,6 @@ _FACTOR_DENOMINATOR: Final = 4999  # keeps 1e-4 from ties; 255 steps in float32 
 _MEAN_DENOMINATORS: Final = (_FACTOR_DENOMINATOR, 2499, 1249, 623, 311)
 _MEAN_STEPS: Final = 25  # a scale grows by 1/25 at most; maps of more than 14x14 pixels may stay as they are
 _PRODUCT_STEPS: Final = 8  # by 1/8 at most, and 1/20 for a gate of 0..1 on a tensor whose range it leaves
-_REDUCTIONS: Final = ("MEAN", "SUM")
 _CODES: Final = 255
 _NEAR: Final = 1e-6  # of a whole number: float32's rounding of a scale
 
@@ -59,13 +58,13 @@ def tie_free(
     for op in sorted(products, key=lambda op: not scales.is_settled(op.outputs[0])):
         _settle_product(op, scales)
     for op in graph.ops:
-        if op.kind in _REDUCTIONS and op.outputs[0] in params and (count := added_up(graph, op)):
+        if family(op.kind) == Family.REDUCTION and op.outputs[0] in params and (count := added_up(graph, op)):
             _settle_mean(op, count, scales)
     return scales.params
 
 
 def added_up(graph: Graph, op: Op) -> int:
-    """How many values a MEAN or a SUM over constant axes takes; 0 where the batch is among them."""
+    """How many values a reduction over constant axes takes; 0 where the batch is among them."""
     shape, axes = graph.tensors[op.inputs[0]].shape, graph.tensors[op.inputs[1]].data
     over = {int(a) % len(shape) for a in axes.ravel()} if axes is not None else {0}
     return 0 if 0 in over else math.prod(shape[axis] for axis in over)
