@@ -6,6 +6,7 @@ Reference: ONNX operator specifications. Reduce* take axes as an input from opse
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from mnist_export.core.graph import Op
 from mnist_export.export.onnx_builder import NHWC_TO_NCHW_AXIS, OnnxBuilder, has_codes, refuse
 
 _AXES_AS_INPUT = 18
+_SUMMED = {"ReduceMean", "ReduceSum"}
 
 
 def reduction(pool: str, reduce: str) -> Callable[[OnnxBuilder, Op], str]:
@@ -32,14 +34,8 @@ def reduction(pool: str, reduce: str) -> Callable[[OnnxBuilder, Op], str]:
         keep = int(bool(op.options.get("keepDims")))
         if pool and len(source.shape) == 4 and wanted == [1, 2]:
             return _pooled(builder, op, pool, keep=keep)
-        if (
-            pool
-            and len(source.shape) == 3
-            and wanted == [1]
-            and op.inputs[0] in builder.codes
-            and has_codes(target)
-        ):
-            return _pooled_rows(builder, op, pool, keep=keep)
+        if reduce in _SUMMED and op.inputs[0] in builder.codes and target.dtype == np.int8:
+            return _summed_codes(builder, op, wanted)
         # Without an axis of the four, what is left has the graph's own order.
         turned = len(source.shape) == 4 and not keep and 3 not in wanted
         if len(source.shape) == 4 and not turned:
@@ -75,19 +71,29 @@ def _pooled(builder: OnnxBuilder, op: Op, pool: str, *, keep: int) -> str:
     return ""
 
 
-def _pooled_rows(builder: OnnxBuilder, op: Op, pool: str, *, keep: int) -> str:
-    """A mean or an extreme of codes over rows: by the pool's sums of integers, not by sums of floats."""
+def _summed_codes(builder: OnnxBuilder, op: Op, axes: list[int]) -> str:
+    """A mean or a sum of codes over any axes: by a pool, which adds integers where a reduction adds floats.
+
+    A sum's codes are those of the mean with a scale that many times smaller.
+    """
     source, target = builder.graph.tensors[op.inputs[0]], builder.graph.tensors[op.outputs[0]]
-    if source.quant is None:
-        raise refuse(target, "has codes without a scale before it")
-    turned = builder.node("Transpose", [builder.codes[op.inputs[0]]], f"{target.name}/turned", perm=[0, 2, 1])
-    scalars = builder.scalars(source, source.quant)
-    value = builder.node("DequantizeLinear", [turned, *scalars], f"{source.name}/real")
-    builder.store(op.outputs[0], builder.node(pool, [value], f"{target.name}/pool"))
-    sizes = [0, 1, source.shape[2]] if keep else [0, source.shape[2]]
-    shape = builder.constant(f"{target.name}/shape", np.array(sizes, np.int64))
-    codes = builder.codes[op.outputs[0]]
-    builder.codes[op.outputs[0]] = builder.node("Reshape", [codes, shape], f"{target.name}/flat")
+    if source.quant is None or target.quant is None or 0 in axes:
+        raise refuse(target, "adds up codes without a scale, or images of a batch")
+    name = target.name
+    left = [axis for axis in range(1, len(source.shape)) if axis not in axes]
+    count = int(np.prod([source.shape[axis] for axis in axes]))
+    value = builder.native(op.inputs[0], codes=True)
+    if (order := [0, *left, *axes]) != sorted(order):
+        value = builder.node("Transpose", [value], f"{name}/turned", perm=order)
+    rows = np.array([-1, int(np.prod([source.shape[axis] for axis in left])), count], np.int64)
+    value = builder.node("Reshape", [value, builder.constant(f"{name}/rows", rows)], f"{name}/rows/codes")
+    value = builder.node("DequantizeLinear", [value, *builder.scalars(source, source.quant)], f"{name}/real")
+    value = builder.node("GlobalAveragePool", [value], f"{name}/pool")
+    factor = count if op.kind == "SUM" else 1
+    quant = replace(target.quant, scale=(target.quant.scale / factor).astype(np.float32))
+    value = builder.node("QuantizeLinear", [value, *builder.scalars(target, quant)], f"{name}/codes")
+    shape = builder.constant(f"{name}/shape", np.array([-1, *target.shape[1:]], np.int64))
+    builder.keep(op.outputs[0], builder.node("Reshape", [value, shape], f"{name}/shaped"), codes=True)
     return ""
 
 

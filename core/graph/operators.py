@@ -77,7 +77,7 @@ _ENTRIES: tuple[Operator, ...] = (
         copies=True, passes_scale=True, passes_shift=True, int8_version=2,
     ),
     Operator(kind="REDUCE_PROD", family=Family.REDUCTION),
-    Operator(kind="SUM", family=Family.REDUCTION),
+    Operator(kind="SUM", family=Family.REDUCTION, integers=True, int8_only=True, int8_version=2),
     Operator(kind="ARG_MAX", family=Family.REDUCTION),
     Operator(kind="ARG_MIN", family=Family.REDUCTION),
     _view("RESHAPE"),

@@ -5,12 +5,13 @@ LiteRT computes it in fixed point and ONNX Runtime in float32; they part where t
 errors of the middle between two integers. With ``ra = p / N`` and ``rb = q / N`` for an odd N the result is a
 whole multiple of 1/N, and so at least 1/2N away from every such middle: more than any of these errors.
 
-A product, and a mean over height and width or over rows, is ``r`` times a whole number; runtimes multiply in
-float32, so that N may be larger, where no large numbers cancel.
+A product, a mean and a sum of many values are ``r`` times a whole number; runtimes multiply in float32, so
+that N may be larger, where no large numbers cancel.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -20,7 +21,6 @@ from mnist_export.core.affine import QuantParams
 from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.operator import Family
 from mnist_export.core.graph.operators import family
-from mnist_export.quantize.network.averages import obstacle
 from mnist_export.quantize.scales.scale_choice import ScaleChoice
 
 _DENOMINATORS: Final = (499, 249, 101, 41)
@@ -58,20 +58,16 @@ def tie_free(
     for op in sorted(products, key=lambda op: not scales.is_settled(op.outputs[0])):
         _settle_product(op, scales)
     for op in graph.ops:
-        if op.kind == "MEAN" and op.outputs[0] in params and (pixels := pixels_of_mean(graph, op)):
-            _settle_mean(op, pixels, scales)
+        if family(op.kind) == Family.REDUCTION and op.outputs[0] in params and (count := added_up(graph, op)):
+            _settle_mean(op, count, scales)
     return scales.params
 
 
-def pixels_of_mean(graph: Graph, op: Op) -> int:
-    """How many values a MEAN over height and width, or over the rows of a sequence, takes; else 0."""
+def added_up(graph: Graph, op: Op) -> int:
+    """How many values a reduction over constant axes takes; 0 where the batch is among them."""
     shape, axes = graph.tensors[op.inputs[0]].shape, graph.tensors[op.inputs[1]].data
-    if axes is not None and len(shape) == 3 and [int(a) % 3 for a in axes.ravel()] == [1]:
-        return shape[1]
-    if obstacle(graph, op):
-        return 0
-    _, height, width, _ = shape
-    return height * width
+    over = {int(a) % len(shape) for a in axes.ravel()} if axes is not None else {0}
+    return 0 if 0 in over else math.prod(shape[axis] for axis in over)
 
 
 def error_bound(ratios: tuple[float, float]) -> float:
@@ -84,14 +80,14 @@ def error_bound(ratios: tuple[float, float]) -> float:
 
 
 def mean_error_bound(zero_point: int, ratio: float) -> float:
-    """How far a runtime's mean may be from the real one, in steps of the output.
+    """How far a runtime's mean or sum may be from the real one, in steps of the output.
 
     XNNPACK scales the sum of the codes as they are, and takes the scaled zero points off afterwards: three
     roundings of float32, the largest of numbers up to ``ratio * 128`` that cancel.
 
     Args:
         zero_point: of the values that are averaged.
-        ratio: their scale over the mean's.
+        ratio: by how many steps the result moves where all values move by one code.
     """
     return 3 * 2.0**-24 * (abs(zero_point) * ratio + _CODES)
 
@@ -162,14 +158,14 @@ def _settle_product(op: Op, scales: ScaleChoice) -> None:
         scales.settle(made | {moves[0]: made[moves[0]] * widened})
 
 
-def _settle_mean(op: Op, pixels: int, scales: ScaleChoice) -> None:
+def _settle_mean(op: Op, count: int, scales: ScaleChoice) -> None:
     source, target = op.inputs[0], op.outputs[0]
     if source not in scales.params or scales.is_settled(target):
         return
     if scales.root(source) == scales.root(target):
         return
-    share = scales.scale(source) / pixels
-    ratio, point = scales.scale(source) / scales.scale(target), int(scales.params[source].zero_point[0])
+    share = scales.scale(source) / (1 if op.kind == "SUM" else count)
+    ratio, point = share * count / scales.scale(target), int(scales.params[source].zero_point[0])
     parts = next((n for n in _MEAN_DENOMINATORS if 0.5 / n >= mean_error_bound(point, ratio)), None)
     steps = 0 if parts is None else np.floor(share / scales.scale(target) * parts)
     if parts is not None and steps >= _MEAN_STEPS:

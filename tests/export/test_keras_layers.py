@@ -116,6 +116,7 @@ def cases() -> dict[str, tuple[tuple[int, ...], dict[str, Callable[[Any], Any]]]
         "max channels": lambda x: ops.max(x, axis=-1, keepdims=True),
         "min rows": lambda x: ops.min(x, axis=1),
         "sum": lambda x: ops.sum(x, axis=(1, 3)),
+        "mean over channels": lambda x: x * ops.mean(x, axis=-1, keepdims=True),
         "prod": lambda x: ops.prod(x, axis=2),
         "mean rows": lambda x: ops.mean(x, axis=2),
         "variance": lambda x: ops.var(x, axis=(1, 2)),
@@ -322,6 +323,7 @@ INTEGERS = (
 transposed same|transposed valid|transposed output padding|upsampling nearest|resize nearest|split
 uneven split|stack|stack channels|unstack|take|take a channel|channels backwards|new axis|tile|roll|flip
 resize bilinear|upsampling bilinear|shrinking bilinear|global average 1d|global max 1d
+sum|mean over channels|involution
 pad reflect|pad symmetric|pad value|min rows|softmax over rows|gelu|mish|softplus|selu|soft_shrink|log1p
 dense over a map|mixer|conv 1d causal|transposed 1d|upsampling 1d|lstm unrolled|gru unrolled
 time distributed|bidirectional|learned token|class token|repeat vector
