@@ -196,9 +196,13 @@ class _Reader:
         return any(n in self._real for n in node.inputs)
 
     def _is_written(self, node: Node) -> bool:
-        """Whether a node's result is quantized at once, but for a bound."""
-        readers = self._readers.get(node.output, [])
-        return len(readers) == 1 and readers[0].operator in {"QuantizeLinear", "Relu", "Clip"}
+        """Whether a node's result is quantized at once, but for bounds."""
+        for _ in range(3):
+            readers = self._readers.get(node.output, [])
+            if len(readers) != 1 or readers[0].operator not in {"Relu", "Clip"}:
+                return len(readers) == 1 and readers[0].operator == "QuantizeLinear"
+            node = readers[0]
+        return False
 
     def _compute(self, node: Node) -> CertifiedLayer:
         operands = [self._operand(n) for n in node.inputs if n]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mnist_export.core.errors import InputError
+from mnist_export.core.kinds import Format
 from mnist_export.pipeline.jobs.option import Option
 from mnist_export.pipeline.methods.method import Method, QuantizedNetwork
 
@@ -29,7 +30,15 @@ def _make(job: Job, source: Source, progress: Progress) -> QuantizedNetwork:
     count = min(max(job.calibration_samples, CALIBRATION_IMAGES), len(dataset.train))
     images = dataset.train.take(stratified_sample(dataset.train, count, job.seed)).array
     validation = dataset.validation if len(dataset.validation) and job.until is None else None
-    network = quantize_exact(graph, images, validation, job.scheme, seed=job.seed, notify=progress.note)
+    network = quantize_exact(
+        graph,
+        images,
+        validation,
+        job.scheme,
+        seed=job.seed,
+        one_scale=Format.C in job.formats,
+        notify=progress.note,
+    )
     if job.extra.qat_epochs is not None:
         from mnist_export.models.recipe import Recipe
         from mnist_export.quantize.exact.training import fine_tune_exact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ def quantize_exact(
     config: SchemeConfig,
     *,
     seed: int = 0,
+    one_scale: bool = False,
     notify: Callable[[str], None] | None = None,
 ) -> QuantizedModel:
     """Quantize a float graph so that no kernel's rounding rule can change an output.
@@ -38,6 +40,8 @@ def quantize_exact(
             choice to the mean square error alone.
         config: the input's range, per channel or not, and the weights' range.
         seed: chooses which values statistics are computed from.
+        one_scale: every sum has one scale, also where its operands are of very different sizes: generated C
+            adds integers only.
         notify: told what the search over scales does.
 
     Returns:
@@ -51,12 +55,14 @@ def quantize_exact(
     from mnist_export.quantize.exact.build import build
     from mnist_export.quantize.exact.observe import observe
     from mnist_export.quantize.exact.prepare import prepare
-    from mnist_export.quantize.exact.scales import plan_scales
+    from mnist_export.quantize.exact.scales import plan_scales, set_apart
     from mnist_export.quantize.exact.search import search_scales
     from mnist_export.quantize.network.scheme import QuantizedModel
 
     prepared = prepare(graph, config.input_range)
     observed = observe(prepared, calibration_images, seed=seed)
+    if not one_scale:
+        prepared = replace(prepared, outline=set_apart(prepared.outline, observed.samples))
     plan = plan_scales(prepared.outline, observed.samples, prepared.input_quant)
     if validation is None or not len(validation):
         exact = build(prepared, plan, observed, config, seed)

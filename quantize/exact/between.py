@@ -18,6 +18,7 @@ from mnist_export.core.graph import Activation, Graph, Op, Padding, Tensor
 from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.quantize.exact import reals
 from mnist_export.quantize.exact.folding import activation_of
+from mnist_export.quantize.exact.forms import APART
 from mnist_export.quantize.exact.reals import Reals
 
 _FACTOR_BITS: Final = 10
@@ -128,7 +129,8 @@ def add_between(editor: GraphEditor, op: Op, layer: str) -> tuple[Op, ...]:
     result = editor.add_tensor(
         replace(target, name=f"{target.name}/real", dtype=np.dtype(np.float32), quant=None)
     )
-    made = replace(op, inputs=tuple(inputs), outputs=(result,))
+    options = {name: value for name, value in op.options.items() if name != APART}
+    made = replace(op, inputs=tuple(inputs), outputs=(result,), options=options)
     editor.keep(made)
     values = values_of(editor.snapshot(), made, known)
     scale = float(target.quant.scale[0]) if target.quant is not None else 0.0

@@ -16,6 +16,8 @@ from mnist_export.quantize.network.operators import WEIGHTED
 
 LOOKUP: Final = "LOOKUP"
 """A function of single values, an operator of this package's own that no file ever holds."""
+APART: Final = "apart"
+"""Option of a sum, written to no file: its operands keep scales of their own (`scales.set_apart`)."""
 FUSING: Final = WEIGHTED | {"ADD", "SUB", "MUL"}
 """Operators that can end in a RELU or RELU6 of their own."""
 
@@ -44,6 +46,7 @@ def form_of(graph: Graph, op: Op) -> Form:
     if family(op.kind) in {Family.SUM, Family.PRODUCT}:
         shapes = {t.shape for t in (*operands, graph.tensors[op.outputs[0]])}
         added = family(op.kind) == Family.SUM and not has_constant and len(shapes) == 1
+        added = added and not op.options.get(APART)
         return Form.SUM if added else Form.REAL
     moved = op.kind in MOVES and len(op.outputs) == 1 and not has_constant
     return Form.MOVE if moved else Form.NONE

@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_export.core.affine import QuantParams
-from mnist_export.core.graph import Activation, Graph
+from mnist_export.core.graph import Activation, Graph, Op
 from mnist_export.quantize.exact.folding import activation_of
-from mnist_export.quantize.exact.forms import FUSING, Form, form_of
+from mnist_export.quantize.exact.forms import APART, FUSING, Form, form_of
 
 Samples = Mapping[int, npt.NDArray[np.float32]]
 CANDIDATES = 3
 """Scales tried for each tensor: one that covers every sample, and finer ones that clip."""
+BITS_APART = range(2, 12)
+"""A sum in which one tensor would lose so many bits at one scale keeps several; with more it is nothing."""
 MAX_RELU6_EXPONENT = 1  # 6 is a whole number of steps up to a step of 2
 
 
@@ -91,6 +93,33 @@ def plan_scales(graph: Graph, samples: Samples, entry: QuantParams) -> ScalePlan
     return ScalePlan(
         exponents=exponents, errors=errors, scale_group=scales, point_group=points, points=chosen_points
     )
+
+
+def set_apart(graph: Graph, samples: Samples) -> Graph:
+    """Mark the sums whose operands or result are of too different sizes for one scale.
+
+    Args:
+        graph: the outline of a prepared float graph.
+        samples: values of each activation.
+
+    Returns:
+        The graph; a marked sum takes `forms.Form.REAL`.
+    """
+    return replace(
+        graph,
+        ops=tuple(
+            replace(op, options=dict(op.options) | {APART: True})
+            if form_of(graph, op) == Form.SUM and _spread(op, samples) in BITS_APART
+            else op
+            for op in graph.ops
+        ),
+    )
+
+
+def _spread(op: Op, samples: Samples) -> int:
+    """How many bits the smallest of a sum's tensors would lose at the scale that the largest one needs."""
+    needed = [_covering(samples[i]) for i in (*op.inputs, *op.outputs)]
+    return max(needed) - min(needed)
 
 
 def _groups(graph: Graph, joining: set[Form]) -> dict[int, int]:

@@ -76,6 +76,12 @@ def difference(net, x):
     return plain(net, "SUB", "difference", (x, net.conv(x, 4, act=0, name="other")), "SubOptions")
 
 
+def sum_of_two_sizes(net, x):
+    large = plain(net, "MUL", "large", (x, net.constant("factor", [50.0] * 4)), "MulOptions")
+    grown = net.conv(large, 4, act=0, name="grown")
+    return net.add(x, grown, act=1, name="residual")
+
+
 def broadcast_sum(net, x):
     axes = net.constant("squeeze/axes", [1, 2], np.int32)
     pooled = net.op("MEAN", "squeeze", (x, axes), (1, 1, 4), "ReducerOptions", keepDims=True)
@@ -138,6 +144,7 @@ BODIES = {
     "mean over channels": over_channels,
     "difference": difference,
     "broadcast sum": broadcast_sum,
+    "sum of two sizes": sum_of_two_sizes,
     "factor by pixel": by_pixel,
     "groups": groups,
     "moves": moves,
@@ -167,6 +174,16 @@ def test_the_same_integers_everywhere_and_certified(net_builder, name):
     found = equality(files, images, names=EVERYWHERE)
     assert found.verdict is Verdict.PASS, found.text
     np.testing.assert_array_equal(simulate(graph, images), found.logits)
+
+
+def test_a_sum_of_two_sizes_keeps_both_scales_unless_it_is_for_c(net_builder):
+    graph, images = exact_of(net_builder, "sum of two sizes")
+    assert "DEQUANTIZE" in {op.kind for op in graph.ops}
+    net = net_builder((10, 10, 2), seed=1)
+    x = sum_of_two_sizes(net, net.conv(0, 4, name="stem"))
+    float_graph = net.graph(net.dense(net.flatten(net.pool(x, size=2)), 5))
+    whole = quantize_exact(float_graph, images, None, INT8, one_scale=True).graph
+    assert "DEQUANTIZE" not in {op.kind for op in whole.ops}
 
 
 def test_every_pair_of_codes_has_one_product(net_builder):
