@@ -112,7 +112,7 @@ def label_vector(where: object, array: npt.NDArray[Any], *, head: str = "classes
             where,
             "integer labels of shape (n,)",
             f"{array.dtype} of shape {array.shape}",
-            "Store numbers.",
+            'Store whole numbers. Where they are numbers, not classes: `head="values"`.',
         )
     flat = array.reshape(-1)
     if flat.size and (int(flat.min()) < 0 or int(flat.max()) > 9999):
@@ -141,7 +141,10 @@ def own_split(
     """
     pixels = image_batch(where, images)
     targets = checked_targets(where, labels) if are_targets(labels, head) else None
-    classes = label_vector(where, labels, head=head) if targets is None else np.zeros(len(targets), np.int64)
+    if targets is None:
+        classes = label_vector(str(where).replace("[x_", "[y_"), labels, head=head)
+    else:
+        classes = np.zeros(len(targets), np.int64)
     if len(pixels) != len(classes):
         raise bad_file(
             where,
