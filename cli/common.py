@@ -19,6 +19,7 @@ from mnist_export.cli.console import (
     EXIT_TERMINATED,
     EXIT_USAGE,
     Console,
+    discard_stdout,
     emit,
     printable,
 )
@@ -125,7 +126,7 @@ def run(command: Callable[[], int], console: Console) -> int:  # noqa: PLR0911 -
         return EXIT_INTERRUPT
     except BrokenPipeError:
         # The reader of stdout went away (such as `| head`): not an error of this command.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
         return EXIT_PASS
     except MemoryError:
         _trace(console)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from mnist_export.core.errors import OutputError
 
 MAX_ERROR = 900
 EXIT_PASS, EXIT_VERDICT, EXIT_USAGE, EXIT_INTERRUPT, EXIT_TERMINATED = 0, 1, 2, 130, 143
@@ -104,9 +107,27 @@ def _to_stderr(text: str) -> None:
 
 
 def emit(text: str) -> None:
-    """Write one result to stdout, ended by a line feed."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Write one result to stdout, ended by a line feed.
+
+    Raises:
+        OutputError: stdout is closed, or what it leads to is full.
+        BrokenPipeError: its reader went away.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output: expected an open file, found a closed one.")
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_stdout()
+        raise OutputError(f"standard output: cannot be written: {error.strerror}.") from error
+
+
+def discard_stdout() -> None:
+    """Let what is still to be written to stdout go nowhere, so that Python's end does not stumble over it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def emit_json(value: Mapping[str, Any] | list[Any]) -> None:
