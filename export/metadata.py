@@ -42,7 +42,8 @@ def metadata_text(model: QuantizedModel, request: ExportRequest, io: IoType) -> 
         "precision": str(model.precision),
         "variant": model.variant,
         "ends_in": "values" if request.head == "values" else "logits",
-        "head": request.head,
+        # as other files say nothing of it, classes are what is meant where nothing is said
+        **({"head": request.head} if request.head != "classes" else {}),
         **({"threshold": list(request.threshold)} if request.threshold else {}),
         "io": str(io),
         "target": str(request.target),
