@@ -33,7 +33,9 @@ def _net(keras, outputs, activation=None, *, aim=None, images=None):
     keras.utils.set_random_seed(0)
     layers = keras.layers
     inputs = keras.Input((8, 8, 1))
-    x = layers.Flatten()(layers.AveragePooling2D(4)(layers.Conv2D(4, 3, padding="same")(inputs)))
+    x = layers.Flatten()(
+        layers.AveragePooling2D(4)(layers.Conv2D(4, 3, padding="same", name="conv2d")(inputs))
+    )
     last = layers.Dense(outputs, activation=activation)
     model = keras.Model(inputs, last(x))
     if aim is not None:
