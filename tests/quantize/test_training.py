@@ -152,7 +152,7 @@ def test_training_quantized_keeps_zeros_and_clusters(
 
 @pytest.mark.parametrize("wrong", [{"sparsity": 0.0}, {"sparsity": 1.0}, {"clusters": 1}, {"clusters": 300}])
 def test_shares_and_counts_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="`(sparsity|clusters)"):
+    with pytest.raises(InputError, match=r"`(sparsity|clusters)"):
         CompressionConfig(**wrong)
 
 
