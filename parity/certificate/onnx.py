@@ -209,6 +209,8 @@ class _Reader:
         values: Reals | None = None
         if all(operand is not None for operand in operands):
             values = _BETWEEN[node.operator](node, [o for o in operands if o is not None])
+        if node.output in self._outputs:
+            return broken(_name(node), node.operator, "leaves a result that is not quantized again")
         if values is not None:
             self._values[node.output] = values
         return certify_real(_name(node), node.operator, values)

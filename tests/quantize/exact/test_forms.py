@@ -242,6 +242,14 @@ def test_float32_that_meets_ties_is_caught(net_builder, extension):
 
 
 @pytest.mark.parametrize("extension", [".tflite", ".onnx"])
+def test_float32_that_is_given_out_is_no_code(net_builder, extension):
+    graph, _ = exact_of(net_builder, "gate")
+    (index,) = [i for i, t in enumerate(graph.tensors) if t.name == "gated/nudged"]
+    found = certify(files_of(replace(graph, outputs=(index,)).pruned())[extension])
+    assert found.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("extension", [".tflite", ".onnx"])
 def test_another_scale_of_a_gate_is_caught(net_builder, extension):
     graph, _ = exact_of(net_builder, "gate")
     (index,) = [i for i, t in enumerate(graph.tensors) if t.name == "gated"]
