@@ -176,7 +176,7 @@ def _loop(path: Path, batches: Any, labels: Any) -> Callable[[], None]:
 
 
 def harness_overhead(folder: Path) -> dict[str, Any]:
-    """Part 3: a runner's `timer` against a bare LiteRT loop of the same work.
+    """Part 3: a runner's `timed_calls` against a bare LiteRT loop of the same work.
 
     The bare loop sets the input, invokes and fetches the output, with a clock before and after the whole
     loop only (the thread's processor time). `invoke_only` is what remains without setting and fetching, which
@@ -195,7 +195,7 @@ def harness_overhead(folder: Path) -> dict[str, Any]:
     source = interpreter.get_input_details()[0]["index"]
     target = interpreter.get_output_details()[0]["index"]
     batch = runner.prepare(np.zeros((1, *runner.input.shape[1:]), np.uint8))
-    take, clock = runner.timer(batch), time.thread_time_ns
+    take, clock = runner.timed_calls(batch), time.thread_time_ns
     count = 280  # a turn of 2 ms
     loops: dict[str, list[float]] = {"bare": [], "invoke_only": [], "harness": [], "reported": []}
     for number in range(1020):

@@ -35,14 +35,14 @@ def _with_floats(job: Job, graph: Graph) -> tuple[SchemeConfig, tuple[str, ...]]
         return job.scheme, ()
     from mnist_export.quantize.network.layers import literal_names
     from mnist_export.quantize.network.work import share_sentence
-    from mnist_export.quantize.post_training.kept_float import kept_float, layers_without_integers
+    from mnist_export.quantize.post_training.in_float import layers_without_integers, operators_in_float
 
     names = layers_without_integers(graph, job.scheme.precision)
     if not names:
         return job.scheme, ()
     scheme = replace(job.scheme, keep_float=(*job.scheme.keep_float, *names))
     literal = replace(scheme, keep_float=literal_names(graph, scheme.keep_float))
-    kept = kept_float(graph, literal)
+    kept = operators_in_float(graph, literal)
     verb = "stays" if len(names) == 1 else "stay"
     listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     return scheme, (

@@ -20,9 +20,9 @@ from mnist_export.quantize.network.functions import Function, functions
 from mnist_export.quantize.network.operators import same_scale_groups
 from mnist_export.quantize.network.scheme import SchemeConfig
 from mnist_export.quantize.post_training.builder import IntegerBuilder, activation_dtype, symmetric_params
-from mnist_export.quantize.post_training.kept_float import kept_float, refuse_unknown
+from mnist_export.quantize.post_training.in_float import operators_in_float, refuse_unknown
 from mnist_export.quantize.ranges.calibration import Range
-from mnist_export.quantize.scales.tie_free import tie_free
+from mnist_export.quantize.scales.without_ties import params_without_ties
 
 
 def quantize_graph(graph: Graph, ranges: Mapping[int, Range], config: SchemeConfig) -> Graph:
@@ -46,7 +46,7 @@ def quantize_graph(graph: Graph, ranges: Mapping[int, Range], config: SchemeConf
         UnsupportedError: an operator that has no integer form; the message names its layer.
         InputError: ``keep_float`` names a layer that is not there.
     """
-    is_float = kept_float(graph, config)
+    is_float = operators_in_float(graph, config)
     refuse_unknown(graph, is_float, config.precision)
     tables = _tables(graph, is_float, config)
     params = activation_params(graph, ranges, config)
@@ -125,7 +125,7 @@ def activation_params(
         dtype = activation_dtype(config)
         chosen = fixed or (symmetric_params(lo, hi, dtype) if symmetric else asymmetric(lo, hi, dtype))
         params |= dict.fromkeys(indices, chosen)
-    return tie_free(graph, params, group) if config.precision == Precision.INT8 else params
+    return params_without_ties(graph, params, group) if config.precision == Precision.INT8 else params
 
 
 def _clipped(graph: Graph, index: int) -> int:

@@ -77,7 +77,7 @@ def _change(editor: GraphEditor, op: Op, result: int) -> None:
 
 
 def _kinds_of(graph: Graph) -> frozenset[str]:
-    """A float graph's means over the whole map are left: their scales can be chosen, see `tie_free`."""
+    """A float graph's means over the whole map are left: their scales can be chosen, see `without_ties`."""
     is_float = all(graph.tensors[index].dtype == np.float32 for index in graph.inputs)
     return AVERAGES - {"MEAN"} if is_float else AVERAGES
 

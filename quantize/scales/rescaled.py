@@ -18,7 +18,7 @@ from mnist_export.core.graph import Graph, Op
 from mnist_export.core.graph.editing import GraphEditor
 from mnist_export.core.graph.operators import operator
 from mnist_export.quantize.network.operators import same_scale_groups
-from mnist_export.quantize.scales.tie_free import tie_free
+from mnist_export.quantize.scales.without_ties import params_without_ties
 
 _SAME = 1e-6
 """Scales that are this near one another, relatively, differ by float32's rounding alone."""
@@ -39,7 +39,7 @@ def without_ties(graph: Graph) -> Graph:
         for index in graph.activations()
         if graph.tensors[index].dtype == np.int8 and (quant := graph.tensors[index].quant) is not None
     }
-    made = tie_free(graph, params, same_scale_groups(graph, np.int8))
+    made = params_without_ties(graph, params, same_scale_groups(graph, np.int8))
     if all(np.isclose(made[i].scale[0], quant.scale[0], rtol=_SAME) for i, quant in params.items()):
         return graph
     return rescaled(graph, made)

@@ -16,7 +16,7 @@ def time_block(
     """Time ``count`` calls one by one.
 
     Args:
-        call: usually a runner's `Runner.caller`.
+        call: usually a runner's `Runner.prepared_call`.
         batch: its argument.
         count: calls.
 

@@ -190,12 +190,12 @@ class LiteRtRunner(Runner):
         result: npt.NDArray[Any] = get_tensor(self._output_index)
         return result
 
-    def timer(self, batch: npt.NDArray[Any]) -> Callable[[int], npt.NDArray[np.int64]]:
+    def timed_calls(self, batch: npt.NDArray[Any]) -> Callable[[int], npt.NDArray[np.int64]]:
         """Time LiteRT's three calls in a loop of their own: one call more would be 2 % of the fastest."""
         self._check_batch(batch)
         interpreter = self._interpreter(len(batch))
         if interpreter is None:
-            return super().timer(batch)
+            return super().timed_calls(batch)
         _, set_tensor, invoke, get_tensor = self._calls(len(batch), interpreter)
         source, target, clock = self._input_index, self._output_index, time.perf_counter_ns
 

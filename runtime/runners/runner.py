@@ -267,7 +267,7 @@ class Runner(ABC):
             self._check_batch(batch)
         return self._invoke(batch)
 
-    def caller(self, batch: npt.NDArray[Any]) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+    def prepared_call(self, batch: npt.NDArray[Any]) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
         """Check a native batch once, and give what computes it: for a harness that calls it many times.
 
         Args:
@@ -276,7 +276,7 @@ class Runner(ABC):
         self._check_batch(batch)
         return self._invoke
 
-    def timer(self, batch: npt.NDArray[Any]) -> Callable[[int], npt.NDArray[np.int64]]:
+    def timed_calls(self, batch: npt.NDArray[Any]) -> Callable[[int], npt.NDArray[np.int64]]:
         """Check a native batch once, and give what times that many calls of it, as `latency.time_block` does.
 
         Args:
@@ -284,7 +284,7 @@ class Runner(ABC):
         """
         from mnist_export.runtime.runners.clock import time_block
 
-        return functools.partial(time_block, self.caller(batch), batch)
+        return functools.partial(time_block, self.prepared_call(batch), batch)
 
     def _check_batch(self, batch: npt.NDArray[Any]) -> None:
         if not isinstance(batch, np.ndarray) or batch.dtype != self._dtype or batch.shape[1:] != self._tail:

@@ -220,8 +220,8 @@ def turn_of(runner: Runner, batch: npt.NDArray[Any], *, limit_s: float) -> Turn:
         batch: from its `Runner.prepare`.
         limit_s: most time to spend on the warm-up.
     """
-    runs, stable, single_ns = warm_up(runner.caller(batch), batch, limit_s=limit_s)
-    return Turn(take=runner.timer(batch), warmup_runs=runs, stable=stable, single_ns=single_ns)
+    runs, stable, single_ns = warm_up(runner.prepared_call(batch), batch, limit_s=limit_s)
+    return Turn(take=runner.timed_calls(batch), warmup_runs=runs, stable=stable, single_ns=single_ns)
 
 
 def interleave(

@@ -353,7 +353,7 @@ def _in_int8(shape: tuple[int, ...], layer: Callable[[Any], Any], images: np.nda
     from mnist_export.core.pixels import InputRange
     from mnist_export.quantize import SchemeConfig, quantize
     from mnist_export.quantize.lowering import lower
-    from mnist_export.quantize.post_training.kept_float import layers_without_integers
+    from mnist_export.quantize.post_training.in_float import layers_without_integers
     from mnist_export.quantize.rewrites import prepare
 
     def network(x: Any) -> Any:

@@ -16,7 +16,7 @@ from mnist_export.export.onnx_writer import write_onnx
 from mnist_export.quantize.network.scheme import QuantizedModel
 from mnist_export.quantize.rewrites import without_rounding_differences
 from mnist_export.quantize.scales.rescaled import rescaled, without_ties
-from mnist_export.quantize.scales.tie_free import distance_from_ties, error_bound
+from mnist_export.quantize.scales.without_ties import distance_from_ties, error_bound
 
 SIDE = 6
 

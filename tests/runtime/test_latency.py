@@ -31,7 +31,7 @@ class Sleeper(LiteRtRunner):
         self.seconds = seconds
         self.calls = 0
 
-    timer = Runner.timer  # LiteRT's own would time LiteRT
+    timed_calls = Runner.timed_calls  # LiteRT's own would time LiteRT
 
     def _invoke(self, batch):
         self.calls += 1
@@ -151,7 +151,7 @@ def test_the_harness_costs_little_over_a_bare_loop(models, digits):
     native = runner.prepare(digits.test.images[:1])
     bare = bare_loop(content, native)
     bare(200)
-    take, ours, theirs = runner.timer(native), [], []
+    take, ours, theirs = runner.timed_calls(native), [], []
     for _ in range(60):
         ours.append(np.sum(take(100)) / 100)
         theirs.append(bare(100) / 100)

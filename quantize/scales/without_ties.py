@@ -32,7 +32,7 @@ _CODES: Final = 255
 _NEAR: Final = 1e-6  # of a whole number: float32's rounding of a scale
 
 
-def tie_free(
+def params_without_ties(
     graph: Graph, params: Mapping[int, QuantParams], group: Mapping[int, int]
 ) -> dict[int, QuantParams]:
     """Widen scales a little wherever two tensors are added, subtracted or multiplied, or a mean is taken.

@@ -40,7 +40,7 @@ def refuse_unknown(graph: Graph, is_float: set[Op], precision: Precision) -> Non
     )
 
 
-def kept_float(graph: Graph, config: SchemeConfig) -> set[Op]:
+def operators_in_float(graph: Graph, config: SchemeConfig) -> set[Op]:
     """The operators that stay in float.
 
     Args:

@@ -13,7 +13,7 @@ from mnist_export.core.affine import QuantParams, asymmetric
 from mnist_export.core.graph import Graph, Op, Tensor
 from mnist_export.core.kinds import IoType
 from mnist_export.export.onnx_writer import write_onnx
-from mnist_export.quantize.scales.tie_free import distance_from_ties, error_bound, tie_free
+from mnist_export.quantize.scales.without_ties import distance_from_ties, error_bound, params_without_ties
 
 KERNELS = ("AUTO", "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "BUILTIN_REF")
 PAIRS = np.array(list(itertools.product(range(-128, 128), repeat=2)), np.int8).reshape(-1, 1, 1, 2)
@@ -106,7 +106,7 @@ def drawn(seed):
 @pytest.mark.parametrize("seed", range(9))
 def test_every_pair_of_codes_is_rounded_alike(differing, seed):
     kind, activation, params = drawn(seed)
-    made = tie_free(float_sum(kind, activation), params, {i: i for i in params})
+    made = params_without_ties(float_sum(kind, activation), params, {i: i for i in params})
 
     for index in (1, 2, 3):
         assert made[index].zero_point == params[index].zero_point
@@ -219,7 +219,7 @@ def test_every_sum_of_a_map_has_one_mean(litert, side, share, rows):
     tensors = tuple(t if t.is_constant else replace(t, dtype=real) for t in plain.tensors)
     as_float = replace(plain, tensors=tensors)
     params = {0: plain.tensors[0].quant, 2: asked}
-    scale = float(tie_free(as_float, params, {0: 0, 2: 2})[2].scale[0])
+    scale = float(params_without_ties(as_float, params, {0: 0, 2: 2})[2].scale[0])
     graph = mean_network(scale, -128, side, rows=rows)
     codes = every_sum(side).reshape(-1, *graph.tensors[0].shape[1:])
     session = onnxruntime.InferenceSession(
@@ -241,7 +241,7 @@ def test_a_mean_over_a_large_map_keeps_its_range():
     graph = Graph(tensors=tensors, ops=(op,), inputs=(0,), outputs=(2,))
     params = {0: QuantParams.per_tensor(1 / 255, -128), 2: QuantParams.per_tensor(0.9 / 255, -128)}
 
-    assert tie_free(graph, params, {0: 0, 2: 2})[2].scale[0] == params[2].scale[0]
+    assert params_without_ties(graph, params, {0: 0, 2: 2})[2].scale[0] == params[2].scale[0]
 
 
 def product_ratio(graph, op):
@@ -312,7 +312,7 @@ def test_every_code_times_one_number_is_rounded_alike(differing, factor):
     graph = graph_of(number)
     params = {i: graph.tensors[i].quant for i in graph.activations()}
     constant = graph.ops[-1].inputs[1]
-    made = tie_free(graph, params, {i: i for i in params})[constant]
+    made = params_without_ties(graph, params, {i: i for i in params})[constant]
 
     assert made.scale[0] == pytest.approx(number.scale[0], rel=0.01)
     assert differing(graph_of(made))["AUTO"] == 0
