@@ -1,4 +1,4 @@
-"""The graph that schemes transform and exporters spell: operators follow TFLite's semantics.
+"""The graph that schemes transform and exporters write: operators follow TFLite's semantics.
 
 Layouts are TFLite's: activations NHWC, Conv2D weights OHWI, depthwise weights 1HWC, fully connected
 weights (out, in). Reference: tensorflow/lite/schema/schema.fbs.

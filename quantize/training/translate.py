@@ -1,6 +1,6 @@
 """One layer of a Keras 3 or Keras 2 model as a layer of tf_keras, by a table of what each kind carries.
 
-tfmot knows tf_keras alone, and a fixed set of its layers; what it lacks but int8 can compute is spelled
+tfmot knows tf_keras alone, and a fixed set of its layers; what it lacks but int8 can compute is written
 with what it has: an affine step per channel (a BatchNormalization after an activation, a Rescaling)
 becomes a 1x1 depthwise convolution, a separable convolution its two halves.
 Where the layer before ends in ReLU and is read by nobody else, the affine step's factors go into its weights
