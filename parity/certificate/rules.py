@@ -159,6 +159,8 @@ def certify_rounded(name: str, operator: str, values: Reals, target: Codes) -> C
     """A quantization of float32 values: none may be so near a tie that kernels could part."""
     if target.dtype not in EIGHT_BITS:
         return broken(name, operator, f"has an output of type {target.dtype}, expected 8 bits")
+    if not (np.isfinite(target.scale) and target.scale > 0):
+        return broken(name, operator, f"has the scale {target.scale:g}, expected a finite one above 0")
     margin = float(values.margin(target.scale))
     if margin <= 0:
         return broken(

@@ -67,8 +67,10 @@ def _operand(graph: Graph, index: int, known: Mapping[int, Reals]) -> Reals | No
 
 
 def pool_counts(kernel: tuple[int, int], *, padded: bool) -> list[int]:
-    """How many pixels a pool's window can hold."""
+    """How many pixels a pool's window can hold; none where they are more than is followed."""
     height, width = kernel
+    if min(kernel) < 1 or height * width > reals.MAX_LATTICES:
+        return []
     if not padded:
         return [height * width]
     return sorted({rows * columns for rows in range(1, height + 1) for columns in range(1, width + 1)})

@@ -172,6 +172,3 @@ MOVES: Mapping[str, Move] = MappingProxyType(
     }
 )
 """Operators that move codes, and how."""
-
-PICKING = frozenset({"MAX_POOL_2D", "REDUCE_MAX", "REDUCE_MIN", "MAXIMUM", "MINIMUM"})
-"""Those whose choice depends on the codes; of the others the places are known."""

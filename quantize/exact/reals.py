@@ -21,7 +21,9 @@ import numpy.typing as npt
 MAX_LATTICES: Final = 4096
 _ULP: Final = Fraction(1, 2**23)
 """Relative error of one float32 operation, and twice that for kernels that divide by a reciprocal."""
-_EXACT: Final = 2**24
+_SIGNIFICANT: Final = 24
+"""Bits that float32 holds."""
+_EXACT: Final = 2**_SIGNIFICANT
 
 
 @dataclass(frozen=True, order=True)
@@ -73,7 +75,7 @@ class Reals:
         """Distance from the nearest tie less what float32 may err, in steps of a scale.
 
         Args:
-            scale: of the codes that the values are quantized to.
+            scale: of the codes that the values are quantized to, a finite number above 0.
         """
         step = Fraction(scale)
         nearest = min(lattice.distance(step) for lattice in self.lattices)
@@ -81,8 +83,10 @@ class Reals:
         return nearest - self.error / step - division
 
 
-def dequantized(scale: float, zero_point: int, lo: int, hi: int) -> Reals:
-    """Codes from ``lo`` to ``hi`` times a scale."""
+def dequantized(scale: float, zero_point: int, lo: int, hi: int) -> Reals | None:
+    """Codes from ``lo`` to ``hi`` times a scale; None where that is no finite number above 0."""
+    if not (np.isfinite(scale) and scale > 0):
+        return None
     unit = Fraction(scale)
     bound = unit * max(abs(lo - zero_point), abs(hi - zero_point))
     return _rounded(Reals(lattices=(Lattice(unit),), bound=bound))
@@ -99,6 +103,8 @@ def constants(values: npt.NDArray[Any]) -> Reals | None:
 
 def product(first: Reals, second: Reals) -> Reals | None:
     """Products of two tensors' values; None where they lie on no few lattices."""
+    if len(first.lattices) * len(second.lattices) > MAX_LATTICES:
+        return None
     made = set()
     for a in first.lattices:
         for b in second.lattices:
@@ -112,6 +118,8 @@ def product(first: Reals, second: Reals) -> Reals | None:
 
 def total(first: Reals, second: Reals, *, sign: int = 1) -> Reals | None:
     """Sums (or differences) of two tensors' values; None where they lie on no few lattices."""
+    if len(first.lattices) * len(second.lattices) > MAX_LATTICES:
+        return None
     made = {
         Lattice(_common(a.unit, b.unit), a.offset + sign * b.offset)
         for a in first.lattices
@@ -136,6 +144,8 @@ def summed(values: Reals, count: int) -> Reals | None:
 def averaged(values: Reals, counts: Iterable[int]) -> Reals | None:
     """Means of as many values as one of ``counts`` says; None where they lie on no few lattices."""
     counts = sorted(set(counts))
+    if not counts or len(counts) > MAX_LATTICES:
+        return None
     sums = [(summed(values, count), count) for count in counts]
     made: set[Lattice] = set()
     error = Fraction(0)
@@ -170,7 +180,7 @@ def nudge(values: Reals, scale: float) -> float | None:
         return 0.0
     finest = lcm(*((lattice.unit / step).denominator for lattice in values.lattices))
     best, most = None, Fraction(0)
-    for halvings in range(2, 2 + (4 * finest).bit_length()):
+    for halvings in range(2, 2 + min((4 * finest).bit_length(), _SIGNIFICANT)):
         extra = step / 2**halvings
         moved = total(values, _one(extra))
         margin = moved.margin(scale) if moved is not None else Fraction(0)

@@ -6,7 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mnist_export.parity.certificate.rules import Codes, certify_rounded
 from mnist_export.quantize.exact import reals
+from mnist_export.quantize.exact.between import pool_counts
 
 EXPONENTS = st.integers(-9, 2)
 
@@ -66,3 +68,16 @@ def test_a_margin_shrinks_by_what_float32_errs():
     assert 0 < third.margin(1.0) < 1 / 6
     many = reals.averaged(reals.dequantized(1.0, 0, -128, 127), [2**20 + 1])
     assert many.margin(1.0) < 0
+
+
+def test_what_a_hostile_file_may_hold_is_bounded():
+    codes = reals.dequantized(0.5, 0, -128, 127)
+    many = reals.constants(np.arange(4000.0))
+    assert reals.product(many, many) is None
+    assert reals.total(many, many) is None
+    assert reals.averaged(codes, pool_counts((10**9, 10**9), padded=True)) is None
+    assert reals.averaged(codes, pool_counts((0, 3), padded=True)) is None
+    for scale in (0.0, -1.0, float("nan"), float("inf")):
+        assert reals.dequantized(scale, 0, -128, 127) is None
+        target = Codes(scale=scale, zero_point=0, dtype=np.dtype(np.int8))
+        assert not certify_rounded("layer", "QUANTIZE", codes, target).holds
