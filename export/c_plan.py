@@ -32,39 +32,6 @@ class ArenaPlan:
     root: dict[int, int]
 
 
-def plan_arena(graph: Graph, *, place_input: bool = False, alignment: int = 1) -> ArenaPlan:
-    """Place every activation, largest first, at the lowest offset that is free during its life.
-
-    Args:
-        graph: operators in execution order; sizes are counted in bytes of one image.
-        place_input: give the input bytes in the arena too.
-        alignment: of each offset.
-    """
-    root = {i: i for i in graph.activations()}
-    for op in graph.ops:
-        if family(op.kind) == Family.VIEW:
-            root[op.outputs[0]] = root[op.inputs[0]]
-    born: dict[int, int] = {graph.inputs[0]: -1}
-    dies: dict[int, int] = {}
-    for time, op in enumerate(graph.ops):
-        born.setdefault(root[op.outputs[0]], time)
-        for index in (*op.inputs, *op.outputs):
-            if index in root:
-                dies[root[index]] = time
-    for index in graph.outputs:
-        dies[root[index]] = len(graph.ops)
-    lives = {
-        index: _Life(
-            size=-(-_size(graph, index) // alignment) * alignment, born=born[index], dies=dies[index]
-        )
-        for index in born
-        if place_input or index != root[graph.inputs[0]]
-    }
-    placed = _place(lives)
-    total = max((placed[i] + life.size for i, life in lives.items()), default=0)
-    return ArenaPlan(size_bytes=max(total, 1), offsets=placed, root=root)
-
-
 def plan_steps(graph: Graph, steps: Sequence[Step], scratch: Sequence[int]) -> tuple[ArenaPlan, list[int]]:
     """Place the activations that a list of calls reads and writes, and what each call needs for itself.
 

@@ -102,8 +102,5 @@ def _defined(module: ModuleType) -> dict[str, Any]:
     return found
 
 
-_NOT_OWN = frozenset({"keras", "tf_keras", "tensorflow", "numpy", "builtins", "typing"})
-
-
 def _of_keras(kind: type) -> bool:
     return any(base.__module__.partition(".")[0] in {"keras", "tf_keras"} for base in kind.__mro__)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mnist_export.models.foreign.parts import parts_of
+
 NOTE: Final = "trained in mixed precision; rebuilt in float32, which its weights are stored in"
 
 _POLICIES: Final = frozenset({"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"})
@@ -20,13 +22,8 @@ def to_float32(config: Any) -> bool:
     Returns:
         Whether anything was changed.
     """
-    pending, changed = [config], False
-    while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending.extend(part)
-        if not isinstance(part, dict):
-            continue
+    changed = False
+    for part in parts_of(config):
         settings = part.get("config")
         kind = part.get("class_name")
         if isinstance(settings, dict) and isinstance(kind, str):
@@ -35,5 +32,4 @@ def to_float32(config: Any) -> bool:
             value = settings.get(key)
             if isinstance(value, str) and value in known:
                 settings[key], changed = "float32", True
-        pending.extend(part.values())
     return changed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mnist_export.models.foreign.parts import parts_of
+
 NOTE: Final = "its input is uint8: it takes raw pixels, 0 to 255, and was rebuilt to take them as float32"
 
 
@@ -18,20 +20,14 @@ def to_float_input(config: Any) -> bool:
     Returns:
         Whether anything was changed.
     """
-    pending, found, changed = [config], [], False
-    while pending:
-        part = pending.pop()
-        if isinstance(part, list):
-            pending.extend(part)
-        if not isinstance(part, dict):
-            continue
+    found, changed = [], False
+    for part in parts_of(config):
         settings = part.get("config")
         if isinstance(settings, dict) and settings.get("dtype") == "uint8":
             if part.get("class_name") == "InputLayer":
                 settings["dtype"], changed = "float32", True
             elif part.get("class_name") == "__keras_tensor__":
                 found.append(settings)
-        pending.extend(part.values())
     for settings in found if changed else ():
         settings["dtype"] = "float32"
     return changed

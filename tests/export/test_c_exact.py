@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from mnist_export.core.errors import UnsupportedError
 from mnist_export.core.kinds import Precision
 from mnist_export.export.c_format import CExporter
 from mnist_export.export.c_names import identifier
-from mnist_export.export.c_plan import plan_arena
+from mnist_export.export.c_plan import plan_steps
 from mnist_export.export.c_selftest import golden_images
+from mnist_export.export.c_steps import steps_of
 from mnist_export.export.request import ExportRequest
 from mnist_export.quantize.exact import quantize_exact
 from mnist_export.quantize.exact.arithmetic import run_graph
@@ -283,27 +285,28 @@ def test_hostile_names_never_reach_the_code(tmp_path, exact_lenet, name):
 
 def test_activations_that_live_at_one_time_never_share_bytes(everything):
     graph = everything.graph
-    plan = plan_arena(graph)
-    last = {}
-    for time, op in enumerate(graph.ops):
-        for index in op.inputs:
+    steps = steps_of(graph)
+    need = 5
+    plan, scratch = plan_steps(graph, steps, [need] * len(steps))
+    born, dies = {}, {}
+    for time, step in enumerate(steps):
+        born.setdefault(plan.root[step.output], time)
+        for index in (*step.op.inputs, step.output):
             if index in plan.root:
-                last[plan.root[index]] = time
-    last[plan.root[graph.outputs[0]]] = len(graph.ops)
+                dies[plan.root[index]] = time
+    dies[plan.root[graph.outputs[0]]] = len(steps)
 
     def span(root):
         start = plan.offsets[root]
         return start, start + int(np.prod(graph.tensors[root].shape[1:]))
 
-    for time, op in enumerate(graph.ops):
-        written = plan.root[op.outputs[0]]
-        for other in plan.offsets:
-            born = next((t for t, o in enumerate(graph.ops) if plan.root[o.outputs[0]] == other), 0)
-            if other == written or born > time or last.get(other, -1) < time:
-                continue
-            (a, b), (c, d) = span(written), span(other)
-            assert b <= c or d <= a, (graph.tensors[written].name, graph.tensors[other].name)
-    assert plan.size_bytes == max(span(root)[1] for root in plan.offsets)
+    for time in range(len(steps)):
+        alive = [span(root) for root in plan.offsets if born[root] <= time <= dies[root]]
+        assert scratch[time] % 4 == 0
+        taken = sorted([*alive, (scratch[time], scratch[time] + need)])
+        assert all(end <= start for (_, end), (start, _) in pairwise(taken)), time
+    ends = [*(span(root)[1] for root in plan.offsets), *(first + need for first in scratch)]
+    assert plan.size_bytes == -(-max(ends) // 4) * 4
 
 
 def test_the_self_tests_images_are_the_ones_the_c_code_draws():
